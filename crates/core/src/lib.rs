@@ -1,0 +1,2 @@
+//! The pure brain of openbits.
+#![forbid(unsafe_code)]
