@@ -1,2 +1,19 @@
-//! The pure brain of openbits.
+//! The pure brain of openbits: words and decisions, without I/O, clock or randomness.
+//!
+//! Time, ids and facts come in as values; commands go out as values (DESIGN section 3).
 #![forbid(unsafe_code)]
+
+pub mod caller;
+pub mod enums;
+pub mod hresult;
+pub mod id;
+pub mod names;
+pub mod range_set;
+pub mod time;
+
+pub use caller::Caller;
+pub use enums::{AuthScheme, AuthTarget, ErrorContext, JobState, JobType, Priority, ProxyUsage};
+pub use hresult::HResult;
+pub use id::{AttemptId, JobId, Ticket, Uid};
+pub use range_set::RangeSet;
+pub use time::{FileTime, Mono, Now};

@@ -1,0 +1,6 @@
+//! Files, protocols and the worker of openbits: everything that runs with the job owner's rights.
+//!
+//! The service sends [`protocol::Command`]s and hears [`protocol::Event`]s, over a channel in user mode and over a socket
+//! pair in system mode; what happens in between is the same code.
+
+pub mod protocol;

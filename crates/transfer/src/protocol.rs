@@ -1,0 +1,371 @@
+//! What the service and a worker say to each other.
+//!
+//! The worker decides nothing about jobs: it gets an order, moves bytes, and reports. Everything a report claims to be
+//! stored has been synced before the report is sent (DESIGN section 4).
+
+use openbits_core::{AttemptId, ErrorContext, HResult, JobId, Priority, RangeSet, Ticket};
+use serde::{Deserialize, Serialize};
+
+/// From the service to the worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// Transfer the files of a job, one after the other, in the order given.
+    Start(Box<Order>),
+    /// End an attempt: no byte is written after the [`Event::Stopped`] that answers (a last checkpoint comes before it).
+    Stop {
+        /// The job.
+        job: JobId,
+        /// The attempt to end; an attempt that already ended is answered too.
+        attempt: AttemptId,
+    },
+    /// May the owner write this local name (or read it, for an upload)? Answered by [`Event::Probed`].
+    Probe {
+        /// Comes back in the answer.
+        ticket: Ticket,
+        /// Absolute path of the local file.
+        path: String,
+        /// What the job wants there.
+        purpose: Purpose,
+    },
+    /// Rename finished files into place and remove the others. Answered by [`Event::FinishDone`]. Repeating it is harmless.
+    Finish(Box<Finish>),
+    /// Answered by [`Event::Pong`] at once; silence means that the worker hangs.
+    Ping {
+        /// Comes back in the answer.
+        count: u64,
+    },
+    /// Checkpoint and stop every attempt, then leave.
+    Shutdown,
+}
+
+/// Purpose of a [`Command::Probe`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Download or reply: the folder must exist and be writable, the name must not be a folder.
+    Destination,
+    /// Upload: the file must exist and be readable.
+    Source,
+}
+
+/// One attempt at a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Order {
+    /// The job.
+    pub job: JobId,
+    /// This run of it; comes back in every event.
+    pub attempt: AttemptId,
+    /// FOREGROUND is not paced; the others will be.
+    pub priority: Priority,
+    /// The unfinished files, in list order.
+    pub files: Vec<FileOrder>,
+    /// How to transfer.
+    pub options: TransferOptions,
+}
+
+/// One file of an order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FileOrder {
+    /// Position in the job's file list.
+    pub index: u32,
+    /// The URL, as the caller gave it.
+    pub remote: String,
+    /// Absolute destination path.
+    pub local: String,
+    /// Name (not path) of the temporary file in the destination's folder: `BIT<hex>.tmp`, derived from job and index, so that a
+    /// leftover of a crash can always be named.
+    pub temp: String,
+    /// Size, if an earlier attempt learnt it.
+    pub size: Option<u64>,
+    /// Ranges that are durable in the temporary file.
+    pub done: RangeSet,
+    /// The version of the remote file that `done` belongs to.
+    pub validator: Option<Validator>,
+    /// Expected content.
+    pub digest: Option<Digest>,
+}
+
+/// Identity of one version of a remote file (spec/upload-protocol.md 20.2).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validator {
+    /// Strong entity tag, quotes included. Weak ones are never kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// `Last-Modified` exactly as the server wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<String>,
+}
+
+/// Expected digest of a whole file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digest {
+    /// Hash function.
+    pub algorithm: DigestAlgorithm,
+    /// Lower-case hexadecimal value.
+    pub hex: String,
+}
+
+/// Hash functions for [`Digest`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DigestAlgorithm {
+    /// SHA-256.
+    Sha256,
+}
+
+/// How to transfer; every limit has a default in [`TransferOptions::default`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TransferOptions {
+    /// Proxy for this job.
+    pub proxy: Proxy,
+    /// Local address or interface that connections are bound to: an IP address, or an interface name (`eth0`).
+    pub bind: Option<String>,
+    /// Bytes after which new data is synced and reported (default 4 MiB).
+    pub checkpoint_bytes: u64,
+    /// Milliseconds after which new data is synced and reported (default 2,000).
+    pub checkpoint_ms: u64,
+    /// Milliseconds to resolve, connect and shake hands (default 60,000).
+    pub connect_timeout_ms: u64,
+    /// Milliseconds without a byte from the server (default 120,000).
+    pub idle_timeout_ms: u64,
+    /// Redirects followed for one file (default 10).
+    pub max_redirects: u32,
+    /// `User-Agent`.
+    pub user_agent: String,
+    /// Extra request headers.
+    pub headers: Vec<(String, String)>,
+    /// Reserve the file's space when its size is known (default true).
+    pub preallocate: bool,
+    /// Free bytes that must remain on the volume (default 500 MiB; 0 = no check).
+    pub min_free_bytes: u64,
+    /// PEM file with extra certificate authorities.
+    pub extra_ca: Option<String>,
+    /// Offer HTTP/2 in the TLS handshake (default true).
+    pub http2: bool,
+    /// HTTPS may redirect to plain HTTP (default false).
+    pub allow_https_to_http: bool,
+}
+
+impl Default for TransferOptions {
+    fn default() -> Self {
+        Self {
+            proxy: Proxy::None,
+            bind: None,
+            checkpoint_bytes: 4 << 20,
+            checkpoint_ms: 2_000,
+            connect_timeout_ms: 60_000,
+            idle_timeout_ms: 120_000,
+            max_redirects: 10,
+            user_agent: concat!("openbits/", env!("CARGO_PKG_VERSION")).to_owned(),
+            headers: Vec::new(),
+            preallocate: true,
+            min_free_bytes: 500 << 20,
+            extra_ca: None,
+            http2: true,
+            allow_https_to_http: false,
+        }
+    }
+}
+
+/// Proxy of a job.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proxy {
+    /// Direct.
+    #[default]
+    None,
+    /// The values of `http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`.
+    Environment {
+        /// For http URLs.
+        http: Option<String>,
+        /// For https URLs.
+        https: Option<String>,
+        /// For both.
+        all: Option<String>,
+        /// Hosts that are reached directly.
+        no: Option<String>,
+    },
+    /// A BITS proxy list and bypass list (spec/bits-core.md 5.2, grammar).
+    List {
+        /// Space-separated `[protocol=][protocol://]server[:port]`.
+        list: String,
+        /// Space-separated host names; `*` left-most, `<local>`.
+        bypass: Option<String>,
+    },
+}
+
+/// The last step of a job: Complete or Cancel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finish {
+    /// The job.
+    pub job: JobId,
+    /// Comes back in the answer.
+    pub ticket: Ticket,
+    /// Files to rename into place, in order; the first failure ends the renaming.
+    pub rename: Vec<Rename>,
+    /// Temporary files to remove: absolute path of the destination, and the temporary name beside it.
+    pub remove: Vec<(String, String)>,
+    /// This is a replay after a crash: a missing temporary file counts as already renamed.
+    pub replay: bool,
+}
+
+/// One rename of [`Finish`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rename {
+    /// Position in the job's file list.
+    pub index: u32,
+    /// Absolute destination path.
+    pub local: String,
+    /// Temporary name beside it.
+    pub temp: String,
+    /// Exact size that the file must have, as a last check.
+    pub size: u64,
+    /// Modification time to set: seconds since 1970, from `Last-Modified`.
+    pub modified_s: Option<i64>,
+}
+
+/// From the worker to the service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// A usable answer arrived: CONNECTING becomes TRANSFERRING.
+    Connected {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// Position in the job's file list.
+        file: u32,
+        /// Size of the file, if the answer tells it.
+        size: Option<u64>,
+        /// The peer the bytes come from, for `show`: `host:port`, or the proxy's.
+        peer: String,
+    },
+    /// Bytes written so far (not yet durable); at most two a second for each job.
+    Progress {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// Position in the job's file list.
+        file: u32,
+        /// Bytes of the file that are there.
+        bytes: u64,
+    },
+    /// What is durable now.
+    Checkpoint {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// The files that changed since the last checkpoint.
+        files: Vec<FileCheckpoint>,
+    },
+    /// The remote file changed (or could not be continued): this file begins again at zero.
+    Restarted {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// Position in the job's file list.
+        file: u32,
+        /// What the server did, for people.
+        reason: String,
+    },
+    /// Every file of the order is finished and reported durable.
+    Done {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// The attempt ended with an error; a checkpoint with all that is durable came before.
+    Failed {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// What went wrong.
+        failure: Box<Failure>,
+    },
+    /// Answer to [`Command::Stop`].
+    Stopped {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// Answer to [`Command::Probe`].
+    Probed {
+        /// From the question.
+        ticket: Ticket,
+        /// The file's size for a source; `None` for a destination. Err: why not.
+        result: Result<Option<u64>, HResult>,
+    },
+    /// Answer to [`Command::Finish`].
+    FinishDone {
+        /// From the order.
+        ticket: Ticket,
+        /// Indexes of the files that are in place.
+        renamed: Vec<u32>,
+        /// The first rename that failed: index, code, plain text.
+        error: Option<(u32, HResult, String)>,
+        /// Temporary files that could not be removed (absolute paths).
+        left: Vec<String>,
+    },
+    /// Answer to [`Command::Ping`].
+    Pong {
+        /// From the question.
+        count: u64,
+    },
+}
+
+/// Durable state of one file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FileCheckpoint {
+    /// Position in the job's file list.
+    pub file: u32,
+    /// Size, when known.
+    pub size: Option<u64>,
+    /// Ranges synced to the temporary file.
+    pub done: RangeSet,
+    /// The version they belong to.
+    pub validator: Option<Validator>,
+    /// `Last-Modified`, seconds since 1970.
+    pub modified_s: Option<i64>,
+    /// The whole file is there, synced, and its digest (if any) is right.
+    pub finished: bool,
+}
+
+/// Why an attempt ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Code of the job error.
+    pub code: HResult,
+    /// Where it arose.
+    pub context: ErrorContext,
+    /// Whether trying again may help.
+    pub class: FailureClass,
+    /// File being processed.
+    pub file: Option<u32>,
+    /// HTTP status, if an answer arrived.
+    pub http_status: Option<u16>,
+    /// Address in use, query and credentials removed.
+    pub url: Option<String>,
+    /// `Retry-After`, in milliseconds.
+    pub retry_after_ms: Option<u64>,
+    /// One sentence for people; no secrets.
+    pub detail: String,
+}
+
+/// Whether an error is retried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// TRANSIENT_ERROR: retried by time.
+    Transient,
+    /// ERROR: not retried without Resume.
+    Fatal,
+}

@@ -1,0 +1,66 @@
+//! Generated sources: one table in `spec/constants`, one place in the code.
+
+mod hresults;
+
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Whether differences are written or reported.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Overwrite the files.
+    Write,
+    /// Fail when a file differs (CI's drift check).
+    Check,
+}
+
+/// The repository's root folder.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository").to_path_buf()
+}
+
+/// Reads a constants file of the specification.
+pub fn constants(name: &str) -> Result<serde_json::Value> {
+    let path = root().join("spec/constants").join(name);
+    let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+/// Runs every generator.
+pub fn run(mode: Mode) -> Result<()> {
+    let files = [("crates/core/src/hresult/table.rs", hresults::generate()?)];
+    let mut stale = Vec::new();
+    for (name, text) in files {
+        let text = format_rust(&text)?;
+        let path = root().join(name);
+        let old = std::fs::read_to_string(&path).unwrap_or_default();
+        if old != text {
+            match mode {
+                Mode::Write => std::fs::write(&path, text)?,
+                Mode::Check => stale.push(name),
+            }
+        }
+    }
+    if !stale.is_empty() {
+        bail!("stale generated files: {stale:?}; run `cargo xtask generate`");
+    }
+    Ok(())
+}
+
+fn format_rust(text: &str) -> Result<String> {
+    use std::io::Write;
+    let mut child = Command::new("rustfmt")
+        .arg("--config-path")
+        .arg(root())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .context("rustfmt is needed to generate sources")?;
+    child.stdin.take().expect("stdin was piped").write_all(text.as_bytes())?;
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        bail!("rustfmt refused generated source");
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
