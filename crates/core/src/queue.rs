@@ -167,11 +167,11 @@ impl Queue {
         }))
     }
 
-    /// Number of jobs in the queue, of one owner or of all.
+    /// Number of jobs in the queue, of one owner or of all; jobs in a final state do not count.
     pub fn count(&self, owner: Option<Uid>) -> usize {
         match owner {
             Some(owner) => self.by_owner.get(&owner).map_or(0, BTreeSet::len),
-            None => self.jobs.len(),
+            None => self.by_owner.values().map(BTreeSet::len).sum(),
         }
     }
 
@@ -205,8 +205,10 @@ impl Queue {
     }
 
     fn admit(&mut self, job: Job) {
-        self.by_owner.entry(job.owner).or_default().insert(job.id);
-        self.counted += usize::from(!job.exempt);
+        if !job.state.is_final() {
+            self.by_owner.entry(job.owner).or_default().insert(job.id);
+            self.counted += usize::from(!job.exempt);
+        }
         self.timers.arm(
             job.id,
             timers::Kind::Inactivity,
@@ -215,16 +217,23 @@ impl Queue {
         self.jobs.insert(job.id, job);
     }
 
-    /// A job leaves the queue; its last form stays readable for a while.
-    fn retire(&mut self, id: JobId) {
-        let Some(job) = self.jobs.remove(&id) else { return };
-        if let Some(ids) = self.by_owner.get_mut(&job.owner) {
-            ids.remove(&id);
+    /// A job that is over appears in no list and counts for no quota, though its files may still be worked on
+    /// (spec/bits-core.md 4.5).
+    fn unlist(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let Some(ids) = self.by_owner.get_mut(&job.owner) else { return };
+        if ids.remove(&id) {
+            self.counted -= usize::from(!job.exempt);
             if ids.is_empty() {
                 self.by_owner.remove(&job.owner);
             }
         }
-        self.counted -= usize::from(!job.exempt);
+    }
+
+    /// A job leaves the queue; its last form stays readable for a while.
+    fn retire(&mut self, id: JobId) {
+        self.unlist(id);
+        let Some(job) = self.jobs.remove(&id) else { return };
         self.scheduler.remove(id);
         self.effects.push(Effect::Delete(id));
         if self.finished_order.len() == FINISHED_KEPT

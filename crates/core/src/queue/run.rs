@@ -275,6 +275,7 @@ impl Queue {
 
     /// The files of a job that is CANCELLED already: after the worker stopped, or at once.
     pub(super) fn begin_cancel_files(&mut self, id: JobId, caller: Option<Ticket>, now: Now) {
+        self.unlist(id);
         self.scheduler.remove(id);
         if let Some(run) = self.runs.get_mut(&id) {
             run.then = Some((Finishing::Cancel, caller));
