@@ -182,8 +182,9 @@ impl Queue {
 
     /// True if a worker of this owner has something to do.
     pub fn owner_is_busy(&self, owner: Uid) -> bool {
+        // A run belongs to the worker that has it, also if the job changed hands meanwhile.
         let is_his = |id: &JobId| self.jobs.get(id).is_some_and(|job| job.owner == owner);
-        self.runs.keys().any(is_his) || self.finishes.keys().any(is_his)
+        self.runs.values().any(|run| run.owner == owner) || self.finishes.keys().any(is_his)
     }
 
     /// Peer of the job's present transfer.

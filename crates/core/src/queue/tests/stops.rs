@@ -219,3 +219,39 @@ fn a_worker_lost_while_it_renames_has_its_work_repeated() {
         assert!(w.answer(ticket).expect("answered").is_ok());
     }
 }
+
+#[test]
+fn take_ownership_of_a_running_job_stops_the_old_owners_worker_and_starts_the_new_ones() {
+    let (mut w, job) = moving();
+    w.checkpoint(job, 0, 300);
+    assert_eq!(w.q.set_credentials(ALICE, job, (1, 1), Some("u"), Some("p"), w.now), Ok(h::S_OK));
+    let notify = Property::NotifyCommand { program: Some("/bin/true".into()), parameters: None };
+    assert_eq!(w.call(ALICE, job, Call::Set(vec![notify])), Ok(h::S_OK));
+    assert!(matches!(w.job(job).notify_command.as_deref(), Some(NotifyCommand { .. })));
+    assert_eq!(w.begin(ROOT, job, Call::TakeOwnership), Called::Done(Ok(h::S_OK)));
+    assert_eq!((w.job(job).owner, w.state(job)), (Uid::ROOT, Queued));
+    assert!(w.job(job).credentials.is_empty() && w.job(job).notify_command.is_none());
+    let old = w.attempt(job).expect("still stopping");
+    assert_eq!(w.attempts[&old].owner, ALICE.uid);
+    assert!(w.q.owner_is_busy(ALICE.uid), "her worker still has it");
+    w.stopped(job);
+    let new = w.attempt(job).expect("goes on");
+    assert_eq!(w.attempts[&new].owner, Uid::ROOT);
+    assert!(w.q.owner_is_busy(Uid::ROOT) && !w.q.owner_is_busy(ALICE.uid));
+    assert_eq!(w.job(job).files[0].done.len(), 300, "progress is kept");
+    assert_eq!(w.call(ALICE, job, Call::Suspend), Err(h::E_ACCESSDENIED), "not hers any more");
+}
+
+#[test]
+fn a_worker_lost_before_the_stop_for_a_complete_is_followed_by_one_finish() {
+    for call in [Call::Complete, Call::Cancel] {
+        let (mut w, job) = moving();
+        w.checkpoint(job, 0, SIZE);
+        let ticket = w.begin_later(ALICE, job, call);
+        w.worker_lost(ALICE.uid);
+        let (work, _) = w.file_work(job).expect("begun");
+        assert_eq!(w.work.len(), 1);
+        w.file_work_done(work);
+        assert!(w.answer(ticket).expect("answered").is_ok());
+    }
+}
