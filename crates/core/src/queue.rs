@@ -236,6 +236,7 @@ impl Queue {
         self.unlist(id);
         let Some(job) = self.jobs.remove(&id) else { return };
         self.scheduler.remove(id);
+        self.timers.forget(id);
         self.effects.push(Effect::Delete(id));
         if self.finished_order.len() == FINISHED_KEPT
             && let Some(oldest) = self.finished_order.pop_front()

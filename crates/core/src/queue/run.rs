@@ -112,9 +112,14 @@ impl Queue {
     }
 
     /// When the turn of a running background job ends because another of its level waits.
+    ///
+    /// `None` while that moment would change nothing: the queue is held, or a slot is about to be free anyway.
     pub(super) fn slice_end(&self) -> Option<Mono> {
+        if self.paused || self.background_runs().any(|(_, _, run)| run.stopping) {
+            return None;
+        }
         self.background_runs()
-            .filter(|(_, priority, run)| !run.stopping && self.scheduler.waiting(*priority) > 0)
+            .filter(|(_, priority, _)| self.scheduler.waiting(*priority) > 0)
             .map(|(_, _, run)| run.started.plus_s(self.limits.time_slice_s))
             .min()
     }

@@ -35,6 +35,15 @@ impl Timers {
         self.armed.insert((job, kind), at);
     }
 
+    /// Forgets a job that is gone: nobody is woken for it.
+    pub(super) fn forget(&mut self, job: JobId) {
+        for kind in [Kind::NoProgress, Kind::Retry, Kind::DownloadTime, Kind::Inactivity] {
+            if let Some(at) = self.armed.remove(&(job, kind)) {
+                self.order.remove(&(at, job, kind));
+            }
+        }
+    }
+
     fn first(&self) -> Option<Mono> {
         self.order.first().map(|entry| entry.0)
     }
