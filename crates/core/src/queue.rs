@@ -15,7 +15,7 @@ mod why;
 use crate::caller::Caller;
 use crate::hresult::{self as h, HResult};
 use crate::id::{AttemptId, JobId, Ticket, Uid};
-use crate::job::Job;
+use crate::job::{Job, Wait};
 use crate::limits::Limits;
 use crate::schedule::Scheduler;
 use crate::time::Now;
@@ -81,6 +81,8 @@ impl Queue {
             effects: Vec::new(),
         };
         let mut unfinished = Vec::new();
+        let mut jobs = jobs;
+        jobs.sort_unstable_by_key(|job| (job.created, job.id));
         for mut job in jobs {
             let _ = job.apply(crate::job::event::Event::ServiceRestarted, now);
             let id = job.id;
@@ -99,13 +101,10 @@ impl Queue {
     /// Lets jobs run (or again, after a pause).
     pub fn start(&mut self, now: Now) {
         self.paused = false;
-        let transferred: Vec<JobId> = self
-            .jobs
-            .values()
-            .filter(|j| j.extras().auto_complete && j.all_transferred())
-            .map(|j| j.id)
-            .collect();
-        for id in transferred {
+        // A condition may have ended while nobody looked, and a job that completes itself was not completed.
+        let waits_for_gate = |job: &Job| matches!(job.wait, Some(Wait::Network | Wait::Policy));
+        let completes = |job: &Job| job.extras().auto_complete && job.all_transferred();
+        for id in self.ids_by_age(|job| waits_for_gate(job) || completes(job)) {
             self.settle(id, now);
         }
         self.reschedule(now);
@@ -197,6 +196,14 @@ impl Queue {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         ticket
+    }
+
+    /// Jobs in the order of their creation: whatever is done to many jobs at once keeps them roughly first in, first out.
+    fn ids_by_age(&self, wanted: impl Fn(&Job) -> bool) -> Vec<JobId> {
+        let mut found: Vec<_> =
+            self.jobs.values().filter(|job| wanted(job)).map(|job| (job.created, job.id)).collect();
+        found.sort_unstable();
+        found.into_iter().map(|(_, id)| id).collect()
     }
 
     fn attempt(&mut self) -> AttemptId {

@@ -70,6 +70,7 @@ impl Queue {
 
     /// Brings queue, slots and clocks in line with the job's state.
     pub(super) fn settle(&mut self, id: JobId, now: Now) {
+        self.pass_gates(id, now);
         let Some(job) = self.jobs.get(&id) else { return };
         let (state, owner, priority) = (job.state, job.owner, job.priority);
         let run = self.runs.get(&id).map(|run| (run.stopping, run.owner));
