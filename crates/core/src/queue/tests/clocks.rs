@@ -54,3 +54,27 @@ fn the_end_of_a_turn_wakes_nobody_while_it_can_change_nothing() {
     w.stopped(jobs[0]);
     assert_eq!(w.states(&jobs), [Queued, Queued, Connecting, Queued]);
 }
+
+/// spec/bits-core.md 12, row 41.
+#[test]
+fn a_queued_job_without_a_period_waits_for_the_network_for_as_long_as_it_takes() {
+    let mut w = World::new();
+    let running = w.job_at(Priority::Normal);
+    let job = w.job_at(Priority::Normal);
+    for id in [running, job] {
+        w.set(id, Property::NoProgressTimeout(0)).expect("settable");
+    }
+    w.network(false);
+    assert_eq!(w.states(&[running, job]), [Error, TransientError]);
+    w.pass(30 * 86_400);
+    assert_eq!(w.state(job), TransientError);
+    w.set(job, Property::Description("no clock is touched".into())).expect("settable");
+    assert_eq!(w.state(job), TransientError);
+    w.network(true);
+    assert_eq!(w.states(&[running, job]), [Error, Connecting]);
+    // Row 33 of section 10 holds for this wait as well.
+    w.network(false);
+    let waiting = w.job_at(Priority::Normal);
+    w.set(waiting, Property::NoProgressTimeout(0)).expect("settable");
+    assert_eq!(w.state(waiting), Error);
+}
