@@ -2,6 +2,7 @@
 
 mod clocks;
 mod facts;
+mod finish;
 mod limits;
 mod stops;
 mod store;

@@ -75,6 +75,9 @@ impl Queue {
 
     fn look(&mut self, id: JobId, kind: Kind, now: Now) {
         let Some(job) = self.jobs.get(&id) else { return };
+        if job.finishing.is_some() && kind != Kind::Inactivity {
+            return; // a Complete that fails arms them again
+        }
         let (deadline, event) = match kind {
             Kind::Retry => (job.retry_at(), Event::RetryDelayOver),
             Kind::NoProgress => {
