@@ -151,6 +151,19 @@ impl Job {
         }
     }
 
+    /// Bytes became durable, in whatever state the job is: activity, and the end of a no-progress period. One that waits already
+    /// waits from now on.
+    pub(crate) fn bytes_stored(&mut self, now: Now) {
+        let waits = self.state == JobState::TransientError;
+        self.no_progress_since = waits.then_some(now.mono);
+        self.touch(now);
+        // The time of the present run is kept with the bytes, so that a crash does not forget it.
+        if self.active_since.is_some() {
+            self.active_ms = self.active_time_ms(now.mono);
+            self.active_since = Some(now.mono);
+        }
+    }
+
     fn moved(&mut self, state: JobState, now: Now) -> Option<Change> {
         self.touch(now);
         self.enter(state, now);
