@@ -3,7 +3,7 @@
 use super::{Change, ErrorRecord, Finishing, Job, Notice, Wait};
 use crate::enums::{ErrorContext, JobState, Priority};
 use crate::hresult::{self as h, HResult};
-use crate::time::{FileTime, Now};
+use crate::time::Now;
 
 /// An internal event. What is not listed for a state in the specification is ignored there.
 #[derive(Clone, PartialEq, Debug)]
@@ -192,7 +192,6 @@ impl Job {
         self.error = Some(Box::new(error));
         self.touch(now);
         self.enter(JobState::Error, now);
-        self.transferred_at = FileTime::ZERO;
         Some(Change::ok(Notice::Error))
     }
 }
