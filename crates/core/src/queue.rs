@@ -115,9 +115,17 @@ impl Queue {
         std::mem::take(&mut self.effects)
     }
 
-    /// New limits; existing jobs stay (spec/policy.md C6).
+    /// New limits; existing jobs stay (spec/policy.md C6), and their clocks run by the new values.
     pub fn set_limits(&mut self, limits: Limits, now: Now) {
+        let periods = |l: &Limits| (l.job_inactivity_s, l.max_download_s);
+        let changed = periods(&limits) != periods(&self.limits);
         self.limits = limits;
+        if changed {
+            for id in self.ids_by_age(|_| true) {
+                self.arm_inactivity(id);
+                self.arm_for(id, now);
+            }
+        }
         self.reschedule(now);
     }
 
@@ -217,12 +225,9 @@ impl Queue {
             self.by_owner.entry(job.owner).or_default().insert(job.id);
             self.counted += usize::from(!job.exempt);
         }
-        self.timers.arm(
-            job.id,
-            timers::Kind::Inactivity,
-            job.last_activity.plus_s(self.limits.job_inactivity_s),
-        );
-        self.jobs.insert(job.id, job);
+        let id = job.id;
+        self.jobs.insert(id, job);
+        self.arm_inactivity(id);
     }
 
     /// A job that is over appears in no list and counts for no quota, though its files may still be worked on

@@ -113,3 +113,24 @@ fn active_time_survives_a_crash_with_the_bytes() {
     w.pass(1);
     assert_eq!((w.state(job), w.error(job)), (Error, h::BG_E_MAXDOWNLOAD_TIMEOUT));
 }
+
+#[test]
+fn shorter_limits_hold_for_jobs_that_are_there() {
+    const DAY_S: u64 = 86_400;
+    let mut w = World::new();
+    let idle = w.create(ALICE, Plan { resume: false, ..Plan::default() });
+    let active = w.job_at(Priority::Normal);
+    w.connect(active);
+    w.pass(3600);
+    let limits = Limits { job_inactivity_s: DAY_S, max_download_s: 7200, ..Limits::default() };
+    w.q.set_limits(limits, w.now);
+    w.drain();
+    w.pass(3599);
+    assert_eq!(w.state(active), Transferring);
+    w.pass(1);
+    assert_eq!((w.state(active), w.error(active)), (Error, h::BG_E_MAXDOWNLOAD_TIMEOUT));
+    w.pass(DAY_S - 7201);
+    assert_eq!(w.state(idle), Suspended);
+    w.pass(1);
+    assert_eq!(w.state(idle), JobState::Cancelled);
+}
