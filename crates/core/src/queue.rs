@@ -19,7 +19,7 @@ use crate::job::{Job, Wait};
 use crate::limits::Limits;
 use crate::schedule::Scheduler;
 use crate::time::Now;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 pub use calls::{Call, Called, NewJob};
 pub use effect::{Effect, Failure, Notice, NoticeKind};
@@ -54,6 +54,8 @@ pub struct Queue {
     next_attempt: u64,
     next_ticket: u64,
     effects: Vec<Effect>,
+    /// Jobs that have a [`Effect::Save`] in `effects`.
+    saved: HashSet<JobId>,
 }
 
 impl Queue {
@@ -79,6 +81,7 @@ impl Queue {
             next_attempt: 1,
             next_ticket: 1,
             effects: Vec::new(),
+            saved: HashSet::new(),
         };
         let mut unfinished = Vec::new();
         let mut jobs = jobs;
@@ -112,6 +115,7 @@ impl Queue {
 
     /// What has to be done now, in order. Drain it after every input.
     pub fn take_effects(&mut self) -> Vec<Effect> {
+        self.saved.clear();
         std::mem::take(&mut self.effects)
     }
 

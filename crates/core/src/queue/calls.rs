@@ -103,7 +103,7 @@ impl Queue {
         }
         let id = job.id;
         self.admit(job);
-        self.effects.push(Effect::Save(id));
+        self.save(id);
         self.save_files(id, 0..count);
         self.notice(id, NoticeKind::Created, now.wall);
         self.settle(id, now);
