@@ -69,6 +69,8 @@ impl Job {
             JobState::Acknowledged | JobState::Cancelled => Err(h::BG_E_INVALID_STATE),
             JobState::Suspended if self.files.is_empty() => Err(h::BG_E_EMPTY),
             JobState::Suspended if self.all_transferred() => {
+                self.error = None;
+                self.no_progress_since = None;
                 self.touch(now);
                 self.transferred_at = now.wall;
                 self.enter(JobState::Transferred, now);
