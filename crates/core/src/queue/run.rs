@@ -141,21 +141,15 @@ impl Queue {
         if self.policy_blocks {
             return;
         }
-        loop {
-            let occupied = self.background_runs().count();
-            let Some(best) = self.scheduler.best_background() else {
-                // A job that was lowered from FOREGROUND may be one too many.
-                self.preempt_excess(now);
-                return;
-            };
-            if occupied < self.limits.max_background as usize {
-                if let Some(id) = self.scheduler.pop(best) {
-                    self.begin_run(id, now);
-                }
-                continue;
+        while self.background_runs().count() < self.limits.max_background as usize {
+            let Some(best) = self.scheduler.best_background() else { break };
+            if let Some(id) = self.scheduler.pop(best) {
+                self.begin_run(id, now);
             }
+        }
+        self.preempt_excess(now);
+        if let Some(best) = self.scheduler.best_background() {
             self.preempt_for(best, now);
-            return;
         }
     }
 
@@ -172,11 +166,10 @@ impl Queue {
             .map(|(id, _, _)| id);
         if let Some(id) = worst {
             self.apply(id, Event::Preempted, now);
-        } else {
-            self.preempt_excess(now);
         }
     }
 
+    /// Jobs lowered from FOREGROUND, or fewer slots than before, may leave too many: the lowest and latest go.
     fn preempt_excess(&mut self, now: Now) {
         let live = self.background_runs().filter(|(_, _, run)| !run.stopping);
         let mut live: Vec<_> = live.map(|(id, priority, run)| (priority, run.started, id)).collect();
