@@ -1,6 +1,7 @@
 //! Tests of the queue through its own doors only; [`world`] is the machine around it.
 
 mod clocks;
+mod crash;
 mod errors;
 mod facts;
 mod finish;

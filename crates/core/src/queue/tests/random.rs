@@ -1,6 +1,6 @@
 //! Random lives of several jobs of several owners, with crashes in between. [`World`] checks every promise after every step.
 
-use super::world::{ALICE, BOB, Plan, ROOT, SIZE, Workers, World, file};
+use super::world::{ALICE, BOB, Plan, ROOT, SIZE, Torn, Workers, World, file};
 use crate::caller::Caller;
 use crate::enums::{JobType, Priority};
 use crate::hresult as h;
@@ -25,6 +25,7 @@ enum Step {
     Slots { background: u8, foreground: u8 },
     WorkerLost { who: u8 },
     Crash,
+    CrashDuring(Torn),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -49,6 +50,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..4u8, 0..3u8).prop_map(|(background, foreground)| Step::Slots { background, foreground }),
         1 => who.prop_map(|who| Step::WorkerLost { who }),
         1 => Just(Step::Crash),
+        2 => prop_oneof![Just(Torn::BeforeCommit), Just(Torn::AfterCommit)].prop_map(Step::CrashDuring),
     ]
 }
 
@@ -122,6 +124,7 @@ impl Life {
             }
             Step::WorkerLost { who } => w.worker_lost(caller(who).uid),
             Step::Crash => w.crash(),
+            Step::CrashDuring(torn) => w.torn = Some(torn),
         }
     }
 
@@ -171,7 +174,7 @@ impl Life {
                 }
             }
             5 if unfinished.is_none() => w.done(id),
-            5 => w.transfer_if_live(id),
+            5 if w.torn.is_none() => w.transfer_if_live(id),
             6 => w.fail(id, h::BG_E_HTTP_ERROR_503, Some(bytes)),
             7 => w.fail(id, h::BG_E_HTTP_ERROR_404, None),
             _ => {}
@@ -181,6 +184,7 @@ impl Life {
     /// Every worker answers what it owes; then nobody may be left without an answer.
     fn settle(&mut self) {
         let w = &mut self.world;
+        w.torn = None;
         w.workers = Workers::Prompt;
         for _ in 0..100 {
             let before = (w.attempts.values().filter(|a| a.stopping).count(), w.work.len());

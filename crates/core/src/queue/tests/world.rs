@@ -61,9 +61,20 @@ pub(super) struct World {
     pub(super) started: Vec<JobId>,
     pub(super) paused: bool,
     pub(super) policy_blocks: bool,
+    /// The service dies over the next effects.
+    pub(super) torn: Option<Torn>,
     next_id: u16,
     last_answers: BTreeSet<Ticket>,
     seen: BTreeMap<JobId, Job>,
+}
+
+/// A crash in the middle of what follows an input. All saves of one input are one transaction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Torn {
+    /// Nothing was stored.
+    BeforeCommit,
+    /// All was stored, nothing else was done.
+    AfterCommit,
 }
 
 /// What a new job is like.
@@ -108,6 +119,7 @@ impl World {
             started: Vec::new(),
             paused: true,
             policy_blocks: false,
+            torn: None,
             next_id: 1,
             last_answers: BTreeSet::new(),
             seen: BTreeMap::new(),
@@ -299,6 +311,8 @@ impl World {
         self.attempts.clear();
         self.work.clear();
         self.waiting.clear();
+        // Notices of the last input may be lost with it: keeping them is the store's affair.
+        self.notices.clear();
         let limits = self.q.limits().clone();
         self.q = Queue::load(limits, self.store.load(), self.now);
         (self.paused, self.policy_blocks) = (true, false);
@@ -441,6 +455,15 @@ impl World {
             let effects = self.q.take_effects();
             if effects.is_empty() {
                 break;
+            }
+            if let Some(torn) = self.torn.take() {
+                if torn == Torn::AfterCommit {
+                    let stores =
+                        |e: &Effect| matches!(e, Effect::Save(_) | Effect::SaveFile(..) | Effect::Delete(_));
+                    effects.into_iter().filter(stores).for_each(|effect| self.execute(effect));
+                }
+                self.crash();
+                return;
             }
             // Of several answers in one breath the last one tells the state that is stored now.
             let mut last = BTreeMap::new();
