@@ -305,14 +305,22 @@ impl Queue {
                 self.retire(id);
                 self.answer(finish.caller, Ok(change.code));
             }
-            Finishing::Complete => match job.completed(result, now) {
-                Ok(change) => {
-                    self.notice(id, NoticeKind::Acknowledged, now.wall);
-                    self.retire(id);
-                    self.answer(finish.caller, Ok(change.code));
+            Finishing::Complete => {
+                let before = job.state;
+                match job.completed(result, now) {
+                    Ok(change) => {
+                        self.notice(id, NoticeKind::Acknowledged, now.wall);
+                        self.retire(id);
+                        self.answer(finish.caller, Ok(change.code));
+                    }
+                    Err(code) => {
+                        if job.state != before {
+                            self.tell(id, Notice::Modification, now);
+                        }
+                        self.rename_failed(id, code, error, finish.caller, result, now);
+                    }
                 }
-                Err(code) => self.rename_failed(id, code, error, finish.caller, result, now),
-            },
+            }
         }
         self.run_deferred(id, now);
     }

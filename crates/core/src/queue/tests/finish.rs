@@ -164,6 +164,11 @@ fn a_running_job_whose_complete_fails_is_suspended_and_goes_on_after_resume() {
     let (work, _) = w.file_work(job).expect("under way");
     w.file_work_failed(work, 0, h::ERROR_SHARING_VIOLATION);
     assert_eq!((w.answer(ticket), w.state(job)), (Some(Err(h::ERROR_SHARING_VIOLATION)), Suspended));
+    assert_eq!(
+        w.take_notices(job).last(),
+        Some(&(NoticeKind::Modified, Suspended)),
+        "any change of state is told"
+    );
     w.workers = Workers::Prompt;
     w.call(ALICE, job, Call::Resume).expect("resumes");
     w.transfer(job);
