@@ -127,9 +127,14 @@ impl Queue {
             h::BG_E_NOT_FOUND => Failure::new(code, format!("there is no job {id}")),
             code => Failure::new(code, "the job belongs to another user"),
         })?;
-        // Rights come before the state (spec/bits-core.md 4.1).
+        // Rights and values come before the state (spec/bits-core.md 4.1).
         if call == Call::TakeOwnership && !caller.is_administrator() {
             return Err(Failure::new(h::E_ACCESSDENIED, "only root may take ownership"));
+        }
+        if let Call::Set(properties) = &call {
+            for property in properties {
+                property.check(job.kind)?;
+            }
         }
         if job.state.is_final() {
             return Err(Failure::new(h::BG_E_INVALID_STATE, format!("the job is {} already", job.state)));

@@ -9,6 +9,7 @@ mod limits;
 mod random;
 mod rights;
 mod schedule;
+mod states;
 mod stops;
 mod store;
 mod world;
