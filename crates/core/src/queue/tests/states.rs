@@ -196,7 +196,7 @@ fn get_job_and_lists() {
         let listed = w.q.own_jobs(ALICE.uid, None).any(|j| j.id == job);
         assert_eq!(listed, !state.is_final());
         assert_eq!(w.q.held_job(ALICE, job).map(|j| j.state), Ok(*state), "by a reference that is held");
-        assert_eq!(w.q.why(job).is_some(), true);
+        assert!(w.q.why(job).is_some());
     }
 }
 
