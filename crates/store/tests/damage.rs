@@ -175,6 +175,19 @@ fn every_byte_of_the_header_may_be_wrong() {
 }
 
 #[test]
+fn a_file_cut_anywhere_is_damage() {
+    let original = original();
+    // Whole pages, parts of pages, and the last page of each kind: SQLite reports these cuts in different ways.
+    for cut in (1..40).map(|n| n * 1021).chain([1, PAGE, 2 * PAGE, 2 * PAGE + 7]) {
+        let length = original.bytes.len() - cut;
+        let dir = tempfile::tempdir().unwrap();
+        let (damaged, _) =
+            check(&planted(&dir, &original.bytes[..length]), &original, &format!("cut by {cut}"));
+        assert!(damaged, "cut by {cut}");
+    }
+}
+
+#[test]
 fn a_lost_first_page_costs_no_row() {
     let original = original();
     let mut bytes = original.bytes.clone();
