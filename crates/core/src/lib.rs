@@ -4,16 +4,24 @@
 #![forbid(unsafe_code)]
 
 pub mod caller;
+pub mod enumerate;
 pub mod enums;
 pub mod hresult;
 pub mod id;
+pub mod job;
+pub mod limits;
 pub mod names;
+pub mod queue;
 pub mod range_set;
+pub mod schedule;
 pub mod time;
 
 pub use caller::Caller;
 pub use enums::{AuthScheme, AuthTarget, ErrorContext, JobState, JobType, Priority, ProxyUsage};
 pub use hresult::HResult;
 pub use id::{AttemptId, JobId, Ticket, Uid};
+pub use job::Job;
+pub use limits::Limits;
+pub use queue::Queue;
 pub use range_set::RangeSet;
 pub use time::{FileTime, Mono, Now};
