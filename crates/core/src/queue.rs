@@ -198,6 +198,13 @@ impl Queue {
         ticket
     }
 
+    /// Goes on with the numbers of a queue that this one replaces, so that late messages meant for that one fit nothing here.
+    pub fn continue_numbers(&mut self, old: &Self) {
+        let shift = old.next_attempt.max(old.next_ticket);
+        self.next_attempt += shift;
+        self.next_ticket += shift;
+    }
+
     fn attempt(&mut self) -> AttemptId {
         let attempt = AttemptId(self.next_attempt);
         self.next_attempt += 1;
