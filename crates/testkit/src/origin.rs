@@ -1,5 +1,6 @@
 //! The hostile origin: an HTTP server on loopback that answers as badly as it is told to.
 
+mod bad;
 mod conn;
 mod file;
 mod good;
@@ -21,6 +22,7 @@ use crate::background::Background;
 use crate::behaviour::Behaviour;
 use crate::content::Content;
 use crate::wait::wait_until;
+pub(crate) use conn::reset;
 pub use file::{Etag, OriginFile};
 pub use log::{Door, Exchange, Outcome};
 pub use state::OnAccept;
@@ -149,7 +151,7 @@ impl Origin {
     pub fn set_behaviour(&self, name: &str, behaviour: Behaviour) -> bool {
         let Some(entry) = self.shared.entry(name) else { return false };
         entry.gets.store(0, Ordering::SeqCst);
-        entry.file().behaviour = behaviour;
+        entry.file().set_behaviour(behaviour);
         true
     }
 

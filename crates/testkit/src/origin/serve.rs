@@ -6,14 +6,16 @@ use std::time::{Instant, SystemTime};
 
 use tokio::net::{TcpListener, TcpStream};
 
+use super::bad::{self, Facts};
 use super::conn::{self, Conn};
-use super::good;
+use super::file::OriginFile;
 use super::log::{Door, Exchange, Outcome};
 use super::plan::{End, Fields, Head, Plan};
 use super::request::{ReadError, Reader, Request};
 use super::send::{self, Answering};
 use super::state::{Counted, Entry, OnAccept, Shared};
 use crate::behaviour::Behaviour;
+use crate::content::Content;
 
 /// Accepts for ever at one door.
 pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener, door: Door) {
@@ -73,9 +75,9 @@ async fn requests(shared: &Shared, mut conn: Conn, door: Door, number: u64) {
                 return conn.close().await;
             }
         };
-        let entry = shared.entry(request.name());
+        let entry = find_or_make(shared, &request);
         let keep = request.keeps_alive();
-        let (mut plan, behaviour) = plan(&request, entry.as_deref());
+        let (mut plan, behaviour) = plan(shared, &request, entry.as_deref(), door, number);
         if !keep && plan.end == End::KeepAlive {
             plan.end = End::Close;
             plan.edit(|fields| fields.set("Connection", "close"));
@@ -97,19 +99,41 @@ async fn requests(shared: &Shared, mut conn: Conn, door: Door, number: u64) {
     }
 }
 
+/// The file asked for; paths `b/<behaviour>/<size>` come into being when first asked for.
+pub(crate) fn find_or_make(shared: &Shared, request: &Request) -> Option<Arc<Entry>> {
+    let name = request.name();
+    if let Some(entry) = shared.entry(name) {
+        return Some(entry);
+    }
+    let mut parts = name.strip_prefix("b/")?.splitn(3, '/');
+    let behaviour: Behaviour = parts.next()?.parse().ok()?;
+    let size: u64 = parts.next()?.parse().ok()?;
+    let number = |key| request.query(key).and_then(|text| text.parse::<u64>().ok());
+    let mut file = OriginFile::new(Content::new(number("seed").unwrap_or(1), size));
+    file.at = number("at");
+    file.times = number("times").and_then(|times| u32::try_from(times).ok());
+    shared.put(name, file.behaviour(behaviour)).then(|| shared.entry(name))?
+}
+
 /// The answer, and the behaviour that made it.
-fn plan(request: &Request, entry: Option<&Entry>) -> (Plan, Option<Behaviour>) {
+pub(crate) fn plan(
+    shared: &Shared,
+    request: &Request,
+    entry: Option<&Entry>,
+    door: Door,
+    connection: u64,
+) -> (Plan, Option<Behaviour>) {
     let Some(entry) = entry else {
         return (Plan::text(Fields::new(404), "text/plain", "no such file\n", request.is_head()), None);
     };
-    if !request.is_head() {
-        entry.gets.fetch_add(1, Ordering::SeqCst);
-    }
+    let earlier = entry.requests.fetch_add(1, Ordering::SeqCst);
+    let earlier_gets = entry.gets.fetch_add(u32::from(!request.is_head()), Ordering::SeqCst);
     let file = entry.file().clone();
-    (good::answer(request, &file), Some(file.behaviour))
+    let facts = Facts { shared, request, file: &file, door, connection, earlier_gets, earlier };
+    (bad::answer(&facts), Some(file.behaviour))
 }
 
-fn record(
+pub(crate) fn record(
     request: &Request,
     skipped: u64,
     door: Door,
