@@ -215,6 +215,9 @@ async fn forward(shared: &Shared, client: TcpStream, number: u64) -> io::Result<
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             reset(to_client.as_ref());
             reset(to_server.as_ref());
+            // Dropped in the usual way, a write half says a regular goodbye first.
+            to_client.forget();
+            to_server.forget();
         }
     }
     Ok(())

@@ -15,6 +15,8 @@ mod wait;
 pub use behaviour::{Behaviour, UnknownBehaviour};
 pub use content::{Content, hex};
 pub use cutter::{CutHow, CutPlan, Cutter};
+#[cfg(feature = "tls")]
+pub use origin::Certificate;
 pub use origin::{Door, Etag, Exchange, OnAccept, Origin, OriginFile, OriginOptions, Outcome};
 pub use rng::Rng;
 pub use sandbox::Sandbox;

@@ -1,5 +1,7 @@
 //! Walks all behaviours: the bytes of each are what its name says, seen by a client without opinions.
 
+#![allow(clippy::unwrap_used)] // helpers of tests, which the lint does not know as tests
+
 mod raw;
 
 use std::net::SocketAddr;

@@ -1,5 +1,7 @@
 //! The cutter and the process harness.
 
+#![allow(clippy::unwrap_used)] // helpers of tests, which the lint does not know as tests
+
 mod raw;
 
 use std::time::{Duration, Instant};

@@ -18,7 +18,7 @@ use crate::behaviour::Behaviour;
 use crate::content::Content;
 
 /// Accepts for ever at one door.
-pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener, door: Door) {
+pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener, door: Door, greeting: Greeting) {
     loop {
         // Errors of accept concern one connection (or a lack of descriptors, which may pass).
         let Ok((stream, _)) = listener.accept().await else {
@@ -38,21 +38,45 @@ pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener, door: Doo
         // Without it, small writes of hostile answers would be merged and delayed. Fails only on a dead connection.
         let _ = stream.set_nodelay(true);
         let shared = Arc::clone(&shared);
+        let greeting = greeting.clone();
         tokio::spawn(async move {
             let open = Counted::new(&shared.connections);
             shared.peak_connections.fetch_max(shared.connections.load(Ordering::SeqCst), Ordering::SeqCst);
             match on_accept {
                 OnAccept::Close => Conn::plain(stream).close().await,
                 OnAccept::Stall => Conn::plain(stream).gone().await,
-                OnAccept::Serve | OnAccept::Reset => serve(&shared, stream, door, number).await,
+                OnAccept::Serve | OnAccept::Reset => serve(&shared, stream, door, number, &greeting).await,
             }
             drop(open);
         });
     }
 }
 
-async fn serve(shared: &Shared, stream: TcpStream, door: Door, number: u64) {
-    requests(shared, Conn::plain(stream), door, number).await;
+/// How connections of a door begin.
+#[derive(Clone)]
+pub(crate) enum Greeting {
+    Plain,
+    #[cfg(feature = "tls")]
+    Tls(tokio_rustls::TlsAcceptor),
+}
+
+async fn serve(shared: &Arc<Shared>, stream: TcpStream, door: Door, number: u64, greeting: &Greeting) {
+    let conn = match greeting {
+        Greeting::Plain => Conn::plain(stream),
+        #[cfg(feature = "tls")]
+        Greeting::Tls(acceptor) => {
+            // A client that refuses the certificate, or is silent, has nothing to be answered.
+            match tokio::time::timeout(shared.idle, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => Conn::tls(stream),
+                Ok(Err(_)) | Err(_) => return,
+            }
+        }
+    };
+    #[cfg(feature = "h2")]
+    if conn.speaks_h2() {
+        return super::h2::serve(shared, conn, door, number).await;
+    }
+    requests(shared, conn, door, number).await;
 }
 
 /// Answers HTTP/1 requests until one of both sides has enough.

@@ -43,7 +43,7 @@ pub(super) fn plan(behaviour: Behaviour, facts: &Facts<'_>) -> Option<Plan> {
             plan.edit_bytes(|bytes| insert(&bytes, fields.as_bytes()));
         }
         Behaviour::BareLf => {
-            plan.edit_bytes(|bytes| bytes.into_iter().filter(|byte| *byte != b'\r').collect())
+            plan.edit_bytes(|bytes| bytes.into_iter().filter(|byte| *byte != b'\r').collect());
         }
         Behaviour::SpaceBeforeColon => plan.edit_bytes(|bytes| {
             String::from_utf8_lossy(&bytes).replace("Content-Length:", "Content-Length :").into_bytes()
