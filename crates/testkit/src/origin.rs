@@ -99,7 +99,9 @@ impl Origin {
     pub fn start_with(options: OriginOptions) -> io::Result<Self> {
         let main = listen(options.listen)?;
         let other = listen(SocketAddr::new(options.listen.ip(), 0))?;
+        #[cfg_attr(not(feature = "tls"), allow(unused_mut))]
         let mut ca_pem = None;
+        #[cfg_attr(not(feature = "tls"), allow(unused_mut))]
         let mut secure: Option<(TcpListener, serve::Greeting)> = None;
         #[cfg(feature = "tls")]
         if let Some(certificate) = options.https {
