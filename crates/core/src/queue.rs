@@ -15,7 +15,7 @@ mod why;
 use crate::caller::Caller;
 use crate::hresult::{self as h, HResult};
 use crate::id::{AttemptId, JobId, Ticket, Uid};
-use crate::job::Job;
+use crate::job::{Job, Wait};
 use crate::limits::Limits;
 use crate::schedule::Scheduler;
 use crate::time::Now;
@@ -81,6 +81,8 @@ impl Queue {
             effects: Vec::new(),
         };
         let mut unfinished = Vec::new();
+        let mut jobs = jobs;
+        jobs.sort_unstable_by_key(|job| (job.created, job.id));
         for mut job in jobs {
             let _ = job.apply(crate::job::event::Event::ServiceRestarted, now);
             let id = job.id;
@@ -99,13 +101,10 @@ impl Queue {
     /// Lets jobs run (or again, after a pause).
     pub fn start(&mut self, now: Now) {
         self.paused = false;
-        let transferred: Vec<JobId> = self
-            .jobs
-            .values()
-            .filter(|j| j.extras().auto_complete && j.all_transferred())
-            .map(|j| j.id)
-            .collect();
-        for id in transferred {
+        // A condition may have ended while nobody looked, and a job that completes itself was not completed.
+        let waits_for_gate = |job: &Job| matches!(job.wait, Some(Wait::Network | Wait::Policy));
+        let completes = |job: &Job| job.extras().auto_complete && job.all_transferred();
+        for id in self.ids_by_age(|job| waits_for_gate(job) || completes(job)) {
             self.settle(id, now);
         }
         self.reschedule(now);
@@ -167,11 +166,11 @@ impl Queue {
         }))
     }
 
-    /// Number of jobs in the queue, of one owner or of all.
+    /// Number of jobs in the queue, of one owner or of all; jobs in a final state do not count.
     pub fn count(&self, owner: Option<Uid>) -> usize {
         match owner {
             Some(owner) => self.by_owner.get(&owner).map_or(0, BTreeSet::len),
-            None => self.jobs.len(),
+            None => self.by_owner.values().map(BTreeSet::len).sum(),
         }
     }
 
@@ -182,8 +181,9 @@ impl Queue {
 
     /// True if a worker of this owner has something to do.
     pub fn owner_is_busy(&self, owner: Uid) -> bool {
+        // A run belongs to the worker that has it, also if the job changed hands meanwhile.
         let is_his = |id: &JobId| self.jobs.get(id).is_some_and(|job| job.owner == owner);
-        self.runs.keys().any(is_his) || self.finishes.keys().any(is_his)
+        self.runs.values().any(|run| run.owner == owner) || self.finishes.keys().any(is_his)
     }
 
     /// Peer of the job's present transfer.
@@ -205,6 +205,14 @@ impl Queue {
         self.next_ticket += shift;
     }
 
+    /// Jobs in the order of their creation: whatever is done to many jobs at once keeps them roughly first in, first out.
+    fn ids_by_age(&self, wanted: impl Fn(&Job) -> bool) -> Vec<JobId> {
+        let mut found: Vec<_> =
+            self.jobs.values().filter(|job| wanted(job)).map(|job| (job.created, job.id)).collect();
+        found.sort_unstable();
+        found.into_iter().map(|(_, id)| id).collect()
+    }
+
     fn attempt(&mut self) -> AttemptId {
         let attempt = AttemptId(self.next_attempt);
         self.next_attempt += 1;
@@ -212,8 +220,10 @@ impl Queue {
     }
 
     fn admit(&mut self, job: Job) {
-        self.by_owner.entry(job.owner).or_default().insert(job.id);
-        self.counted += usize::from(!job.exempt);
+        if !job.state.is_final() {
+            self.by_owner.entry(job.owner).or_default().insert(job.id);
+            self.counted += usize::from(!job.exempt);
+        }
         self.timers.arm(
             job.id,
             timers::Kind::Inactivity,
@@ -222,17 +232,25 @@ impl Queue {
         self.jobs.insert(job.id, job);
     }
 
-    /// A job leaves the queue; its last form stays readable for a while.
-    fn retire(&mut self, id: JobId) {
-        let Some(job) = self.jobs.remove(&id) else { return };
-        if let Some(ids) = self.by_owner.get_mut(&job.owner) {
-            ids.remove(&id);
+    /// A job that is over appears in no list and counts for no quota, though its files may still be worked on
+    /// (spec/bits-core.md 4.5).
+    fn unlist(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let Some(ids) = self.by_owner.get_mut(&job.owner) else { return };
+        if ids.remove(&id) {
+            self.counted -= usize::from(!job.exempt);
             if ids.is_empty() {
                 self.by_owner.remove(&job.owner);
             }
         }
-        self.counted -= usize::from(!job.exempt);
+    }
+
+    /// A job leaves the queue; its last form stays readable for a while.
+    fn retire(&mut self, id: JobId) {
+        self.unlist(id);
+        let Some(job) = self.jobs.remove(&id) else { return };
         self.scheduler.remove(id);
+        self.timers.forget(id);
         self.effects.push(Effect::Delete(id));
         if self.finished_order.len() == FINISHED_KEPT
             && let Some(oldest) = self.finished_order.pop_front()

@@ -141,6 +141,7 @@ impl Queue {
         let files_max = self.files_max(caller);
         let job = self.jobs.get_mut(&id).ok_or(h::BG_E_NOT_FOUND)?;
         let files_before = job.files.len();
+        let suspends = call == Call::Suspend;
         let change = match call {
             Call::AddFiles(files) => {
                 check_new_files(&files)?;
@@ -160,23 +161,20 @@ impl Queue {
             Call::Complete => return self.complete(id, now),
         };
         let files_after = job.files.len();
-        if change.notice == crate::job::Notice::None {
-            return Ok(Called::Done(Ok(change.code)));
+        if change.notice != crate::job::Notice::None {
+            self.save(id);
+            self.save_files(id, files_before..files_after);
+            self.tell(id, change.notice, now);
+            self.settle(id, now);
         }
-        self.save(id);
-        self.save_files(id, files_before..files_after);
-        self.tell(id, change.notice, now);
-        self.settle(id, now);
-        // Suspend promises that no byte is written after it returned: it waits for the worker.
-        if let Some(run) = self.runs.get_mut(&id).filter(|run| run.stopping) {
-            let suspended =
-                self.jobs.get(&id).is_some_and(|job| job.state == crate::enums::JobState::Suspended);
-            if suspended {
-                let ticket = Ticket(self.next_ticket);
-                self.next_ticket += 1;
+        // Suspend promises that no byte is written after it returned: it waits for the worker, also when an earlier
+        // Suspend (or an error) stops it already.
+        if suspends && self.runs.get(&id).is_some_and(|run| run.stopping) {
+            let ticket = self.ticket();
+            if let Some(run) = self.runs.get_mut(&id) {
                 run.after_stop.push((ticket, change.code));
-                return Ok(Called::Later(ticket));
             }
+            return Ok(Called::Later(ticket));
         }
         Ok(Called::Done(Ok(change.code)))
     }

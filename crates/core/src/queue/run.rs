@@ -70,6 +70,7 @@ impl Queue {
 
     /// Brings queue, slots and clocks in line with the job's state.
     pub(super) fn settle(&mut self, id: JobId, now: Now) {
+        self.pass_gates(id, now);
         let Some(job) = self.jobs.get(&id) else { return };
         let (state, owner, priority) = (job.state, job.owner, job.priority);
         let run = self.runs.get(&id).map(|run| (run.stopping, run.owner));
@@ -112,9 +113,14 @@ impl Queue {
     }
 
     /// When the turn of a running background job ends because another of its level waits.
+    ///
+    /// `None` while that moment would change nothing: the queue is held, or a slot is about to be free anyway.
     pub(super) fn slice_end(&self) -> Option<Mono> {
+        if self.paused || self.background_runs().any(|(_, _, run)| run.stopping) {
+            return None;
+        }
         self.background_runs()
-            .filter(|(_, priority, run)| !run.stopping && self.scheduler.waiting(*priority) > 0)
+            .filter(|(_, priority, _)| self.scheduler.waiting(*priority) > 0)
             .map(|(_, _, run)| run.started.plus_s(self.limits.time_slice_s))
             .min()
     }
@@ -275,6 +281,7 @@ impl Queue {
 
     /// The files of a job that is CANCELLED already: after the worker stopped, or at once.
     pub(super) fn begin_cancel_files(&mut self, id: JobId, caller: Option<Ticket>, now: Now) {
+        self.unlist(id);
         self.scheduler.remove(id);
         if let Some(run) = self.runs.get_mut(&id) {
             run.then = Some((Finishing::Cancel, caller));
