@@ -1,0 +1,81 @@
+//! The event stream: `GET /v1/events` (server-sent events).
+//!
+//! Events with a `seq` are durable: a reader that comes back with the last one it saw (`?after=` or `Last-Event-ID`) misses
+//! nothing that is still kept. Progress events have no `seq` and are not kept.
+
+use openbits_core::JobState;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventKind {
+    /// A job was created.
+    Created,
+    /// State or properties changed, or files were added.
+    Modified,
+    /// The job reached TRANSFERRED.
+    Transferred,
+    /// The job reached ERROR.
+    Error,
+    /// One file is finished.
+    FileTransferred,
+    /// The job was completed and left the queue.
+    Acknowledged,
+    /// The job was cancelled and left the queue.
+    Cancelled,
+    /// Bytes moved; not durable, at most two a second for each job.
+    Progress,
+    /// Events before this one are not kept any more: read the jobs anew.
+    Gap,
+}
+
+impl EventKind {
+    /// The name in JSON and in the `event:` line of the stream.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Modified => "modified",
+            Self::Transferred => "transferred",
+            Self::Error => "error",
+            Self::FileTransferred => "file-transferred",
+            Self::Acknowledged => "acknowledged",
+            Self::Cancelled => "cancelled",
+            Self::Progress => "progress",
+            Self::Gap => "gap",
+        }
+    }
+}
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EventView {
+    /// Cursor: strictly growing; null for progress.
+    pub seq: Option<u64>,
+    /// What happened.
+    pub kind: EventKind,
+    /// The job.
+    pub job: String,
+    /// When, milliseconds since 1970 UTC.
+    pub time_ms: i64,
+    /// State after the event.
+    #[schema(value_type = String)]
+    pub state: JobState,
+    /// Name of the job.
+    pub display_name: String,
+    /// Progress of the job.
+    pub bytes_transferred: u64,
+    /// Sum of the file sizes; null while any is unknown.
+    pub bytes_total: Option<u64>,
+    /// Files with all their data.
+    pub files_transferred: u32,
+    /// Number of files.
+    pub files_total: u32,
+    /// Code of the job's error, for `error` and for a `modified` into TRANSIENT_ERROR.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hresult: Option<String>,
+    /// The file, for `file-transferred`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<u32>,
+}

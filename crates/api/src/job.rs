@@ -1,0 +1,162 @@
+//! Jobs as the API shows them. Unknown sizes are null, times are milliseconds since 1970 UTC.
+
+use openbits_core::{ErrorContext, JobState, JobType, Priority, ProxyUsage};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// One job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct JobView {
+    /// Version of this form.
+    pub schema: u32,
+    /// GUID, lower case, without braces.
+    pub id: String,
+    /// Name for people.
+    pub display_name: String,
+    /// Description; empty if never set.
+    pub description: String,
+    /// DOWNLOAD, UPLOAD or UPLOAD_REPLY.
+    #[serde(rename = "type")]
+    #[schema(value_type = String)]
+    pub kind: JobType,
+    /// State.
+    #[schema(value_type = String)]
+    pub state: JobState,
+    /// Priority level.
+    #[schema(value_type = String)]
+    pub priority: Priority,
+    /// User id of the owner.
+    pub owner_uid: u32,
+    /// Owner as GetOwner reports it.
+    pub owner_sid: String,
+    /// Sum of the file sizes; null while any is unknown.
+    pub bytes_total: Option<u64>,
+    /// Bytes moved so far.
+    pub bytes_transferred: u64,
+    /// Number of files.
+    pub files_total: u32,
+    /// Files with all their data.
+    pub files_transferred: u32,
+    /// Creation.
+    pub creation_time_ms: i64,
+    /// Last change.
+    pub modification_time_ms: i64,
+    /// Entry into TRANSFERRED; null before.
+    pub transfer_completion_time_ms: Option<i64>,
+    /// Failed attempts so far.
+    pub error_count: u32,
+    /// Error of the last attempt, while it is readable.
+    pub error: Option<ErrorView>,
+    /// Seconds between attempts.
+    pub minimum_retry_delay_s: u32,
+    /// Seconds without progress after which the job fails.
+    pub no_progress_timeout_s: u32,
+    /// Sum of BG_NOTIFY bits.
+    pub notify_flags: u32,
+    /// Notification program; empty texts if none.
+    pub notify_program: String,
+    /// Its command line.
+    pub notify_parameters: String,
+    /// Proxy settings.
+    pub proxy: ProxyView,
+    /// The service completes the job by itself.
+    pub auto_complete: bool,
+    /// Local address or interface of the job's connections.
+    pub bind: Option<String>,
+    /// Next attempt, for a job in TRANSIENT_ERROR that waits for time.
+    pub next_retry_time_ms: Option<i64>,
+    /// Peer of the present transfer.
+    pub peer: Option<String>,
+    /// Files, when asked for with `?files=true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Vec<FileView>>,
+}
+
+/// Proxy settings of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProxyView {
+    /// PRECONFIG, NO_PROXY, OVERRIDE or AUTODETECT.
+    #[schema(value_type = String)]
+    pub usage: ProxyUsage,
+    /// Proxy list.
+    pub list: Option<String>,
+    /// Bypass list.
+    pub bypass: Option<String>,
+}
+
+/// One file of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FileView {
+    /// Position in the file list, from 0.
+    pub index: u32,
+    /// URL as given.
+    pub remote_name: String,
+    /// Destination path.
+    pub local_name: String,
+    /// Size; null while unknown.
+    pub bytes_total: Option<u64>,
+    /// Bytes moved so far.
+    pub bytes_transferred: u64,
+    /// All data is there.
+    pub transferred: bool,
+    /// The file is in place (after Complete).
+    pub completed: bool,
+    /// Name of the temporary file beside the destination, while there is one.
+    pub temporary_name: Option<String>,
+    /// Expected SHA-256.
+    pub sha256: Option<String>,
+    /// How often the file began again because the server's copy changed.
+    pub restarts: u32,
+}
+
+/// Error of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ErrorView {
+    /// `0x80190194`
+    pub hresult: String,
+    /// Symbolic name, or the number again.
+    pub name: String,
+    /// What the code means.
+    pub text: String,
+    /// Where the error arose.
+    #[schema(value_type = String)]
+    pub context: ErrorContext,
+    /// What the context means.
+    pub context_text: String,
+    /// File being processed.
+    pub file: Option<u32>,
+    /// `http`, if the error concerns the protocol.
+    pub protocol: Option<String>,
+    /// HTTP status, if an answer arrived.
+    pub http_status: Option<u16>,
+    /// Address in use, query removed.
+    pub url: Option<String>,
+    /// What exactly happened.
+    pub detail: String,
+    /// When.
+    pub time_ms: i64,
+    /// What to do about it.
+    pub suggestion: String,
+}
+
+/// A page of `GET /v1/jobs`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct JobPage {
+    /// Version of this form.
+    pub schema: u32,
+    /// The jobs.
+    pub jobs: Vec<JobView>,
+    /// Value for `after` that gives the next page; null at the end.
+    pub next: Option<String>,
+}
+
+/// Answer to a call that changes a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Outcome {
+    /// Success code: `0x00000000`, or a BG_S code such as `0x00200017`.
+    pub hresult: String,
+    /// Symbolic name.
+    pub name: String,
+    /// The job after the call.
+    pub job: JobView,
+}

@@ -1,0 +1,34 @@
+//! The contract of openbits: requests, answers, events and errors, said once for every door.
+//!
+//! HTTP/1.1 with JSON over a Unix socket; all paths begin with `/v1`. The OpenAPI document that the service generates from these
+//! types is committed as `docs/openapi.json`.
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod event;
+pub mod job;
+pub mod request;
+pub mod service;
+pub mod why;
+
+pub use error::{ErrorRow, Problem};
+pub use event::{EventKind, EventView};
+pub use job::{ErrorView, FileView, JobPage, JobView, Outcome, ProxyView};
+pub use request::{
+    AddFile, AddFiles, CreateJob, EnvironmentProxyView, NotifyCommandView, ProxyRequest, SetProperties,
+};
+pub use service::ServiceInfo;
+pub use why::Why;
+
+/// Version of every JSON form; grows when a field changes its meaning, not when one is added.
+pub const SCHEMA: u32 = 1;
+/// Longest request body the service reads, in bytes.
+pub const REQUEST_BYTES_MAX: usize = 8 << 20;
+/// Most jobs in one page of a list.
+pub const PAGE_MAX: usize = 1_000;
+/// Most events in one answer that is not a stream.
+pub const EVENTS_MAX: usize = 1_000;
+/// Environment variable with the socket's path.
+pub const SOCKET_VARIABLE: &str = "OPENBITS_SOCKET";
+/// Socket of the system's service.
+pub const SYSTEM_SOCKET: &str = "/run/openbits/bitsd.sock";

@@ -1,0 +1,148 @@
+//! What a caller sends. Unknown fields are refused, so that a misspelt option is never silently ignored.
+
+use openbits_core::{JobType, Priority, ProxyUsage};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// `POST /v1/jobs`: create a job; with `files` and `resume` it is also filled and started, all in one durable step.
+///
+/// If any part is refused, no job is left behind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateJob {
+    /// Name for people, at most 256 characters; need not be unique.
+    pub display_name: String,
+    /// DOWNLOAD (default), UPLOAD or UPLOAD_REPLY.
+    #[serde(default = "download", rename = "type")]
+    #[schema(value_type = String, example = "DOWNLOAD")]
+    pub kind: JobType,
+    /// Files to add at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<AddFile>,
+    /// Start at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resume: bool,
+    /// Properties that differ from the defaults.
+    #[serde(default, skip_serializing_if = "SetProperties::is_empty")]
+    pub properties: SetProperties,
+    /// Proxy variables of the caller's environment, used while the job's proxy setting is PRECONFIG.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment_proxy: Option<EnvironmentProxyView>,
+}
+
+const fn download() -> JobType {
+    JobType::Download
+}
+
+/// `POST /v1/jobs/{id}/files`: add files, all or none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddFiles {
+    /// The files, in the order in which they will be transferred.
+    pub files: Vec<AddFile>,
+}
+
+/// One file to add.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddFile {
+    /// URL (http or https), used exactly as given; at most 2,200 characters.
+    pub remote_name: String,
+    /// Absolute local path.
+    pub local_name: String,
+    /// Expected SHA-256 of the content, 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+/// `PATCH /v1/jobs/{id}`: set properties; all or none. Absent fields stay as they are.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetProperties {
+    /// Name for people, at most 256 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// Description, at most 1,024 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// FOREGROUND, HIGH, NORMAL or LOW.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "NORMAL")]
+    pub priority: Option<Priority>,
+    /// Sum of BG_NOTIFY bits, 0 to 63.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify_flags: Option<u32>,
+    /// Seconds between attempts; values below 5 become 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum_retry_delay_s: Option<u32>,
+    /// Seconds without progress after which the job fails; 0 makes every error final.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_progress_timeout_s: Option<u32>,
+    /// Proxy settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyRequest>,
+    /// Program to run at TRANSFERRED and ERROR; both members null clears it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify_command: Option<NotifyCommandView>,
+    /// The service completes the job by itself when it is TRANSFERRED.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_complete: Option<bool>,
+    /// Local IP address or interface name for the job's connections; an empty text removes the binding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bind: Option<String>,
+    /// Reply file of an upload-reply job; an empty text lets the service choose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_file_name: Option<String>,
+}
+
+impl SetProperties {
+    /// Nothing is set.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Proxy settings of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyRequest {
+    /// PRECONFIG, NO_PROXY, OVERRIDE or AUTODETECT.
+    #[schema(value_type = String, example = "OVERRIDE")]
+    pub usage: ProxyUsage,
+    /// Space-separated `[protocol=][protocol://]server[:port]`; only with OVERRIDE.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
+    /// Space-separated host names; `*` left-most, `<local>`; only with OVERRIDE.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bypass: Option<String>,
+}
+
+/// Program and command line for notification.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NotifyCommandView {
+    /// Full path of the program.
+    #[serde(default)]
+    pub program: Option<String>,
+    /// Whole command line; its first word is the program again.
+    #[serde(default)]
+    pub parameters: Option<String>,
+}
+
+/// Proxy variables of an environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnvironmentProxyView {
+    /// `http_proxy`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<String>,
+    /// `https_proxy`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https: Option<String>,
+    /// `all_proxy`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all: Option<String>,
+    /// `no_proxy`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no: Option<String>,
+}

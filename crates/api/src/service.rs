@@ -1,0 +1,29 @@
+//! `GET /v1/service`: the service itself.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What the service says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ServiceInfo {
+    /// Version of this form.
+    pub schema: u32,
+    /// Program version.
+    pub version: String,
+    /// `user` or `system`.
+    pub mode: String,
+    /// Process id.
+    pub pid: u32,
+    /// Jobs in the queue (all users for root, own jobs for others).
+    pub jobs: u64,
+    /// Jobs running now (likewise).
+    pub running: u64,
+    /// The network is there.
+    pub network: bool,
+    /// The queue's store takes writes; otherwise why not.
+    pub store_error: Option<String>,
+    /// What was noticed when the queue was opened: damage kept aside, migrations.
+    pub findings: Vec<String>,
+    /// Newest durable event: a cursor for `GET /v1/events`.
+    pub last_event: u64,
+}

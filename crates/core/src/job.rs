@@ -1,0 +1,294 @@
+//! The job: its data. What may happen to it is in [`api`] (calls) and [`event`] (everything else).
+
+pub mod api;
+pub mod error;
+pub mod event;
+pub mod file;
+pub mod progress;
+pub mod property;
+
+use crate::enums::{AuthScheme, AuthTarget, JobState, JobType, Priority, notify};
+use crate::hresult::HResult;
+use crate::id::{JobId, Uid};
+use crate::time::{FileTime, Mono, Now};
+use serde::{Deserialize, Serialize};
+
+pub use error::ErrorRecord;
+pub use file::{File, NewFile};
+pub use progress::{FileProgress, JobProgress, ReplyProgress};
+pub use property::{Extras, NotifyCommand, ProxySettings};
+
+/// Minimum retry delay of a new job, in seconds.
+pub const DEFAULT_RETRY_DELAY_S: u32 = 600;
+/// Smaller values are raised to this, in seconds.
+pub const RETRY_DELAY_FLOOR_S: u32 = 5;
+/// No-progress timeout of a new job, in seconds: 14 days.
+pub const DEFAULT_NO_PROGRESS_TIMEOUT_S: u32 = 1_209_600;
+
+/// What a change of a job tells the outside (spec/bits-core.md 6).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Notice {
+    /// Nothing.
+    None,
+    /// JobModification.
+    Modification,
+    /// JobTransferred.
+    Transferred,
+    /// JobError.
+    Error,
+    /// One best-effort JobModification for a job that leaves the queue.
+    Final,
+}
+
+/// A change that was made: the success code of the call, and the notice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub struct Change {
+    /// `S_OK` or a `BG_S_*` code.
+    pub code: HResult,
+    /// What to tell.
+    pub notice: Notice,
+}
+
+impl Change {
+    const fn ok(notice: Notice) -> Self {
+        Self { code: crate::hresult::S_OK, notice }
+    }
+}
+
+/// Why a job in TRANSIENT_ERROR waits, and what ends the wait (spec/bits-core.md 7.5).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wait {
+    /// Until the retry delay is over.
+    Retry {
+        /// When the error arose.
+        since: Mono,
+        /// What the server asked for, in milliseconds.
+        retry_after_ms: u64,
+    },
+    /// Until the network is back.
+    Network,
+    /// Until the volume is unlocked.
+    Volume,
+    /// Until the bandwidth policy allows background transfers again.
+    Policy,
+}
+
+/// A last step that was begun and is repeated after a crash until it is done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finishing {
+    /// Complete.
+    Complete,
+    /// Cancel (or the inactivity clean-up).
+    Cancel,
+}
+
+/// The reply part of an upload-reply job.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Reply {
+    /// Path set by SetReplyFileName or generated.
+    pub file_name: Option<Box<str>>,
+    /// True if `file_name` was generated and may be generated anew.
+    pub generated: bool,
+    /// Size, once the reply download began.
+    pub size: Option<u64>,
+    /// Bytes received.
+    pub transferred: u64,
+}
+
+/// One job with all that is remembered of it.
+///
+/// `id`, `owner`, `state`, `priority`, `display_name` and `files` have columns or rows of their own in the store; the rest is
+/// its JSON document.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Job {
+    /// GUID.
+    #[serde(skip, default = "nil")]
+    pub id: JobId,
+    /// Creator, or the last administrator who took ownership.
+    #[serde(skip, default = "root")]
+    pub owner: Uid,
+    /// Download, upload or upload-reply; fixed at creation.
+    pub kind: JobType,
+    /// State.
+    #[serde(skip, default = "suspended")]
+    pub state: JobState,
+    /// Priority level.
+    #[serde(skip, default = "normal")]
+    pub priority: Priority,
+    /// Name for people; need not be unique.
+    #[serde(skip)]
+    pub display_name: Box<str>,
+    /// Description; empty if never set.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub description: Box<str>,
+    /// `BG_NOTIFY_*` bits.
+    pub notify_flags: u32,
+    /// Program to run at TRANSFERRED and ERROR.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify_command: Option<Box<NotifyCommand>>,
+    /// Seconds between attempts after a recoverable error; at least 5.
+    pub minimum_retry_delay_s: u32,
+    /// Seconds without progress, from the first recoverable error, after which the job fails; 0 = every error is final.
+    pub no_progress_timeout_s: u32,
+    /// Failed attempts; never reset.
+    pub error_count: u32,
+    /// Error of the last attempt; lives until TRANSFERRING.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Box<ErrorRecord>>,
+    /// Proxy settings; `None` = PRECONFIG.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Box<ProxySettings>>,
+    /// Credential slots in use; the secrets themselves are kept elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub credentials: Vec<(AuthTarget, AuthScheme)>,
+    /// Reply part of an upload-reply job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<Box<Reply>>,
+    /// What the original does not have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extras: Option<Box<Extras>>,
+    /// Creation.
+    pub created: FileTime,
+    /// Last change; never goes back.
+    pub modified: FileTime,
+    /// Entry into TRANSFERRED; zero before.
+    #[serde(default)]
+    pub transferred_at: FileTime,
+    /// What a job in TRANSIENT_ERROR waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<Wait>,
+    /// When the no-progress period began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_progress_since: Option<Mono>,
+    /// Last activity, for the inactivity clean-up.
+    pub last_activity: Mono,
+    /// Milliseconds in CONNECTING and TRANSFERRING since the last Resume, without the present run.
+    #[serde(default)]
+    pub active_ms: i64,
+    /// Start of the present run in CONNECTING or TRANSFERRING.
+    #[serde(skip)]
+    pub active_since: Option<Mono>,
+    /// Complete or Cancel that was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finishing: Option<Finishing>,
+    /// Files in the order added.
+    #[serde(skip)]
+    pub files: Vec<File>,
+}
+
+// Placeholders for the fields that have columns of their own; the loader overwrites them at once.
+fn nil() -> JobId {
+    JobId::from_bytes([0; 16])
+}
+const fn root() -> Uid {
+    Uid::ROOT
+}
+const fn suspended() -> JobState {
+    JobState::Suspended
+}
+const fn normal() -> Priority {
+    Priority::Normal
+}
+
+impl Job {
+    /// A fresh job: SUSPENDED, with the defaults of spec/bits-core.md 4.6. Name and type are checked by the caller.
+    pub fn new(id: JobId, owner: Uid, kind: JobType, display_name: &str, now: Now) -> Self {
+        Self {
+            id,
+            owner,
+            kind,
+            state: JobState::Suspended,
+            priority: Priority::Normal,
+            display_name: display_name.into(),
+            description: "".into(),
+            notify_flags: notify::DEFAULT,
+            notify_command: None,
+            minimum_retry_delay_s: DEFAULT_RETRY_DELAY_S,
+            no_progress_timeout_s: DEFAULT_NO_PROGRESS_TIMEOUT_S,
+            error_count: 0,
+            error: None,
+            proxy: None,
+            credentials: Vec::new(),
+            reply: (kind == JobType::UploadReply).then(Box::default),
+            extras: None,
+            created: now.wall,
+            modified: now.wall,
+            transferred_at: FileTime::ZERO,
+            wait: None,
+            no_progress_since: None,
+            last_activity: now.mono,
+            active_ms: 0,
+            active_since: None,
+            finishing: None,
+            files: Vec::new(),
+        }
+    }
+
+    /// True if there is nothing left to transfer (and there is at least one file).
+    pub fn all_transferred(&self) -> bool {
+        !self.files.is_empty() && self.files.iter().all(|f| f.transferred)
+    }
+
+    /// Name of a file's temporary file, beside its destination.
+    ///
+    /// Derived from the job's random GUID, so that a leftover can be named after any crash, and nobody else can guess it.
+    pub fn temporary_name(&self, index: u32) -> String {
+        let hex: String = self.id.as_bytes()[..10].iter().map(|b| format!("{b:02X}")).collect();
+        format!("BIT{hex}{index:X}.tmp")
+    }
+
+    /// The extras, for reading.
+    pub fn extras(&self) -> &Extras {
+        const NONE: &Extras = &Extras::NONE;
+        self.extras.as_deref().unwrap_or(NONE)
+    }
+
+    /// Retries make sense: neither is every error final, nor is the delay longer than the no-progress period
+    /// (spec/bits-core.md 7.5).
+    pub const fn may_retry(&self) -> bool {
+        self.no_progress_timeout_s > 0 && self.minimum_retry_delay_s <= self.no_progress_timeout_s
+    }
+
+    /// When the wait of a TRANSIENT_ERROR ends by itself, if it ends by time.
+    pub fn retry_at(&self) -> Option<Mono> {
+        let Some(Wait::Retry { since, retry_after_ms }) = self.wait else { return None };
+        let delay_ms = (u64::from(self.minimum_retry_delay_s) * 1000).max(retry_after_ms);
+        let at = since.plus_ms(i64::try_from(delay_ms).unwrap_or(i64::MAX));
+        Some(self.no_progress_at().map_or(at, |end| at.min(end)))
+    }
+
+    /// When the no-progress period ends.
+    pub fn no_progress_at(&self) -> Option<Mono> {
+        self.no_progress_since.map(|since| since.plus_s(u64::from(self.no_progress_timeout_s)))
+    }
+
+    /// Milliseconds of active transfer counted against the maximum download time.
+    pub fn active_time_ms(&self, now: Mono) -> i64 {
+        self.active_ms + self.active_since.map_or(0, |since| now.since_ms(since))
+    }
+
+    /// Sets the state and keeps the clock of active transfer time.
+    fn enter(&mut self, state: JobState, now: Now) {
+        match (self.active_since, state.is_running()) {
+            (None, true) => self.active_since = Some(now.mono),
+            (Some(since), false) => {
+                self.active_ms += now.mono.since_ms(since);
+                self.active_since = None;
+            }
+            _ => {}
+        }
+        if state != JobState::TransientError {
+            self.wait = None;
+        }
+        self.state = state;
+    }
+
+    /// Records activity (spec/bits-core.md 4.7). The modification time never goes back.
+    fn touch(&mut self, now: Now) {
+        self.modified = self.modified.max(now.wall);
+        self.last_activity = self.last_activity.max(now.mono);
+    }
+}

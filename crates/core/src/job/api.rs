@@ -1,0 +1,206 @@
+//! Calls that change a job's state (spec/bits-core.md 5.2 and 8.2).
+
+use super::{Change, File, Finishing, Job, NewFile, Notice};
+use crate::enums::{JobState, JobType};
+use crate::hresult::{self as h, HResult};
+use crate::id::Uid;
+use crate::time::{FileTime, Now};
+
+/// What the worker has to do for Complete and Cancel.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct FinishPlan {
+    /// Indexes of files to rename into place, in list order.
+    pub rename: Vec<u32>,
+    /// Indexes of files whose temporary file is to be removed.
+    pub remove: Vec<u32>,
+}
+
+/// What the worker did.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct FinishResult {
+    /// Files that are in place.
+    pub renamed: Vec<u32>,
+    /// Code of the first rename that failed.
+    pub error: Option<HResult>,
+    /// At least one temporary file could not be removed.
+    pub left_behind: bool,
+}
+
+impl Job {
+    /// AddFile, AddFileSet: all or nothing, order kept.
+    ///
+    /// `files_max` is the quota for this caller. Syntax and the owner's rights were checked before.
+    pub fn add_files(
+        &mut self,
+        files: Vec<NewFile>,
+        files_max: Option<u32>,
+        now: Now,
+    ) -> Result<Change, HResult> {
+        if self.state.is_final() {
+            return Err(h::BG_E_INVALID_STATE);
+        }
+        if self.kind != JobType::Download && self.files.len() + files.len() > 1 {
+            return Err(h::BG_E_TOO_MANY_FILES);
+        }
+        if files.is_empty() {
+            return Ok(Change::ok(Notice::None));
+        }
+        if files_max.is_some_and(|max| self.files.len() + files.len() > max as usize) {
+            return Err(h::BG_E_TOO_MANY_FILES_IN_JOB);
+        }
+        self.files.extend(files.into_iter().map(File::new));
+        if self.reply.as_deref().is_some_and(|r| r.file_name.is_none()) {
+            let name = self.generated_reply_name();
+            if let Some(reply) = self.reply.as_deref_mut() {
+                reply.file_name = name.map(Into::into);
+                reply.generated = true;
+            }
+        }
+        if self.state == JobState::Transferred {
+            self.transferred_at = FileTime::ZERO;
+            self.enter(JobState::Suspended, now);
+        }
+        self.touch(now);
+        Ok(Change::ok(Notice::Modification))
+    }
+
+    /// Resume.
+    pub fn resume(&mut self, now: Now) -> Result<Change, HResult> {
+        match self.state {
+            JobState::Acknowledged | JobState::Cancelled => Err(h::BG_E_INVALID_STATE),
+            JobState::Suspended if self.files.is_empty() => Err(h::BG_E_EMPTY),
+            JobState::Suspended if self.all_transferred() => {
+                self.touch(now);
+                self.transferred_at = now.wall;
+                self.enter(JobState::Transferred, now);
+                Ok(Change::ok(Notice::Transferred))
+            }
+            JobState::Suspended | JobState::TransientError | JobState::Error => {
+                if self.state == JobState::Error {
+                    self.no_progress_since = None;
+                }
+                // Resume restarts the clock of the maximum download time.
+                self.active_ms = 0;
+                self.touch(now);
+                self.enter(JobState::Queued, now);
+                Ok(Change::ok(Notice::Modification))
+            }
+            JobState::Queued | JobState::Connecting | JobState::Transferring | JobState::Transferred => {
+                Ok(Change::ok(Notice::None))
+            }
+        }
+    }
+
+    /// Suspend. A job in ERROR or TRANSFERRED counts as suspended already and keeps its state.
+    pub fn suspend(&mut self, now: Now) -> Result<Change, HResult> {
+        match self.state {
+            JobState::Acknowledged | JobState::Cancelled => Err(h::BG_E_INVALID_STATE),
+            JobState::Suspended | JobState::Error | JobState::Transferred => Ok(Change::ok(Notice::None)),
+            JobState::Queued | JobState::Connecting | JobState::Transferring | JobState::TransientError => {
+                self.touch(now);
+                self.enter(JobState::Suspended, now);
+                Ok(Change::ok(Notice::Modification))
+            }
+        }
+    }
+
+    /// First half of Cancel: the job is CANCELLED at once; the temporary files go next.
+    pub fn cancel(&mut self, now: Now) -> Result<FinishPlan, HResult> {
+        if self.state.is_final() {
+            return Err(h::BG_E_INVALID_STATE);
+        }
+        self.touch(now);
+        self.enter(JobState::Cancelled, now);
+        self.finishing = Some(Finishing::Cancel);
+        Ok(self.cancel_plan())
+    }
+
+    /// Files that Cancel removes: every temporary file that may exist. Files already in place stay.
+    pub fn cancel_plan(&self) -> FinishPlan {
+        let remove = self.indexes(|f| f.begun && !f.completed);
+        FinishPlan { rename: Vec::new(), remove }
+    }
+
+    /// Second half of Cancel.
+    pub fn cancelled(&mut self, result: &FinishResult) -> Change {
+        self.finishing = None;
+        let code = if result.left_behind { h::BG_S_UNABLE_TO_DELETE_FILES } else { h::S_OK };
+        Change { code, notice: Notice::Final }
+    }
+
+    /// First half of Complete. A running transfer has been stopped before; the state is kept until the files are in place.
+    pub fn complete(&mut self) -> Result<FinishPlan, HResult> {
+        if self.state.is_final() || (self.kind != JobType::Download && self.state != JobState::Transferred) {
+            return Err(h::BG_E_INVALID_STATE);
+        }
+        self.finishing = Some(Finishing::Complete);
+        Ok(self.complete_plan())
+    }
+
+    /// Files that Complete renames and removes.
+    pub fn complete_plan(&self) -> FinishPlan {
+        if self.kind != JobType::Download {
+            return FinishPlan::default();
+        }
+        FinishPlan {
+            rename: self.indexes(|f| f.transferred && !f.completed),
+            remove: self.indexes(|f| f.begun && !f.transferred),
+        }
+    }
+
+    /// Second half of Complete: marks what is in place; ACKNOWLEDGED unless a rename failed.
+    pub fn completed(&mut self, result: &FinishResult, now: Now) -> Result<Change, HResult> {
+        self.finishing = None;
+        for &index in &result.renamed {
+            if let Some(file) = self.files.get_mut(index as usize) {
+                file.completed = true;
+            }
+        }
+        if let Some(code) = result.error {
+            // A transfer that ran was stopped for this Complete (spec/bits-core.md 12, row 16).
+            if self.state.is_running() || self.state == JobState::Queued {
+                self.enter(JobState::Suspended, now);
+            }
+            if !result.renamed.is_empty() {
+                self.touch(now);
+            }
+            return Err(code);
+        }
+        let partial =
+            self.kind == JobType::Download && !self.files.is_empty() && self.state != JobState::Transferred;
+        let code = if partial {
+            h::BG_S_PARTIAL_COMPLETE
+        } else if result.left_behind {
+            h::BG_S_UNABLE_TO_DELETE_FILES
+        } else {
+            h::S_OK
+        };
+        self.touch(now);
+        self.enter(JobState::Acknowledged, now);
+        Ok(Change { code, notice: Notice::Final })
+    }
+
+    /// TakeOwnership by an administrator whose access to the files was checked.
+    pub fn take_ownership(&mut self, new_owner: Uid, now: Now) -> Result<Change, HResult> {
+        if self.state.is_final() {
+            return Err(h::BG_E_INVALID_STATE);
+        }
+        if self.owner == new_owner {
+            return Ok(Change::ok(Notice::Modification));
+        }
+        self.owner = new_owner;
+        self.credentials.clear();
+        self.notify_command = None;
+        self.touch(now);
+        Ok(Change::ok(Notice::Modification))
+    }
+
+    /// GetError.
+    pub fn get_error(&self) -> Result<&super::ErrorRecord, HResult> {
+        self.error.as_deref().ok_or(h::BG_E_ERROR_INFORMATION_UNAVAILABLE)
+    }
+
+    fn indexes(&self, wanted: impl Fn(&File) -> bool) -> Vec<u32> {
+        (0u32..).zip(&self.files).filter(|(_, file)| wanted(file)).map(|(index, _)| index).collect()
+    }
+}

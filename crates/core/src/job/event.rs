@@ -1,0 +1,185 @@
+//! What happens to a job from inside: scheduler, worker, clocks, network, policy (spec/bits-core.md 8.4).
+
+use super::{Change, ErrorRecord, Finishing, Job, Notice, Wait};
+use crate::enums::{ErrorContext, JobState, Priority};
+use crate::hresult::{self as h, HResult};
+use crate::time::{FileTime, Now};
+
+/// An internal event. What is not listed for a state in the specification is ignored there.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Event {
+    /// The scheduler gives the job a turn.
+    Turn,
+    /// The server answered: a transfer is possible.
+    Answered,
+    /// At least one byte arrived.
+    BytesMoved,
+    /// One file is finished, more remain.
+    FileFinished,
+    /// The last file (and the reply) is finished.
+    AllFinished,
+    /// The time slice is over, or the job is pre-empted.
+    Preempted,
+    /// An error that trying again may cure.
+    Recoverable {
+        /// What is remembered of it.
+        error: ErrorRecord,
+        /// What the server asked for.
+        retry_after_ms: u64,
+    },
+    /// An error that needs somebody's help.
+    Fatal(ErrorRecord),
+    /// The retry delay is over.
+    RetryDelayOver,
+    /// The no-progress period is over.
+    NoProgressOver,
+    /// No network any more.
+    NetworkLost,
+    /// A network is there (again).
+    NetworkAvailable,
+    /// The owner is not present any more.
+    OwnerLoggedOff,
+    /// The bandwidth policy allows background jobs nothing.
+    PolicyBlocks,
+    /// It allows something again.
+    PolicyUnblocks,
+    /// The destination's volume is locked.
+    VolumeLocked,
+    /// The remote file changed: that file begins again.
+    RemoteChanged {
+        /// Position in the file list.
+        file: u32,
+    },
+    /// Active transfer time is over its maximum.
+    DownloadTimeOver,
+    /// Nobody touched the job for the inactivity timeout.
+    Inactive,
+    /// The service started.
+    ServiceRestarted,
+}
+
+impl Job {
+    /// Applies an event. `None`: it means nothing in this state, and nothing changed.
+    pub fn apply(&mut self, event: Event, now: Now) -> Option<Change> {
+        use JobState as S;
+        match (event, self.state) {
+            (Event::Turn, S::Queued) => self.moved(S::Connecting, now),
+            (Event::Answered, S::Connecting) => {
+                self.error = None;
+                self.moved(S::Transferring, now)
+            }
+            (Event::BytesMoved, S::Transferring) => {
+                self.no_progress_since = None;
+                self.touch(now);
+                Some(Change::ok(Notice::Modification))
+            }
+            (Event::FileFinished, S::Transferring) => {
+                self.no_progress_since = None;
+                self.touch(now);
+                Some(Change::ok(Notice::Modification))
+            }
+            (Event::AllFinished, S::Connecting | S::Transferring) => {
+                self.error = None;
+                self.no_progress_since = None;
+                self.touch(now);
+                self.transferred_at = now.wall;
+                self.enter(S::Transferred, now);
+                Some(Change::ok(Notice::Transferred))
+            }
+            (Event::Preempted | Event::OwnerLoggedOff, S::Connecting | S::Transferring) => {
+                self.moved(S::Queued, now)
+            }
+            (Event::Recoverable { error, retry_after_ms }, S::Connecting | S::Transferring) => {
+                self.error_count = self.error_count.saturating_add(1);
+                self.fail(error, Wait::Retry { since: now.mono, retry_after_ms }, now)
+            }
+            (Event::Fatal(error), S::Queued | S::Connecting | S::Transferring) => {
+                self.error_count = self.error_count.saturating_add(1);
+                self.fatal(error, now)
+            }
+            (Event::RetryDelayOver, S::TransientError) if matches!(self.wait, Some(Wait::Retry { .. })) => {
+                self.moved(S::Queued, now)
+            }
+            (Event::NoProgressOver, S::TransientError) => {
+                self.touch(now);
+                self.enter(S::Error, now);
+                Some(Change::ok(Notice::Error))
+            }
+            (Event::NetworkLost, S::Queued) => {
+                let error = self.gate(h::BG_E_NETWORK_DISCONNECTED, now);
+                self.park(error, Wait::Network, now)
+            }
+            (Event::NetworkLost, S::Connecting | S::Transferring) => {
+                let error = self.gate(h::BG_E_NETWORK_DISCONNECTED, now);
+                self.fail(error, Wait::Network, now)
+            }
+            (Event::NetworkAvailable, S::TransientError) => self.moved(S::Queued, now),
+            (Event::PolicyBlocks, S::Queued | S::Connecting | S::Transferring)
+                if self.priority != Priority::Foreground =>
+            {
+                let error = self.gate(h::BG_E_BLOCKED_BY_POLICY, now);
+                self.park(error, Wait::Policy, now)
+            }
+            (Event::PolicyUnblocks, S::TransientError) if self.wait == Some(Wait::Policy) => {
+                self.moved(S::Queued, now)
+            }
+            (Event::VolumeLocked, S::Transferring) => {
+                let error = ErrorRecord::new(h::BG_E_DESTINATION_LOCKED, ErrorContext::LocalFile, now.wall);
+                self.fail(error, Wait::Volume, now)
+            }
+            (Event::RemoteChanged { file }, S::Connecting | S::Transferring) => {
+                let file = self.files.get_mut(file as usize)?;
+                file.restart();
+                file.restarts = file.restarts.saturating_add(1);
+                self.touch(now);
+                Some(Change::ok(Notice::Modification))
+            }
+            (Event::DownloadTimeOver, S::Connecting | S::Transferring) => {
+                self.error_count = self.error_count.saturating_add(1);
+                self.fatal(self.gate(h::BG_E_MAXDOWNLOAD_TIMEOUT, now), now)
+            }
+            (Event::Inactive, state) if !state.is_final() => {
+                self.enter(S::Cancelled, now);
+                self.finishing = Some(Finishing::Cancel);
+                Some(Change::ok(Notice::None))
+            }
+            (Event::ServiceRestarted, S::Connecting | S::Transferring) => {
+                self.enter(S::Queued, now);
+                Some(Change::ok(Notice::None))
+            }
+            _ => None,
+        }
+    }
+
+    fn moved(&mut self, state: JobState, now: Now) -> Option<Change> {
+        self.touch(now);
+        self.enter(state, now);
+        Some(Change::ok(Notice::Modification))
+    }
+
+    fn gate(&self, code: HResult, now: Now) -> ErrorRecord {
+        ErrorRecord::new(code, ErrorContext::GeneralQueueManager, now.wall)
+    }
+
+    /// To TRANSIENT_ERROR, or to ERROR at once where no retry is allowed.
+    fn fail(&mut self, error: ErrorRecord, wait: Wait, now: Now) -> Option<Change> {
+        if self.may_retry() { self.park(error, wait, now) } else { self.fatal(error, now) }
+    }
+
+    fn park(&mut self, error: ErrorRecord, wait: Wait, now: Now) -> Option<Change> {
+        self.error = Some(Box::new(error));
+        self.no_progress_since.get_or_insert(now.mono);
+        self.touch(now);
+        self.enter(JobState::TransientError, now);
+        self.wait = Some(wait);
+        Some(Change::ok(Notice::Modification))
+    }
+
+    fn fatal(&mut self, error: ErrorRecord, now: Now) -> Option<Change> {
+        self.error = Some(Box::new(error));
+        self.touch(now);
+        self.enter(JobState::Error, now);
+        self.transferred_at = FileTime::ZERO;
+        Some(Change::ok(Notice::Error))
+    }
+}

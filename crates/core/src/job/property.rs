@@ -1,0 +1,301 @@
+//! Properties and their checks: values, lengths, types (spec/bits-core.md 5.2 setters, 5.3).
+
+use super::{Change, Job, Notice, RETRY_DELAY_FLOOR_S};
+use crate::enums::{AuthScheme, AuthTarget, JobState, JobType, Priority, ProxyUsage, notify};
+use crate::hresult::{self as h, HResult};
+use crate::names;
+use crate::time::Now;
+use serde::{Deserialize, Serialize};
+
+/// SetNotifyCmdLine: program and whole command line.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NotifyCommand {
+    /// Full path of the program.
+    pub program: String,
+    /// Whole command line; its first word is the program again.
+    pub parameters: Option<String>,
+}
+
+/// SetProxySettings.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ProxySettings {
+    /// Where the proxy comes from.
+    pub usage: ProxyUsage,
+    /// Proxy list, only with OVERRIDE.
+    pub list: Option<String>,
+    /// Bypass list, only with OVERRIDE.
+    pub bypass: Option<String>,
+}
+
+/// Properties that the original does not have.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Extras {
+    /// The service completes the job by itself when it is TRANSFERRED.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub auto_complete: bool,
+    /// Local address or interface of the job's connections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bind: Option<String>,
+    /// `http_proxy`, `https_proxy`, `all_proxy`, `no_proxy` of the creator, captured at creation (spec/behaviour.md 20).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment_proxy: Option<EnvironmentProxy>,
+}
+
+impl Extras {
+    /// Nothing set.
+    pub const NONE: Self = Self { auto_complete: false, bind: None, environment_proxy: None };
+}
+
+/// Proxy variables of the creator's environment.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct EnvironmentProxy {
+    /// `http_proxy`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<String>,
+    /// `https_proxy`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https: Option<String>,
+    /// `all_proxy`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all: Option<String>,
+    /// `no_proxy`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no: Option<String>,
+}
+
+/// A property to set. One call may set several; all are checked before the first is stored.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Property {
+    /// SetDisplayName
+    DisplayName(String),
+    /// SetDescription
+    Description(String),
+    /// SetPriority, as a raw value
+    Priority(i64),
+    /// SetNotifyFlags
+    NotifyFlags(u32),
+    /// SetMinimumRetryDelay, seconds
+    MinimumRetryDelay(u32),
+    /// SetNoProgressTimeout, seconds
+    NoProgressTimeout(u32),
+    /// SetProxySettings, usage as a raw value
+    Proxy {
+        /// BG_JOB_PROXY_USAGE
+        usage: i64,
+        /// Proxy list
+        list: Option<String>,
+        /// Bypass list
+        bypass: Option<String>,
+    },
+    /// SetNotifyCmdLine
+    NotifyCommand {
+        /// Full path; both `None` clears
+        program: Option<String>,
+        /// Command line
+        parameters: Option<String>,
+    },
+    /// SetReplyFileName (upload-reply jobs)
+    ReplyFileName(Option<String>),
+    /// The service completes the job by itself.
+    AutoComplete(bool),
+    /// Local address or interface of the job's connections.
+    Bind(Option<String>),
+}
+
+impl Property {
+    /// Type, value and syntax: steps 3 to 5 of the order of checks (spec/bits-core.md 4.1).
+    pub fn check(&self, kind: JobType) -> Result<(), HResult> {
+        match self {
+            Self::DisplayName(text) => names::check_text(text, names::DISPLAY_NAME_MAX),
+            Self::Description(text) => names::check_text(text, names::DESCRIPTION_MAX),
+            Self::Priority(value) => Priority::from_value(*value).map(|_| ()).ok_or(h::E_NOTIMPL),
+            Self::NotifyFlags(bits) => {
+                if bits & !notify::ALL == 0 {
+                    Ok(())
+                } else {
+                    Err(h::E_NOTIMPL)
+                }
+            }
+            Self::MinimumRetryDelay(_) | Self::NoProgressTimeout(_) | Self::AutoComplete(_) => Ok(()),
+            Self::Proxy { usage, list, bypass } => check_proxy(*usage, list.as_deref(), bypass.as_deref()),
+            Self::NotifyCommand { program, parameters } => {
+                check_notify_command(program.as_deref(), parameters.as_deref())
+            }
+            Self::ReplyFileName(name) => match (kind, name.as_deref()) {
+                (JobType::UploadReply, None | Some("")) => Ok(()),
+                (JobType::UploadReply, Some(name)) => names::check_local_name(name, false),
+                _ => Err(h::E_NOTIMPL),
+            },
+            Self::Bind(name) => match name {
+                Some(name)
+                    if name.is_empty() || name.len() > 64 || !name.bytes().all(|b| b.is_ascii_graphic()) =>
+                {
+                    Err(h::E_INVALIDARG)
+                }
+                _ => Ok(()),
+            },
+        }
+    }
+}
+
+fn check_proxy(usage: i64, list: Option<&str>, bypass: Option<&str>) -> Result<(), HResult> {
+    let usage = ProxyUsage::from_value(usage).ok_or(h::E_NOTIMPL)?;
+    let too_long = |text: Option<&str>| text.is_some_and(|t| names::utf16_len(t) > names::PROXY_LIST_MAX);
+    match usage {
+        ProxyUsage::Override if list.is_none() => Err(h::E_INVALIDARG),
+        ProxyUsage::Override if too_long(list) => Err(h::BG_E_PROXY_LIST_TOO_LARGE),
+        ProxyUsage::Override if too_long(bypass) => Err(h::BG_E_PROXY_BYPASS_LIST_TOO_LARGE),
+        ProxyUsage::Override => Ok(()),
+        _ if list.is_some() || bypass.is_some() => Err(h::E_INVALIDARG),
+        _ => Ok(()),
+    }
+}
+
+fn check_notify_command(program: Option<&str>, parameters: Option<&str>) -> Result<(), HResult> {
+    match (program, parameters) {
+        (None, None) => Ok(()),
+        (None, Some(_)) => Err(h::E_INVALIDARG),
+        (Some(program), parameters) => {
+            names::check_text(program, names::STRICT_PATH_MAX)?;
+            if !program.starts_with('/') {
+                return Err(h::E_INVALIDARG);
+            }
+            parameters.map_or(Ok(()), |p| names::check_text(p, names::NOTIFY_PARAMETERS_MAX))
+        }
+    }
+}
+
+impl Job {
+    /// Set* with checked values. Any success counts as a modification, also when the value was there already.
+    pub fn set(&mut self, properties: Vec<Property>, now: Now) -> Result<Change, HResult> {
+        for property in &properties {
+            property.check(self.kind)?;
+        }
+        if self.state.is_final() {
+            return Err(h::BG_E_INVALID_STATE);
+        }
+        let reply_begun =
+            self.reply.as_deref().is_some_and(|r| r.size.is_some()) || self.state == JobState::Transferred;
+        if reply_begun && properties.iter().any(|p| matches!(p, Property::ReplyFileName(_))) {
+            return Err(h::BG_E_INVALID_STATE);
+        }
+        for property in properties {
+            self.store(property);
+        }
+        self.touch(now);
+        if self.state == JobState::TransientError && !self.may_retry() {
+            self.enter(JobState::Error, now);
+            return Ok(Change::ok(Notice::Error));
+        }
+        Ok(Change::ok(Notice::Modification))
+    }
+
+    fn store(&mut self, property: Property) {
+        match property {
+            Property::DisplayName(text) => self.display_name = text.into(),
+            Property::Description(text) => self.description = text.into(),
+            Property::Priority(value) => {
+                self.priority = Priority::from_value(value).expect("checked before");
+            }
+            Property::NotifyFlags(bits) => self.notify_flags = bits,
+            Property::MinimumRetryDelay(s) => self.minimum_retry_delay_s = s.max(RETRY_DELAY_FLOOR_S),
+            Property::NoProgressTimeout(s) => self.no_progress_timeout_s = s,
+            Property::Proxy { usage, list, bypass } => {
+                let usage = ProxyUsage::from_value(usage).expect("checked before");
+                self.proxy =
+                    (usage != ProxyUsage::Preconfig).then(|| Box::new(ProxySettings { usage, list, bypass }));
+            }
+            Property::NotifyCommand { program, parameters } => {
+                self.notify_command = program.map(|program| Box::new(NotifyCommand { program, parameters }));
+            }
+            Property::ReplyFileName(name) => self.set_reply_file_name(name),
+            Property::AutoComplete(on) => self.extras_mut().auto_complete = on,
+            Property::Bind(name) => self.extras_mut().bind = name,
+        }
+    }
+
+    fn set_reply_file_name(&mut self, name: Option<String>) {
+        let name = name.filter(|n| !n.is_empty());
+        let generated = name.is_none();
+        let name = name.or_else(|| self.generated_reply_name());
+        if let Some(reply) = self.reply.as_deref_mut() {
+            reply.file_name = name.map(Into::into);
+            reply.generated = generated;
+        }
+    }
+
+    /// A name in the upload file's folder; `None` until a file is there.
+    pub(super) fn generated_reply_name(&self) -> Option<String> {
+        let local = &self.files.first()?.local;
+        let (folder, _) = local.rsplit_once('/')?;
+        Some(format!("{folder}/BIT{}.reply", &self.id.to_string()[..8]))
+    }
+
+    /// Extras for changing.
+    pub fn extras_mut(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
+    }
+
+    /// SetCredentials: checks and notes the slot. The secret itself is the caller's to keep, encrypted.
+    pub fn set_credentials(
+        &mut self,
+        target: i64,
+        scheme: i64,
+        user: Option<&str>,
+        password: Option<&str>,
+        now: Now,
+    ) -> Result<Change, HResult> {
+        let target = AuthTarget::from_value(target).ok_or(h::BG_E_INVALID_AUTH_TARGET)?;
+        let scheme = AuthScheme::from_value(scheme).ok_or(h::BG_E_INVALID_AUTH_SCHEME)?;
+        if user.is_some_and(|u| names::utf16_len(u) > names::USER_NAME_MAX) {
+            return Err(h::BG_E_USERNAME_TOO_LARGE);
+        }
+        if password.is_some_and(|p| names::utf16_len(p) > names::PASSWORD_MAX) {
+            return Err(h::BG_E_PASSWORD_TOO_LARGE);
+        }
+        let implicit = user.is_none() && password.is_none();
+        let may_be_implicit = matches!(scheme, AuthScheme::Ntlm | AuthScheme::Negotiate);
+        if (implicit && !may_be_implicit) || (!implicit && (user.is_none() || password.is_none())) {
+            return Err(h::E_INVALIDARG);
+        }
+        if self.state.is_final() {
+            return Err(h::BG_E_INVALID_STATE);
+        }
+        if !self.credentials.contains(&(target, scheme)) {
+            self.credentials.push((target, scheme));
+        }
+        self.touch(now);
+        Ok(Change::ok(Notice::Modification))
+    }
+
+    /// RemoveCredentials: `S_FALSE` if nothing is stored for the pair.
+    pub fn remove_credentials(&mut self, target: i64, scheme: i64, now: Now) -> Result<Change, HResult> {
+        let target = AuthTarget::from_value(target).ok_or(h::BG_E_INVALID_AUTH_TARGET)?;
+        let scheme = AuthScheme::from_value(scheme).ok_or(h::BG_E_INVALID_AUTH_SCHEME)?;
+        if self.state.is_final() {
+            return Err(h::BG_E_INVALID_STATE);
+        }
+        let before = self.credentials.len();
+        self.credentials.retain(|slot| *slot != (target, scheme));
+        if self.credentials.len() == before {
+            return Ok(Change { code: h::S_FALSE, notice: Notice::None });
+        }
+        self.touch(now);
+        Ok(Change::ok(Notice::Modification))
+    }
+
+    /// GetReplyFileName.
+    pub fn reply_file_name(&self) -> Result<Option<&str>, HResult> {
+        self.reply.as_deref().map(|r| r.file_name.as_deref()).ok_or(h::E_NOTIMPL)
+    }
+
+    /// Whether GetReplyData may be asked for: the reply's size.
+    pub fn reply_data_size(&self) -> Result<u64, HResult> {
+        let reply = self.reply.as_deref().ok_or(h::E_NOTIMPL)?;
+        if !matches!(self.state, JobState::Transferred | JobState::Acknowledged) {
+            return Err(h::BG_E_INVALID_STATE);
+        }
+        let size = reply.size.unwrap_or(0);
+        if size > 1 << 20 { Err(h::BG_E_TOO_LARGE) } else { Ok(size) }
+    }
+}
