@@ -4,11 +4,13 @@
 #![forbid(unsafe_code)]
 
 pub mod caller;
+pub mod classify;
 pub mod enums;
 pub mod hresult;
 pub mod id;
 pub mod job;
 pub mod names;
+pub mod plan;
 pub mod range_set;
 pub mod time;
 
