@@ -96,7 +96,7 @@ pub enum Decision {
     Accept(Accept),
     /// The file has no bytes; do not read the body.
     Empty(Accept),
-    /// Forget this answer and send [`FilePlan::next`], after the restart if there is one.
+    /// Forget this answer and send [`FilePlan::step`], after the restart if there is one.
     Again(Option<Restart>),
     /// The attempt fails.
     Fail(Box<Fail>),
@@ -215,7 +215,7 @@ impl FilePlan {
     }
 
     /// What to do now.
-    pub fn next(&mut self) -> Next {
+    pub fn step(&mut self) -> Next {
         if let Some(size) = self.size
             && self.done.contains(0..size)
             && (size > 0 || self.confirmed)

@@ -196,7 +196,7 @@ fn number(text: &str) -> Option<u64> {
 }
 
 /// An HTTP date in any of its three forms, seconds since 1970.
-fn date_s(text: &str) -> Option<i64> {
+pub(super) fn date_s(text: &str) -> Option<i64> {
     let time = httpdate::parse_http_date(text).ok()?;
     let since = time.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?;
     i64::try_from(since.as_secs()).ok()

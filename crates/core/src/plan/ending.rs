@@ -29,9 +29,9 @@ pub enum BodyEnd {
 /// What follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// Go on with [`FilePlan::next`].
+    /// Go on with [`FilePlan::step`].
     Next,
-    /// A cut that is worth another request after a moment (milliseconds), then [`FilePlan::next`].
+    /// A cut that is worth another request after a moment (milliseconds), then [`FilePlan::step`].
     Soon(u64),
     /// The attempt fails; what is kept stays unless `discard` says otherwise.
     Fail(Box<Fail>),

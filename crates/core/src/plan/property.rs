@@ -166,7 +166,7 @@ proptest! {
                 plan = next;
                 failed = false;
             }
-            let request = match plan.next() {
+            let request = match plan.step() {
                 Next::Complete { size } => {
                     let whole = versions.iter().any(|version| {
                         version.size == size

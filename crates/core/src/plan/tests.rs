@@ -1,5 +1,5 @@
 //! Every decision of the plan, by name.
-
+#![allow(clippy::type_complexity)] // tables
 use super::*;
 
 const DATE: (&str, &str) = ("date", "Sat, 21 Nov 2026 12:00:00 GMT");
@@ -34,7 +34,7 @@ fn kept(validator: Validator) -> FilePlan {
 }
 
 fn ask(plan: &mut FilePlan) -> Request {
-    match plan.next() {
+    match plan.step() {
         Next::Send(request) => *request,
         other => panic!("{other:?}"),
     }
@@ -132,7 +132,7 @@ fn kept_bytes_without_validator_are_thrown_away() {
 fn a_whole_file_needs_no_request() {
     let (mut plan, restart) =
         FilePlan::new(URL, Some(100), RangeSet::prefix(100), Validator::default(), LIMITS).unwrap();
-    assert_eq!((restart, plan.next()), (None, Next::Complete { size: 100 }));
+    assert_eq!((restart, plan.step()), (None, Next::Complete { size: 100 }));
     let (mut plan, _) = FilePlan::new(URL, Some(0), RangeSet::new(), etag("a"), LIMITS).unwrap();
     ask(&mut plan); // an empty file is asked for again: nothing binds it
 }
@@ -395,7 +395,7 @@ fn a_cut_keeps_what_came_and_asks_again() {
     assert_eq!(ask(&mut plan).range.as_deref(), Some("bytes=30-"));
     accepted(answer(&mut plan, 206, L(70), &[("content-range", "bytes 30-99/100"), A]));
     assert_eq!(plan.end(70, BodyEnd::Clean), Ended::Next);
-    assert_eq!(plan.next(), Next::Complete { size: 100 });
+    assert_eq!(plan.step(), Next::Complete { size: 100 });
 }
 
 #[test]
@@ -446,7 +446,7 @@ fn chunked_ends_are_trusted_and_chunked_cuts_are_not() {
     let mut plan = fresh_plan(URL);
     accepted(answer(&mut plan, 200, Framing::Chunked, &[]));
     assert_eq!(plan.end(77, BodyEnd::Clean), Ended::Next);
-    assert_eq!(plan.next(), Next::Complete { size: 77 });
+    assert_eq!(plan.step(), Next::Complete { size: 77 });
 
     let mut plan = fresh_plan(URL);
     accepted(answer(&mut plan, 200, Framing::Chunked, &[]));
@@ -473,7 +473,7 @@ fn an_empty_file_by_416() {
     let mut plan = fresh_plan(URL);
     let decision = answer(&mut plan, 416, L(5), &[("content-range", "bytes */0"), A]);
     assert!(matches!(decision, Decision::Empty(_)), "{decision:?}");
-    assert_eq!(plan.next(), Next::Complete { size: 0 });
+    assert_eq!(plan.step(), Next::Complete { size: 0 });
 }
 
 #[test]
@@ -484,7 +484,7 @@ fn a_416_to_the_plainest_range_is_asked_once_without() {
     let mut again = plan.clone();
     accepted(answer(&mut plan, 200, L(0), &[]));
     assert_eq!(plan.end(0, BodyEnd::Clean), Ended::Next);
-    assert_eq!(plan.next(), Next::Complete { size: 0 });
+    assert_eq!(plan.step(), Next::Complete { size: 0 });
     assert_eq!(failed(answer(&mut again.clone(), 416, L(0), &[])), fatal(0x8019_01A0));
     let range = ("content-range", "bytes 0-99/100");
     assert_eq!(failed(answer(&mut again, 206, L(100), &[range])), fatal(0x8020_001B), "206 unasked");

@@ -1,6 +1,7 @@
 //! What identifies one version of a remote file.
 
 use super::Head;
+use super::answer::date_s;
 use serde::{Deserialize, Serialize};
 
 /// Seconds by which `Date` must be later than `Last-Modified` before the latter is trusted.
@@ -58,6 +59,11 @@ impl Validator {
     /// True if bytes bound to this validator may be continued.
     pub fn usable(&self, size: Option<u64>) -> bool {
         self.etag.is_some() || (self.last_modified.is_some() && size.is_some())
+    }
+
+    /// The date in it, seconds since 1970.
+    pub fn modified_s(&self) -> Option<i64> {
+        self.last_modified.as_deref().and_then(date_s)
     }
 
     /// Value of `If-Range`.
