@@ -152,6 +152,9 @@ pub struct Job {
     pub extras: Option<Box<Extras>>,
     /// Creation.
     pub created: FileTime,
+    /// Created by a caller who is exempt from the quotas: does not count for the limit per machine.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exempt: bool,
     /// Last change; never goes back.
     pub modified: FileTime,
     /// Entry into TRANSFERRED; zero before.
@@ -215,6 +218,7 @@ impl Job {
             reply: (kind == JobType::UploadReply).then(Box::default),
             extras: None,
             created: now.wall,
+            exempt: false,
             modified: now.wall,
             transferred_at: FileTime::ZERO,
             wait: None,

@@ -299,6 +299,8 @@ pub enum Event {
     /// Answer to [`Command::Finish`].
     FinishDone {
         /// From the order.
+        job: JobId,
+        /// From the order.
         ticket: Ticket,
         /// Indexes of the files that are in place.
         renamed: Vec<u32>,

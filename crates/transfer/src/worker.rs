@@ -78,6 +78,14 @@ impl Stop {
     }
 }
 
+/// An attempt that ended; a younger one of the same job stays.
+fn forget(map: &Map, job: JobId, attempt: AttemptId) {
+    let mut running = map.borrow_mut();
+    if running.get(&job).is_some_and(|running| running.attempt == attempt) {
+        running.remove(&job);
+    }
+}
+
 type Map = Rc<RefCell<HashMap<JobId, Running>>>;
 
 struct Worker {
@@ -117,7 +125,7 @@ impl Worker {
             }
             Command::Ping { count } => self.say(Event::Pong { count }).await,
             Command::Probe { ticket, path, purpose } => {
-                self.aside(move || Event::Probed { ticket, result: file::probe(&path, purpose) })
+                self.aside(move || Event::Probed { ticket, result: file::probe(&path, purpose) });
             }
             Command::Finish(order) => self.aside(move || file::finish(&order)),
             Command::Shutdown => {} // ends the loop above
@@ -156,11 +164,7 @@ impl Worker {
                 let _ = events.send(event).await;
             }
             ended.notify_one();
-            let mut running = map.borrow_mut();
-            if running.get(&job).is_some_and(|running| running.attempt == attempt) {
-                running.remove(&job);
-            }
-            drop(running);
+            forget(&map, job, attempt);
             if stop.asked.get() {
                 let _ = events.send(Event::Stopped { job, attempt }).await;
             }

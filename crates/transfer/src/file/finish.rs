@@ -52,7 +52,7 @@ pub(crate) fn finish(order: &Finish) -> Event {
             left.push(folder.join(temp).to_string_lossy().into_owned());
         }
     }
-    Event::FinishDone { ticket: order.ticket, renamed, error, left }
+    Event::FinishDone { job: order.job, ticket: order.ticket, renamed, error, left }
 }
 
 impl Folders {

@@ -15,6 +15,9 @@ use tokio::sync::{Notify, mpsc};
 /// Finished files that may wait for their sync before the next download waits too.
 const MAX_PENDING: usize = 64;
 
+/// An error of one of the files.
+type FileError = (u32, Box<Fail>);
+
 /// A file whose every byte is written.
 #[derive(Debug)]
 pub(crate) struct Finished {
@@ -33,7 +36,7 @@ struct State {
     pending: RefCell<Vec<Finished>>,
     running: Cell<bool>,
     moved: Notify,
-    error: RefCell<Option<(u32, Box<Fail>)>>,
+    error: RefCell<Option<FileError>>,
 }
 
 /// The finished files of one attempt that are not reported yet.
@@ -54,7 +57,7 @@ impl Group {
     }
 
     /// Adds a file; waits while too many are pending. Err: an earlier file could not be synced.
-    pub(crate) async fn add(&self, finished: Finished) -> Result<(), (u32, Box<Fail>)> {
+    pub(crate) async fn add(&self, finished: Finished) -> Result<(), FileError> {
         self.0.pending.borrow_mut().push(finished);
         if !self.0.running.replace(true) {
             tokio::task::spawn_local(drain(self.0.clone()));
@@ -66,14 +69,14 @@ impl Group {
     }
 
     /// Waits until every file is durable and reported.
-    pub(crate) async fn flush(&self) -> Result<(), (u32, Box<Fail>)> {
+    pub(crate) async fn flush(&self) -> Result<(), FileError> {
         while self.0.running.get() {
             self.0.moved.notified().await;
         }
         self.take_error()
     }
 
-    fn take_error(&self) -> Result<(), (u32, Box<Fail>)> {
+    fn take_error(&self) -> Result<(), FileError> {
         self.0.error.borrow_mut().take().map_or(Ok(()), Err)
     }
 }
@@ -102,7 +105,7 @@ async fn drain(state: Rc<State>) {
 }
 
 /// Syncs files and then their folders; returns what may be reported.
-fn sync(batch: Vec<Finished>) -> (Vec<FileCheckpoint>, Result<(), (u32, Box<Fail>)>) {
+fn sync(batch: Vec<Finished>) -> (Vec<FileCheckpoint>, Result<(), FileError>) {
     let one = |finished: &Finished| -> Outcome<()> {
         if finished.durable {
             return Ok(());

@@ -14,11 +14,14 @@ const MAX_SLICES: usize = 64;
 /// Batches that may wait; with batches of half a MiB to one MiB this bounds the memory of a transfer.
 const QUEUE: usize = 4;
 
+/// How a writer ended, and the hash of what it wrote.
+type WriterEnd = (Result<(), Errno>, Option<Context>);
+
 /// The writer of one contiguous run of bytes.
 pub(super) struct Writer {
     /// Closed by dropping; then the thread writes what is queued and ends.
     queue: Option<mpsc::Sender<Vec<Bytes>>>,
-    end: Option<oneshot::Receiver<(Result<(), Errno>, Option<Context>)>>,
+    end: Option<oneshot::Receiver<WriterEnd>>,
     /// Absolute end of what is written (not yet synced).
     written: Arc<AtomicU64>,
     /// Something was written, or the thread ended.
@@ -70,7 +73,7 @@ impl Writer {
     }
 
     /// Waits until everything queued is written. Safe to call again after it was dropped half-way.
-    pub(super) async fn finish(&mut self) -> (Result<(), Errno>, Option<Context>) {
+    pub(super) async fn finish(&mut self) -> WriterEnd {
         self.queue = None;
         let Some(end) = &mut self.end else { return (Ok(()), None) };
         let result = end.await.unwrap_or((Err(Errno::IO), None));
