@@ -153,7 +153,7 @@ async fn main(system: bool, uid: u32, paths: Paths) -> Result<()> {
         event_seq,
         workers: Workers::new(mode, sender),
         worker_messages,
-        hub: Hub::new(),
+        hub: Hub::default(),
         findings: notes,
         settings: settings.clone(),
     })?;

@@ -65,7 +65,7 @@ impl Brain {
                 self.queue.on_connected(job, attempt, file, size, &peer, now);
             }
             Event::Progress { job, attempt, file, bytes } => {
-                self.queue.on_progress(job, attempt, file, bytes, now)
+                self.queue.on_progress(job, attempt, file, bytes, now);
             }
             Event::Checkpoint { job, attempt, files } => {
                 self.queue.on_checkpoint(job, attempt, files.into_iter().map(order::report).collect(), now);
