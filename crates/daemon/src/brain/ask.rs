@@ -310,7 +310,7 @@ impl Brain {
         let failure = |files: &[NewFile]| {
             refused.map(|(position, code)| {
                 let path = files.get(position).map_or("", |f| f.local.as_str());
-                Failure::new(code, format!("{}: {path}", code.text().trim_end_matches('.')))
+                Failure::new(code, refused_path(code, path))
             })
         };
         match call {
@@ -341,6 +341,16 @@ impl Brain {
         }
         let calls = &self.probes.calls;
         self.probes.tickets.retain(|_, (key, _)| calls.contains_key(key));
+    }
+}
+
+/// What a worker's refusal of a destination means, in words.
+fn refused_path(code: HResult, path: &str) -> String {
+    match code {
+        h::E_ACCESSDENIED => format!("the job's owner may not write there: {path}"),
+        h::ERROR_PATH_NOT_FOUND => format!("the folder does not exist: {path}"),
+        h::E_INVALIDARG => format!("a folder is in the way: {path}"),
+        code => format!("{}: {path}", code.text().trim_end_matches('.')),
     }
 }
 
