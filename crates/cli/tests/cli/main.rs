@@ -1,5 +1,7 @@
 //! The real `bits` program against a fake service.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
 mod bits;
 mod blocking;
 mod fake;
