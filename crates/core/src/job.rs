@@ -152,6 +152,9 @@ pub struct Job {
     pub extras: Option<Box<Extras>>,
     /// Creation.
     pub created: FileTime,
+    /// Created by a caller who is exempt from the quotas: does not count for the limit per machine.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exempt: bool,
     /// Last change; never goes back.
     pub modified: FileTime,
     /// Entry into TRANSFERRED; zero before.
@@ -215,6 +218,7 @@ impl Job {
             reply: (kind == JobType::UploadReply).then(Box::default),
             extras: None,
             created: now.wall,
+            exempt: false,
             modified: now.wall,
             transferred_at: FileTime::ZERO,
             wait: None,
@@ -260,9 +264,13 @@ impl Job {
         Some(self.no_progress_at().map_or(at, |end| at.min(end)))
     }
 
-    /// When the no-progress period ends.
+    /// When the no-progress period ends; `None` if it has not begun.
+    ///
+    /// A period of 0 makes attempts fail at once; it is no clock. A job that waits for the network without having tried
+    /// goes on waiting (spec/bits-core.md 12, row 41).
     pub fn no_progress_at(&self) -> Option<Mono> {
-        self.no_progress_since.map(|since| since.plus_s(u64::from(self.no_progress_timeout_s)))
+        let began = self.no_progress_since.filter(|_| self.no_progress_timeout_s > 0);
+        began.map(|since| since.plus_s(u64::from(self.no_progress_timeout_s)))
     }
 
     /// Milliseconds of active transfer counted against the maximum download time.

@@ -4,12 +4,18 @@
 #![forbid(unsafe_code)]
 
 pub mod caller;
+pub mod classify;
+pub mod enumerate;
 pub mod enums;
 pub mod hresult;
 pub mod id;
 pub mod job;
+pub mod limits;
 pub mod names;
+pub mod plan;
+pub mod queue;
 pub mod range_set;
+pub mod schedule;
 pub mod time;
 
 pub use caller::Caller;
@@ -17,5 +23,7 @@ pub use enums::{AuthScheme, AuthTarget, ErrorContext, JobState, JobType, Priorit
 pub use hresult::HResult;
 pub use id::{AttemptId, JobId, Ticket, Uid};
 pub use job::Job;
+pub use limits::Limits;
+pub use queue::Queue;
 pub use range_set::RangeSet;
 pub use time::{FileTime, Mono, Now};

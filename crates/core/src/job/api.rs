@@ -128,11 +128,17 @@ impl Job {
         Change { code, notice: Notice::Final }
     }
 
-    /// First half of Complete. A running transfer has been stopped before; the state is kept until the files are in place.
-    pub fn complete(&mut self) -> Result<FinishPlan, HResult> {
+    /// Whether Complete is legal now.
+    pub fn may_complete(&self) -> Result<(), HResult> {
         if self.state.is_final() || (self.kind != JobType::Download && self.state != JobState::Transferred) {
             return Err(h::BG_E_INVALID_STATE);
         }
+        Ok(())
+    }
+
+    /// First half of Complete. A running transfer has been stopped before; the state is kept until the files are in place.
+    pub fn complete(&mut self) -> Result<FinishPlan, HResult> {
+        self.may_complete()?;
         self.finishing = Some(Finishing::Complete);
         Ok(self.complete_plan())
     }
@@ -178,6 +184,14 @@ impl Job {
         self.touch(now);
         self.enter(JobState::Acknowledged, now);
         Ok(Change { code, notice: Notice::Final })
+    }
+
+    /// A Complete that the service made by itself failed: the job goes to ERROR, and Resume tries again.
+    pub fn fail_completion(&mut self, error: super::ErrorRecord, now: Now) {
+        self.error = Some(Box::new(error));
+        self.error_count = self.error_count.saturating_add(1);
+        self.touch(now);
+        self.enter(JobState::Error, now);
     }
 
     /// TakeOwnership by an administrator whose access to the files was checked.

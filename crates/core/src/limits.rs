@@ -1,0 +1,46 @@
+//! Limits and settings that steer the queue (spec/policy.md A3, C3, C4).
+
+/// Values in force; the defaults are those of the policy pages.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Jobs of one user (exempt callers excluded).
+    pub jobs_per_user: u32,
+    /// Jobs of all users together (those of exempt callers do not count).
+    pub jobs_per_machine: u32,
+    /// Files of one job.
+    pub files_per_job: u32,
+    /// Seconds of active transfer after which a job fails.
+    pub max_download_s: u64,
+    /// Seconds without activity after which a job is cancelled.
+    pub job_inactivity_s: u64,
+    /// Seconds of a background job's turn while others of its level wait.
+    pub time_slice_s: u64,
+    /// Foreground jobs at once; 0 = no cap.
+    pub max_foreground: u32,
+    /// Background jobs at once.
+    pub max_background: u32,
+    /// MAX_PATH 260 and no wildcards in local names.
+    pub strict_names: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const DAY_S: u64 = 86_400;
+        Self {
+            jobs_per_user: 60,
+            jobs_per_machine: 300,
+            files_per_job: 200,
+            max_download_s: 90 * DAY_S,
+            job_inactivity_s: 90 * DAY_S,
+            time_slice_s: 120,
+            max_foreground: 0,
+            max_background: 1,
+            strict_names: false,
+        }
+    }
+}
+
+/// Most files in a job of an exempt caller: a bound where the original has none.
+pub const FILES_PER_JOB_EXEMPT: u32 = 100_000;
+/// Most files in one call.
+pub const FILES_PER_CALL: usize = 10_000;

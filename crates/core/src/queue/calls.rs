@@ -1,0 +1,342 @@
+//! Calls from outside: rights first, then the job's own rules (spec/bits-core.md 4.1, 4.2).
+
+use super::{Effect, Failure, NoticeKind, Queue};
+use crate::caller::Caller;
+use crate::enums::{JobType, notify};
+use crate::hresult::{self as h, HResult};
+use crate::id::{JobId, Ticket};
+use crate::job::property::Property;
+use crate::job::{Extras, Finishing, Job, NewFile};
+use crate::limits::{FILES_PER_CALL, FILES_PER_JOB_EXEMPT};
+use crate::names;
+use crate::time::Now;
+
+/// A job to create, with everything that may come with it.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    /// A fresh random id.
+    pub id: JobId,
+    /// Name for people.
+    pub display_name: String,
+    /// BG_JOB_TYPE
+    pub kind: JobType,
+    /// Properties to set.
+    pub properties: Vec<Property>,
+    /// Files to add.
+    pub files: Vec<NewFile>,
+    /// Resume at once.
+    pub resume: bool,
+    /// Properties that no call can change later.
+    pub extras: Extras,
+}
+
+/// A call that changes a job.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Call {
+    /// AddFile, AddFileSet; the owner's access to the paths was checked.
+    AddFiles(Vec<NewFile>),
+    /// Set*
+    Set(Vec<Property>),
+    /// Resume
+    Resume,
+    /// Suspend
+    Suspend,
+    /// Cancel
+    Cancel,
+    /// Complete
+    Complete,
+    /// TakeOwnership; the new owner's access to the files was checked.
+    TakeOwnership,
+}
+
+/// When a call is answered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Called {
+    /// Now.
+    Done(Result<HResult, Failure>),
+    /// By an [`Effect::Answer`] with this ticket.
+    Later(Ticket),
+}
+
+impl Queue {
+    /// CreateJob, and what came with it. If any part is refused, no job is left behind.
+    pub fn create(&mut self, caller: Caller, new: NewJob, now: Now) -> Result<JobId, Failure> {
+        if names::utf16_len(&new.display_name) > names::DISPLAY_NAME_MAX || new.display_name.contains('\0') {
+            return Err(Failure::new(
+                h::E_INVALIDARG,
+                "the display name is longer than 256 characters or has a NUL",
+            ));
+        }
+        if self.jobs.contains_key(&new.id) || self.finished.contains_key(&new.id) {
+            return Err(Failure::new(h::E_UNEXPECTED, "the job id is in use"));
+        }
+        check_new_files(&new.files)?;
+        if !caller.exempt {
+            let own = self.count(Some(caller.uid));
+            if own >= self.limits.jobs_per_user as usize {
+                let limit = self.limits.jobs_per_user;
+                return Err(Failure::new(
+                    h::BG_E_TOO_MANY_JOBS_PER_USER,
+                    format!("you own {own} jobs; the limit is {limit}"),
+                ));
+            }
+            if self.counted >= self.limits.jobs_per_machine as usize {
+                let limit = self.limits.jobs_per_machine;
+                return Err(Failure::new(
+                    h::BG_E_TOO_MANY_JOBS_PER_MACHINE,
+                    format!("the machine's limit is {limit} jobs"),
+                ));
+            }
+        }
+        let mut job = Job::new(new.id, caller.uid, new.kind, &new.display_name, now);
+        job.exempt = caller.exempt;
+        if new.extras != Extras::NONE {
+            job.extras = Some(Box::new(new.extras));
+        }
+        if !new.properties.is_empty() {
+            let _ = job.set(new.properties, now)?;
+        }
+        let count = new.files.len();
+        let _ = job.add_files(new.files, self.files_max(caller), now)?;
+        if new.resume {
+            let _ = job.resume(now)?;
+        }
+        let id = job.id;
+        self.admit(job);
+        self.effects.push(Effect::Save(id));
+        self.save_files(id, 0..count);
+        self.notice(id, NoticeKind::Created, now.wall);
+        self.settle(id, now);
+        self.reschedule(now);
+        Ok(id)
+    }
+
+    /// A call on a job. A finished job that is still remembered answers `BG_E_INVALID_STATE`.
+    pub fn call(&mut self, caller: Caller, id: JobId, call: Call, now: Now) -> Called {
+        match self.begin(caller, id, call, now) {
+            Ok(called) => called,
+            Err(failure) => Called::Done(Err(failure)),
+        }
+    }
+
+    fn begin(&mut self, caller: Caller, id: JobId, call: Call, now: Now) -> Result<Called, Failure> {
+        let job = self.held_job(caller, id).map_err(|code| match code {
+            h::BG_E_NOT_FOUND => Failure::new(code, format!("there is no job {id}")),
+            code => Failure::new(code, "the job belongs to another user"),
+        })?;
+        if job.state.is_final() {
+            return Err(Failure::new(h::BG_E_INVALID_STATE, format!("the job is {} already", job.state)));
+        }
+        if job.finishing.is_some() {
+            let ticket = self.ticket();
+            self.deferred.entry(id).or_default().push((ticket, caller, call));
+            return Ok(Called::Later(ticket));
+        }
+        let called = self.perform(caller, id, call, now)?;
+        self.reschedule(now);
+        Ok(called)
+    }
+
+    fn perform(&mut self, caller: Caller, id: JobId, call: Call, now: Now) -> Result<Called, Failure> {
+        let files_max = self.files_max(caller);
+        let job = self.jobs.get_mut(&id).ok_or(h::BG_E_NOT_FOUND)?;
+        let files_before = job.files.len();
+        let suspends = call == Call::Suspend;
+        let change = match call {
+            Call::AddFiles(files) => {
+                check_new_files(&files)?;
+                job.add_files(files, files_max, now)?
+            }
+            Call::Set(properties) => job.set(properties, now)?,
+            Call::Resume => job.resume(now)?,
+            Call::Suspend => job.suspend(now)?,
+            Call::TakeOwnership => return self.take_ownership(caller, id, now),
+            Call::Cancel => {
+                job.cancel(now)?;
+                self.save(id);
+                let ticket = self.ticket();
+                self.begin_cancel_files(id, Some(ticket), now);
+                return Ok(Called::Later(ticket));
+            }
+            Call::Complete => return self.complete(id, now),
+        };
+        let files_after = job.files.len();
+        if change.notice != crate::job::Notice::None {
+            self.save(id);
+            self.save_files(id, files_before..files_after);
+            self.tell(id, change.notice, now);
+            self.settle(id, now);
+        }
+        // Suspend promises that no byte is written after it returned: it waits for the worker, also when an earlier
+        // Suspend (or an error) stops it already.
+        if suspends && self.runs.get(&id).is_some_and(|run| run.stopping) {
+            let ticket = self.ticket();
+            if let Some(run) = self.runs.get_mut(&id) {
+                run.after_stop.push((ticket, change.code));
+            }
+            return Ok(Called::Later(ticket));
+        }
+        Ok(Called::Done(Ok(change.code)))
+    }
+
+    fn complete(&mut self, id: JobId, now: Now) -> Result<Called, Failure> {
+        let job = self.jobs.get(&id).ok_or(h::BG_E_NOT_FOUND)?;
+        job.may_complete()?;
+        let ticket = self.ticket();
+        if let Some(run) = self.runs.get_mut(&id) {
+            if matches!(run.then, Some((Finishing::Cancel, _))) {
+                return Err(h::BG_E_INVALID_STATE.into());
+            }
+            run.then = Some((Finishing::Complete, Some(ticket)));
+            let stop =
+                (!run.stopping).then_some(Effect::Stop { job: id, attempt: run.attempt, owner: run.owner });
+            run.stopping = true;
+            self.effects.extend(stop);
+            // From here on other calls wait for the end of this one.
+            if let Some(job) = self.jobs.get_mut(&id) {
+                job.finishing = Some(Finishing::Complete);
+            }
+            self.save(id);
+        } else {
+            self.begin_finish(id, Finishing::Complete, Some(ticket), now);
+        }
+        Ok(Called::Later(ticket))
+    }
+
+    fn take_ownership(&mut self, caller: Caller, id: JobId, now: Now) -> Result<Called, Failure> {
+        if !caller.is_administrator() {
+            return Err(Failure::new(h::E_ACCESSDENIED, "only root may take ownership"));
+        }
+        let job = self.jobs.get_mut(&id).ok_or(h::BG_E_NOT_FOUND)?;
+        let old = job.owner;
+        let change = job.take_ownership(caller.uid, now)?;
+        if old != caller.uid {
+            if let Some(ids) = self.by_owner.get_mut(&old) {
+                ids.remove(&id);
+                if ids.is_empty() {
+                    self.by_owner.remove(&old);
+                }
+            }
+            self.by_owner.entry(caller.uid).or_default().insert(id);
+            self.counted -= usize::from(!job.exempt);
+            job.exempt = caller.exempt;
+            self.counted += usize::from(!job.exempt);
+            // A running transfer goes on as the new owner: its worker is the old owner's.
+            if job.state.is_running() {
+                let _ = job.apply(crate::job::event::Event::Preempted, now);
+            }
+        }
+        self.save(id);
+        self.tell(id, change.notice, now);
+        self.settle(id, now);
+        Ok(Called::Done(Ok(change.code)))
+    }
+
+    /// SetCredentials: only the owner himself; the caller keeps the secret.
+    pub fn set_credentials(
+        &mut self,
+        caller: Caller,
+        id: JobId,
+        slot: (i64, i64),
+        user: Option<&str>,
+        password: Option<&str>,
+        now: Now,
+    ) -> Result<HResult, Failure> {
+        self.owner_only(caller, id)?;
+        let job = self.jobs.get_mut(&id).ok_or(h::BG_E_NOT_FOUND)?;
+        let change = job.set_credentials(slot.0, slot.1, user, password, now)?;
+        self.save(id);
+        self.tell(id, change.notice, now);
+        Ok(change.code)
+    }
+
+    /// RemoveCredentials: only the owner himself.
+    pub fn remove_credentials(
+        &mut self,
+        caller: Caller,
+        id: JobId,
+        slot: (i64, i64),
+        now: Now,
+    ) -> Result<HResult, Failure> {
+        self.owner_only(caller, id)?;
+        let job = self.jobs.get_mut(&id).ok_or(h::BG_E_NOT_FOUND)?;
+        let change = job.remove_credentials(slot.0, slot.1, now)?;
+        if change.code == h::S_OK {
+            self.save(id);
+            self.tell(id, change.notice, now);
+        }
+        Ok(change.code)
+    }
+
+    fn owner_only(&self, caller: Caller, id: JobId) -> Result<(), Failure> {
+        let job = self.held_job(caller, id)?;
+        if job.state.is_final() {
+            return Err(h::BG_E_INVALID_STATE.into());
+        }
+        if job.owner == caller.uid { Ok(()) } else { Err(h::E_ACCESSDENIED.into()) }
+    }
+
+    /// Quota of files for this caller.
+    fn files_max(&self, caller: Caller) -> Option<u32> {
+        Some(if caller.exempt { FILES_PER_JOB_EXEMPT } else { self.limits.files_per_job })
+    }
+
+    fn save_files(&mut self, id: JobId, indexes: std::ops::Range<usize>) {
+        let indexes = indexes.filter_map(|index| u32::try_from(index).ok());
+        self.effects.extend(indexes.map(|index| Effect::SaveFile(id, index)));
+    }
+
+    /// Calls that waited for a Complete which is over.
+    pub(super) fn run_deferred(&mut self, id: JobId, now: Now) {
+        for (ticket, caller, call) in self.deferred.remove(&id).unwrap_or_default() {
+            match self.call(caller, id, call, now) {
+                Called::Done(result) => self.effects.push(Effect::Answer(ticket, result)),
+                Called::Later(inner) => self.alias(inner, ticket),
+            }
+        }
+    }
+
+    /// The answer to `inner` goes to `outer`.
+    fn alias(&mut self, inner: Ticket, outer: Ticket) {
+        for effect in &mut self.effects {
+            if let Effect::Answer(ticket, _) = effect
+                && *ticket == inner
+            {
+                *ticket = outer;
+                return;
+            }
+        }
+        for run in self.runs.values_mut() {
+            run.after_stop.iter_mut().filter(|(t, _)| *t == inner).for_each(|(t, _)| *t = outer);
+            if let Some((_, Some(ticket))) = &mut run.then
+                && *ticket == inner
+            {
+                *ticket = outer;
+            }
+        }
+        for finish in self.finishes.values_mut().filter(|f| f.caller == Some(inner)) {
+            finish.caller = Some(outer);
+        }
+        for waiting in self.deferred.values_mut().flatten().filter(|(t, _, _)| *t == inner) {
+            waiting.0 = outer;
+        }
+    }
+
+    /// True if the job's flags ask for this notice (spec/bits-core.md 6): for doors that honour them.
+    pub fn wants(flags: u32, kind: NoticeKind) -> bool {
+        let bit = match kind {
+            NoticeKind::Transferred => notify::JOB_TRANSFERRED,
+            NoticeKind::Error => notify::JOB_ERROR,
+            NoticeKind::FileTransferred(_) => notify::FILE_TRANSFERRED,
+            _ => notify::JOB_MODIFICATION,
+        };
+        flags & notify::DISABLE == 0 && flags & bit != 0
+    }
+}
+
+fn check_new_files(files: &[NewFile]) -> Result<(), Failure> {
+    if files.len() > FILES_PER_CALL {
+        return Err(Failure::new(h::E_INVALIDARG, format!("more than {FILES_PER_CALL} files in one call")));
+    }
+    Ok(())
+}

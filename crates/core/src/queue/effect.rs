@@ -1,0 +1,141 @@
+//! What comes out of the queue.
+
+use super::Queue;
+use crate::enums::{ErrorContext, JobState};
+use crate::hresult::HResult;
+use crate::id::{AttemptId, JobId, Ticket, Uid};
+use crate::job::JobProgress;
+use crate::job::api::FinishPlan;
+use crate::time::FileTime;
+
+/// Something to do, after everything before it in the list.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Effect {
+    /// Store the job as it is now (without its files).
+    Save(JobId),
+    /// Store one file of the job as it is now.
+    SaveFile(JobId, u32),
+    /// Remove the job and its files from the store.
+    Delete(JobId),
+    /// Tell a worker of the owner to transfer the unfinished files.
+    Start {
+        /// The job.
+        job: JobId,
+        /// The new attempt.
+        attempt: AttemptId,
+    },
+    /// Tell the worker to end the attempt.
+    Stop {
+        /// The job.
+        job: JobId,
+        /// Its attempt.
+        attempt: AttemptId,
+        /// Owner whose worker has it.
+        owner: Uid,
+    },
+    /// Tell a worker of the owner to rename and remove files.
+    Finish {
+        /// The job.
+        job: JobId,
+        /// Comes back with the report.
+        ticket: Ticket,
+        /// Which files.
+        plan: FinishPlan,
+        /// A repetition after a crash.
+        replay: bool,
+    },
+    /// Answer a call.
+    Answer(Ticket, Result<HResult, Failure>),
+    /// Tell the listeners.
+    Notice(Notice),
+}
+
+/// A refused call.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{code}: {detail}")]
+pub struct Failure {
+    /// Code.
+    pub code: HResult,
+    /// What exactly was refused.
+    pub detail: String,
+}
+
+impl Failure {
+    /// With an explanation.
+    pub fn new(code: HResult, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into() }
+    }
+}
+
+impl From<HResult> for Failure {
+    fn from(code: HResult) -> Self {
+        Self { code, detail: code.text() }
+    }
+}
+
+/// What a notice is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoticeKind {
+    /// Created.
+    Created,
+    /// State or properties changed.
+    Modified,
+    /// Reached TRANSFERRED.
+    Transferred,
+    /// Reached ERROR.
+    Error,
+    /// One file is finished.
+    FileTransferred(u32),
+    /// Left the queue: completed.
+    Acknowledged,
+    /// Left the queue: cancelled.
+    Cancelled,
+    /// Bytes moved; need not be kept.
+    Progress,
+}
+
+/// The job at the moment of the notice.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Notice {
+    /// What happened.
+    pub kind: NoticeKind,
+    /// The job.
+    pub job: JobId,
+    /// Its owner.
+    pub owner: Uid,
+    /// Its name.
+    pub display_name: Box<str>,
+    /// When.
+    pub at: FileTime,
+    /// State after the event.
+    pub state: JobState,
+    /// Progress after the event.
+    pub progress: JobProgress,
+    /// The error, in ERROR and TRANSIENT_ERROR.
+    pub error: Option<(HResult, ErrorContext)>,
+}
+
+impl Queue {
+    pub(super) fn save(&mut self, id: JobId) {
+        // Within one input a job is saved once; its rows are made when the list is drained.
+        if !self.effects.contains(&Effect::Save(id)) {
+            self.effects.push(Effect::Save(id));
+        }
+    }
+
+    pub(super) fn notice(&mut self, id: JobId, kind: NoticeKind, at: FileTime) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let failed = matches!(job.state, JobState::Error | JobState::TransientError);
+        let notice = Notice {
+            kind,
+            job: id,
+            owner: job.owner,
+            display_name: job.display_name.clone(),
+            at,
+            state: job.state,
+            progress: job.progress(),
+            error: job.error.as_deref().filter(|_| failed).map(|e| (e.code, e.context)),
+        };
+        self.effects.push(Effect::Notice(notice));
+    }
+}

@@ -1,0 +1,212 @@
+//! Reports of workers. One that belongs to an older attempt is ignored.
+
+use super::{Effect, NoticeKind, Queue};
+use crate::hresult::HResult;
+use crate::id::{AttemptId, JobId, Ticket, Uid};
+use crate::job::ErrorRecord;
+use crate::job::api::FinishResult;
+use crate::job::event::Event;
+use crate::range_set::RangeSet;
+use crate::time::Now;
+
+/// What is durable of one file.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct FileReport {
+    /// Position in the file list.
+    pub file: u32,
+    /// Size, when known.
+    pub size: Option<u64>,
+    /// Ranges synced to the temporary file.
+    pub done: RangeSet,
+    /// Strong entity tag of the version they belong to.
+    pub etag: Option<String>,
+    /// Its `Last-Modified`, as the server wrote it.
+    pub last_modified: Option<String>,
+    /// The same in seconds since 1970.
+    pub modified_s: Option<i64>,
+    /// The whole file is there.
+    pub finished: bool,
+}
+
+impl Queue {
+    fn is_current(&self, id: JobId, attempt: AttemptId) -> bool {
+        self.runs.get(&id).is_some_and(|run| run.attempt == attempt)
+    }
+
+    fn is_live(&self, id: JobId, attempt: AttemptId) -> bool {
+        self.runs.get(&id).is_some_and(|run| run.attempt == attempt && !run.stopping)
+    }
+
+    /// The server gave a usable answer.
+    pub fn on_connected(
+        &mut self,
+        id: JobId,
+        attempt: AttemptId,
+        file: u32,
+        size: Option<u64>,
+        peer: &str,
+        now: Now,
+    ) {
+        if !self.is_live(id, attempt) {
+            return;
+        }
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.peer = Some(peer.to_owned());
+        }
+        if let Some(file) = self.jobs.get_mut(&id).and_then(|job| job.files.get_mut(file as usize))
+            && size.is_some()
+        {
+            file.size = size;
+        }
+        self.apply(id, Event::Answered, now);
+    }
+
+    /// Bytes are there, but not durable yet.
+    pub fn on_progress(&mut self, id: JobId, attempt: AttemptId, file: u32, bytes: u64, now: Now) {
+        if !self.is_live(id, attempt) {
+            return;
+        }
+        let Some(file) = self.jobs.get_mut(&id).and_then(|job| job.files.get_mut(file as usize)) else {
+            return;
+        };
+        if bytes > file.ahead && !file.transferred {
+            file.ahead = bytes;
+            self.change(id, Event::BytesMoved, now);
+            self.notice(id, NoticeKind::Progress, now.wall);
+        }
+    }
+
+    /// Bytes are durable. Also taken from an attempt that is being stopped: what it stored is true.
+    pub fn on_checkpoint(&mut self, id: JobId, attempt: AttemptId, files: Vec<FileReport>, now: Now) {
+        if !self.is_current(id, attempt) {
+            return;
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let mut moved = false;
+        let mut finished = Vec::new();
+        for report in files {
+            let Some(file) = job.files.get_mut(report.file as usize) else { continue };
+            if file.transferred || file.completed {
+                continue;
+            }
+            moved |= report.done.len() > file.done.len() || report.finished;
+            file.ahead = report.done.len();
+            file.size = report.size.or(file.size);
+            file.done = report.done;
+            file.etag = report.etag.map(Into::into);
+            file.last_modified = report.last_modified.map(Into::into);
+            file.modified_s = report.modified_s;
+            file.begun = true;
+            file.transferred = report.finished;
+            if report.finished {
+                finished.push(report.file);
+            }
+            self.effects.push(Effect::SaveFile(id, report.file));
+        }
+        let all = job.all_transferred();
+        if moved {
+            // Of an attempt that is being stopped the state does not change any more, but its bytes are activity.
+            self.change(id, Event::BytesMoved, now);
+            self.save(id);
+        }
+        for file in finished {
+            if !all {
+                self.change(id, Event::FileFinished, now);
+            }
+            self.notice(id, NoticeKind::FileTransferred(file), now.wall);
+        }
+    }
+
+    /// A file begins again at zero, because the server's copy changed.
+    pub fn on_restarted(&mut self, id: JobId, attempt: AttemptId, file: u32, now: Now) {
+        if !self.is_live(id, attempt) {
+            return;
+        }
+        if self.change(id, Event::RemoteChanged { file }, now) {
+            self.effects.push(Effect::SaveFile(id, file));
+        }
+    }
+
+    /// Every file of the attempt's order is finished.
+    pub fn on_done(&mut self, id: JobId, attempt: AttemptId, now: Now) {
+        if !self.is_live(id, attempt) {
+            return;
+        }
+        if self.jobs.get(&id).is_some_and(crate::job::Job::all_transferred) {
+            self.runs.remove(&id);
+            self.apply(id, Event::AllFinished, now);
+        } else {
+            // Files were added meanwhile: the job goes on with them.
+            let started = self.runs.get(&id).map_or(now.mono, |run| run.started);
+            self.start_attempt(id, now);
+            if let Some(run) = self.runs.get_mut(&id) {
+                run.started = started;
+            }
+        }
+        self.reschedule(now);
+    }
+
+    /// The attempt ended with an error; `retry_after_ms` is `None` for a fatal one.
+    pub fn on_failed(
+        &mut self,
+        id: JobId,
+        attempt: AttemptId,
+        error: ErrorRecord,
+        retry: Option<u64>,
+        now: Now,
+    ) {
+        if !self.is_live(id, attempt) {
+            return;
+        }
+        self.runs.remove(&id);
+        let event = match retry {
+            Some(retry_after_ms) => Event::Recoverable { error, retry_after_ms },
+            None => Event::Fatal(error),
+        };
+        self.apply(id, event, now);
+        self.reschedule(now);
+    }
+
+    /// The worker has let go of the job.
+    pub fn on_stopped(&mut self, id: JobId, attempt: AttemptId, now: Now) {
+        if self.is_current(id, attempt) {
+            self.ended(id, now);
+        }
+    }
+
+    /// Files were renamed and removed.
+    pub fn on_finish_done(
+        &mut self,
+        id: JobId,
+        ticket: Ticket,
+        result: &FinishResult,
+        error: Option<(u32, HResult, String)>,
+        now: Now,
+    ) {
+        self.finished(id, ticket, result, error, now);
+        self.reschedule(now);
+    }
+
+    /// The worker of an owner is gone: its jobs are QUEUED again, and a Complete or Cancel is repeated by its successor.
+    pub fn on_worker_lost(&mut self, owner: Uid, now: Now) {
+        // Read before the runs end: what their ends begin is with the successor already.
+        let mut unfinished: Vec<_> = self
+            .finishes
+            .iter()
+            .filter(|(id, _)| self.jobs.get(id).is_some_and(|job| job.owner == owner))
+            .map(|(id, finish)| (*id, finish.kind))
+            .collect();
+        unfinished.sort_unstable_by_key(|(id, _)| *id);
+        let mut lost: Vec<JobId> =
+            self.runs.iter().filter(|(_, run)| run.owner == owner).map(|(id, _)| *id).collect();
+        lost.sort_unstable_by_key(|id| self.runs[id].attempt);
+        for id in lost {
+            self.change(id, Event::Preempted, now);
+            self.ended(id, now);
+        }
+        for (id, kind) in unfinished {
+            self.finish_again(id, kind);
+        }
+        self.reschedule(now);
+    }
+}

@@ -1,0 +1,9 @@
+//! Tests of the queue through its own doors only; [`world`] is the machine around it.
+
+mod clocks;
+mod facts;
+mod finish;
+mod limits;
+mod stops;
+mod store;
+mod world;

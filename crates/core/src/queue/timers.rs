@@ -1,0 +1,135 @@
+//! Deadlines. An entry is only a reminder to look: the truth is in the job, so a deadline that moved costs one look more.
+
+use super::{NoticeKind, Queue};
+use crate::enums::JobState;
+use crate::id::JobId;
+use crate::job::event::Event;
+use crate::time::{Mono, Now};
+use std::collections::{BTreeSet, HashMap};
+
+/// Why to look. Of two that are due together the earlier in this list goes first: no last retry at the end of the period.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub(super) enum Kind {
+    NoProgress,
+    Retry,
+    DownloadTime,
+    Inactivity,
+}
+
+/// At most one entry for each job and kind.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    order: BTreeSet<(Mono, JobId, Kind)>,
+    armed: HashMap<(JobId, Kind), Mono>,
+}
+
+impl Timers {
+    /// Looks at the job not later than `at`.
+    pub(super) fn arm(&mut self, job: JobId, kind: Kind, at: Mono) {
+        match self.armed.get(&(job, kind)) {
+            Some(&earlier) if earlier <= at => return,
+            Some(&later) => drop(self.order.remove(&(later, job, kind))),
+            None => {}
+        }
+        self.order.insert((at, job, kind));
+        self.armed.insert((job, kind), at);
+    }
+
+    /// Forgets a job that is gone: nobody is woken for it.
+    pub(super) fn forget(&mut self, job: JobId) {
+        for kind in [Kind::NoProgress, Kind::Retry, Kind::DownloadTime, Kind::Inactivity] {
+            if let Some(at) = self.armed.remove(&(job, kind)) {
+                self.order.remove(&(at, job, kind));
+            }
+        }
+    }
+
+    fn first(&self) -> Option<Mono> {
+        self.order.first().map(|entry| entry.0)
+    }
+
+    fn pop_due(&mut self, now: Mono) -> Option<(JobId, Kind)> {
+        let &(at, job, kind) = self.order.first()?;
+        if at > now {
+            return None;
+        }
+        self.order.pop_first();
+        self.armed.remove(&(job, kind));
+        Some((job, kind))
+    }
+}
+
+impl Queue {
+    /// When [`Queue::tick`] has to be called next; `None`: nothing waits for time.
+    pub fn next_deadline(&self) -> Option<Mono> {
+        [self.timers.first(), self.slice_end()].into_iter().flatten().min()
+    }
+
+    /// Looks at everything that is due.
+    pub fn tick(&mut self, now: Now) {
+        while let Some((id, kind)) = self.timers.pop_due(now.mono) {
+            self.look(id, kind, now);
+        }
+        self.reschedule(now);
+    }
+
+    fn look(&mut self, id: JobId, kind: Kind, now: Now) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        if job.finishing.is_some() && kind != Kind::Inactivity {
+            return; // a Complete that fails arms them again
+        }
+        let (deadline, event) = match kind {
+            Kind::Retry => (job.retry_at(), Event::RetryDelayOver),
+            Kind::NoProgress => {
+                let waits = job.state == JobState::TransientError;
+                (job.no_progress_at().filter(|_| waits), Event::NoProgressOver)
+            }
+            Kind::DownloadTime => (self.download_time_over(id, now.mono), Event::DownloadTimeOver),
+            Kind::Inactivity => {
+                // A job that a worker has, or that is being finished, is not abandoned.
+                let busy = self.runs.contains_key(&id) || job.finishing.is_some();
+                let at = job.last_activity.max(if busy { now.mono } else { Mono(i64::MIN) });
+                (Some(at.plus_s(self.limits.job_inactivity_s)), Event::Inactive)
+            }
+        };
+        let Some(deadline) = deadline else { return };
+        if deadline > now.mono {
+            self.timers.arm(id, kind, deadline);
+        } else if kind == Kind::Inactivity {
+            self.scavenge(id, now);
+        } else {
+            self.apply(id, event, now);
+        }
+    }
+
+    fn download_time_over(&self, id: JobId, now: Mono) -> Option<Mono> {
+        let job = self.jobs.get(&id).filter(|job| job.active_since.is_some())?;
+        let left_ms = i64::try_from(self.limits.max_download_s.saturating_mul(1000)).unwrap_or(i64::MAX)
+            - job.active_time_ms(now);
+        Some(now.plus_ms(left_ms))
+    }
+
+    /// Inactivity clean-up: like Cancel, without a caller.
+    fn scavenge(&mut self, id: JobId, now: Now) {
+        if self.change(id, Event::Inactive, now) {
+            self.notice(id, NoticeKind::Modified, now.wall);
+            self.begin_cancel_files(id, None, now);
+        }
+    }
+
+    /// Arms what the job's present state calls for.
+    pub(super) fn arm_for(&mut self, id: JobId, now: Now) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        if job.state == JobState::TransientError {
+            let (retry, no_progress) = (job.retry_at(), job.no_progress_at());
+            if let Some(at) = retry {
+                self.timers.arm(id, Kind::Retry, at);
+            }
+            if let Some(at) = no_progress {
+                self.timers.arm(id, Kind::NoProgress, at);
+            }
+        } else if let Some(at) = self.download_time_over(id, now.mono) {
+            self.timers.arm(id, Kind::DownloadTime, at);
+        }
+    }
+}
