@@ -121,7 +121,7 @@ fn clean_lines(text: &str) -> String {
 
 fn push(lines: &mut Vec<String>, key: &str, value: &str) {
     if !value.is_empty() {
-        lines.push(format!("  {:<12}{}", format!("{key}:"), clean(value)));
+        lines.push(format!("  {:<13}{}", format!("{key}:"), clean(value)));
     }
 }
 
