@@ -64,7 +64,6 @@ pub(crate) enum Command {
     /// existing file is replaced when the new one is complete, like `curl -O` does, unless --no-clobber is given.
     ///
     /// Exit status: 0 all files are in place, 4 a transfer failed, 130 interrupted, 5 a limit or a policy refuses, 6 no service.
-    #[command(verbatim_doc_comment)]
     Get(Get),
     /// Create an empty job; prints its GUID
     Create(Create),
