@@ -103,6 +103,8 @@ pub(crate) fn start_log() {
 
 fn run(arguments: Run) -> Result<()> {
     start_log();
+    // `bits` runs this code too (docs/decisions/0001); in lists of processes it is the service.
+    let _ = rustix::thread::set_name(c"bitsd");
     let uid = rustix::process::geteuid().as_raw();
     if arguments.system && uid != 0 {
         bail!(
