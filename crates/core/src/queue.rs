@@ -198,6 +198,15 @@ impl Queue {
         self.runs.values().any(|run| run.owner == owner) || self.finishes.keys().any(is_his)
     }
 
+    /// Whose worker has the job now, for a transfer or for its last step; `None` if nobody has it.
+    pub fn worker_of(&self, id: JobId) -> Option<Uid> {
+        if let Some(run) = self.runs.get(&id) {
+            return Some(run.owner);
+        }
+        self.finishes.get(&id)?;
+        self.jobs.get(&id).map(|job| job.owner)
+    }
+
     /// Peer of the job's present transfer.
     pub fn peer(&self, id: JobId) -> Option<&str> {
         self.runs.get(&id)?.peer.as_deref()

@@ -160,6 +160,14 @@ pub(super) struct Probes {
     next: u64,
 }
 
+impl Probes {
+    /// Whose worker was asked.
+    pub(super) fn owner(&self, ticket: Ticket) -> Option<Uid> {
+        let (key, _) = self.tickets.get(&ticket)?;
+        self.calls.get(key).map(|probe| probe.owner)
+    }
+}
+
 impl Brain {
     pub(super) fn on_ask(&mut self, ask: Ask) {
         match ask {
@@ -178,7 +186,7 @@ impl Brain {
             }
             Ask::Close(done) => {
                 self.queue.pause();
-                self.workers.shut_down();
+                self.workers.shut_down(self.clock.now().mono);
                 self.closing = Some(done);
             }
         }
