@@ -176,7 +176,9 @@ impl ErrorContext {
             Self::LocalFile => "The failure concerns the file on this machine.",
             Self::RemoteFile => "The failure concerns the file on the server.",
             Self::GeneralTransport => "The failure arose in the connection, not in one particular file.",
-            Self::RemoteApplication => "The program on the server that received the upload reported the failure.",
+            Self::RemoteApplication => {
+                "The program on the server that received the upload reported the failure."
+            }
             Self::ServerCertificateCallback => "The client's check of the server certificate failed.",
         }
     }

@@ -76,7 +76,9 @@ impl Brain {
             | Event::Failed { job, .. }
             | Event::Stopped { job, .. }
             | Event::FinishDone { job, .. } => *job,
-            Event::Probed { ticket, .. } => return self.probes.owner(*ticket).is_none_or(|asked| asked == owner),
+            Event::Probed { ticket, .. } => {
+                return self.probes.owner(*ticket).is_none_or(|asked| asked == owner);
+            }
             Event::Pong { .. } => return true,
         };
         // A late word about a job that nobody has any more is harmless, and ignored further on.
