@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod caller;
+pub mod classify;
 pub mod enumerate;
 pub mod enums;
 pub mod hresult;
@@ -11,6 +12,7 @@ pub mod id;
 pub mod job;
 pub mod limits;
 pub mod names;
+pub mod plan;
 pub mod queue;
 pub mod range_set;
 pub mod schedule;

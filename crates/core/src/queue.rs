@@ -198,6 +198,15 @@ impl Queue {
         self.runs.values().any(|run| run.owner == owner) || self.finishes.keys().any(is_his)
     }
 
+    /// Whose worker has the job now, for a transfer or for its last step; `None` if nobody has it.
+    pub fn worker_of(&self, id: JobId) -> Option<Uid> {
+        if let Some(run) = self.runs.get(&id) {
+            return Some(run.owner);
+        }
+        self.finishes.get(&id)?;
+        self.jobs.get(&id).map(|job| job.owner)
+    }
+
     /// Peer of the job's present transfer.
     pub fn peer(&self, id: JobId) -> Option<&str> {
         self.runs.get(&id)?.peer.as_deref()
@@ -208,6 +217,13 @@ impl Queue {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         ticket
+    }
+
+    /// Goes on with the numbers of a queue that this one replaces, so that late messages meant for that one fit nothing here.
+    pub fn continue_numbers(&mut self, old: &Self) {
+        let shift = old.next_attempt.max(old.next_ticket);
+        self.next_attempt += shift;
+        self.next_ticket += shift;
     }
 
     /// Jobs in the order of their creation: whatever is done to many jobs at once keeps them roughly first in, first out.

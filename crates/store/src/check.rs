@@ -32,7 +32,7 @@ pub(crate) fn header(path: &Path) -> std::io::Result<Header> {
     let mut head = Vec::new();
     File::open(path)?.take(HEAD).read_to_end(&mut head)?;
     let damaged = |what: &str| Ok(Header::Damaged(what.to_owned()));
-    if head.iter().all(|b| *b == 0) {
+    if head.iter().take(512).all(|b| *b == 0) {
         return damaged(if head.is_empty() { "the file is empty" } else { "the file begins with zeros" });
     }
     let marked = head.windows(MARK.len()).any(|w| w == MARK)

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 /// Why the store could not be opened. The files are as they were, unless said otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -184,7 +184,11 @@ pub(crate) fn class_of(error: &rusqlite::Error) -> Class {
         E::SqliteFailure(failure, _) => match failure.code {
             ErrorCode::DiskFull => Class::Full,
             ErrorCode::ReadOnly | ErrorCode::PermissionDenied => Class::ReadOnly,
-            ErrorCode::SystemIoFailure if failure.extended_code == rusqlite::ffi::SQLITE_IOERR_CORRUPTFS => {
+            // A page cut off by the end of the file is not the device's fault.
+            ErrorCode::SystemIoFailure
+                if [ffi::SQLITE_IOERR_CORRUPTFS, ffi::SQLITE_IOERR_SHORT_READ]
+                    .contains(&failure.extended_code) =>
+            {
                 Class::Damaged
             }
             ErrorCode::SystemIoFailure | ErrorCode::CannotOpen => Class::Io,

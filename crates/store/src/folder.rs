@@ -24,7 +24,13 @@ impl Place {
             empty if empty.as_os_str().is_empty() => Path::new("."),
             folder => folder,
         };
+        let missing: Vec<&Path> = folder.ancestors().take_while(|f| !f.exists()).collect();
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|e| OpenError::os(folder, e))?;
+        for made in missing {
+            // The entry of a new folder lives in its parent; without this a power cut takes the whole queue.
+            let parent = made.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            sync_folder(parent)?;
+        }
         let folder = folder.canonicalize().map_err(|e| OpenError::os(folder, e))?;
         Ok(Self { folder, name })
     }
@@ -59,6 +65,21 @@ impl Place {
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: self.db() }),
             Err(TryLockError::Error(e)) => Err(OpenError::os(&path, e)),
         }
+    }
+
+    /// Notes in the lock file that a store of ours lives here, so that a file damaged beyond recognition is not taken
+    /// for another program's.
+    pub(crate) fn mark(&self, lock: &File) -> Result<(), OpenError> {
+        if Self::is_marked(lock) {
+            return Ok(());
+        }
+        let mut lock = lock;
+        io::Write::write_all(&mut lock, b"openbits store\n")
+            .map_err(|e| OpenError::os(&self.with(".lock"), e))
+    }
+
+    pub(crate) fn is_marked(lock: &File) -> bool {
+        lock.metadata().is_ok_and(|meta| meta.len() > 0)
     }
 
     /// Refuses anything but regular files (or nothing) where the database and its companions are.
@@ -133,7 +154,7 @@ impl Place {
 
     /// Makes renames in the folder durable.
     pub(crate) fn sync(&self) -> Result<(), OpenError> {
-        File::open(&self.folder).and_then(|f| f.sync_all()).map_err(|e| OpenError::os(&self.folder, e))
+        sync_folder(&self.folder)
     }
 
     /// The kind of network file system the folder is on, if it is on one. Locks and shared memory, which SQLite
@@ -155,6 +176,10 @@ impl Place {
         #[cfg(not(target_os = "linux"))]
         None
     }
+}
+
+fn sync_folder(folder: &Path) -> Result<(), OpenError> {
+    File::open(folder).and_then(|f| f.sync_all()).map_err(|e| OpenError::os(folder, e))
 }
 
 /// Is the file system of `path` without room for an unprivileged writer? SQLite reports a full disk as an I/O error when

@@ -13,6 +13,7 @@
 
 mod check;
 mod error;
+mod examine;
 mod folder;
 mod load;
 mod ops;

@@ -10,7 +10,6 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use rusqlite::{Connection, params};
 
-use crate::check;
 use crate::error::OpenError;
 use crate::folder::Place;
 use crate::ops;
@@ -146,9 +145,9 @@ fn note(place: &Place) -> Option<(String, [u64; 5], String)> {
     Some((aside.to_owned(), numbers.try_into().ok()?, reason.to_owned()))
 }
 
-/// Reads a copy, so that the original stays as it was found. If the first page (header and schema) is not usable,
-/// reads once more with a fresh one, and takes what gives more: migrations place the tables at the same pages in every
-/// new file, and the checksums of the rows do not let a wrong guess through.
+/// Reads a copy, so that the original stays as it was found: once as it is, once with the first page (header and
+/// schema) of a fresh database, and takes what gives more. Migrations place the tables at the same pages in every new
+/// file, and the checksums of the rows do not let a wrong guess through.
 fn read(place: &Place) -> Result<Rows, OpenError> {
     place.remove(".salvage")?;
     copy(place, "", ".salvage")?;
@@ -156,19 +155,10 @@ fn read(place: &Place) -> Result<Rows, OpenError> {
         copy(place, "-wal", ".salvage-wal")?;
     }
     let path = place.with(".salvage");
-    let header_sound = matches!(check::header(&path), Ok(check::Header::Ours));
-    let (rows, schema_sound) = match schema::connect(&path) {
-        Ok(conn) => {
-            let sound = matches!(check::schema_differs(&conn, MIGRATIONS), Ok(None));
-            (collect(&conn), sound)
-        }
-        Err(_) => (Rows::default(), false),
-    };
-    if header_sound && schema_sound {
-        return Ok(rows);
-    }
+    let attempt = || schema::connect(&path).map_or_else(|_| Rows::default(), |conn| collect(&conn));
+    let rows = attempt();
     graft(place)?;
-    let again = schema::connect(&path).map_or_else(|_| Rows::default(), |conn| collect(&conn));
+    let again = attempt();
     Ok(if again.len() > rows.len() { again } else { rows })
 }
 

@@ -74,3 +74,43 @@ pub(crate) fn expected_objects(migrations: &[&str]) -> rusqlite::Result<Vec<(Str
     migrate(&mut reference, migrations)?;
     objects(&reference)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: &str =
+        "ALTER TABLE jobs ADD COLUMN note TEXT; UPDATE openbits_store SET schema_version = 2;";
+
+    #[test]
+    fn only_the_missing_migrations_run() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        migrate(&mut conn, MIGRATIONS).unwrap();
+        assert_eq!(user_version(&conn).unwrap(), SCHEMA_VERSION);
+        let with_second = [MIGRATIONS, &[SECOND]].concat();
+        migrate(&mut conn, &with_second).unwrap();
+        migrate(&mut conn, &with_second).unwrap();
+        assert_eq!(user_version(&conn).unwrap(), SCHEMA_VERSION + 1);
+        assert_eq!(objects(&conn).unwrap(), expected_objects(&with_second).unwrap());
+        assert_ne!(objects(&conn).unwrap(), expected_objects(MIGRATIONS).unwrap());
+    }
+
+    #[test]
+    fn a_failing_migration_changes_nothing() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        migrate(&mut conn, MIGRATIONS).unwrap();
+        let failing = [MIGRATIONS, &["DROP VIEW jobs_readable; DROP TABLE no_such_table;"]].concat();
+        assert!(migrate(&mut conn, &failing).is_err());
+        assert_eq!(user_version(&conn).unwrap(), SCHEMA_VERSION);
+        assert_eq!(objects(&conn).unwrap(), expected_objects(MIGRATIONS).unwrap());
+    }
+
+    #[test]
+    fn every_migration_repeats_its_version() {
+        for known in 1..=MIGRATIONS.len() {
+            let mut conn = Connection::open_in_memory().unwrap();
+            migrate(&mut conn, &MIGRATIONS[..known]).unwrap();
+            assert_eq!(crate::check::version_twin(&conn).unwrap(), known as i64);
+        }
+    }
+}

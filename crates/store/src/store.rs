@@ -9,15 +9,15 @@ use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 
-use crate::check::{self, Header};
 use crate::error::{Closed, CommitError, OpenError, ReadError, TrySubmitError};
+use crate::examine::{Examined, Healthy, examine};
 use crate::folder::Place;
-use crate::load::{self, Trouble};
+use crate::load;
 use crate::row::{EventRow, Loaded, Op};
+use crate::salvage;
 use crate::scan::{self, Stored};
-use crate::schema::{self, MIGRATIONS, SCHEMA_VERSION};
+use crate::schema;
 use crate::writer::{Batch, Shared, Writer};
-use crate::{salvage, wal};
 
 /// Called once, on the writer thread, when the batch is durable or failed. It should be short: the next commit waits
 /// for it. It must not call `Store::submit` (which may block on the queue only the writer empties); `try_submit` is
@@ -142,16 +142,17 @@ impl Store {
             place.sync()?;
             findings.push(Finding::CreatedNew);
         }
-        let Healthy { conn, loaded, migrated } = *match examine(&place)? {
+        let Healthy { conn, loaded, migrated } = *match examine(&place, &lock)? {
             Examined::Healthy(healthy) => healthy,
             Examined::Damaged(reason) => {
                 findings.push(salvage::rebuild(&place, &reason)?);
-                match examine(&place)? {
+                match examine(&place, &lock)? {
                     Examined::Healthy(healthy) => healthy,
                     Examined::Damaged(reason) => return Err(OpenError::Rebuild { path: place.db(), reason }),
                 }
             }
         };
+        place.mark(&lock)?;
         findings.extend(migrated);
         let store = Self::start(&place, lock, conn, options)?;
         Ok(Opened { store, loaded, findings })
@@ -278,82 +279,5 @@ impl Drop for Store {
             // It does not panic; if it did, there is nobody left to tell but the panic hook.
             let _ = writer.join();
         }
-    }
-}
-
-struct Healthy {
-    conn: Connection,
-    loaded: Loaded,
-    migrated: Option<Finding>,
-}
-
-enum Examined {
-    Healthy(Box<Healthy>),
-    Damaged(String),
-}
-
-/// Checks the file in place, upgrades it if it is sound, and loads it.
-fn examine(place: &Place) -> Result<Examined, OpenError> {
-    let path = place.db();
-    let unmarked = match check::header(&path) {
-        Ok(Header::Ours) => false,
-        Ok(Header::Unmarked) => true,
-        Ok(Header::Damaged(reason)) => return Ok(Examined::Damaged(reason)),
-        Ok(Header::Foreign(what)) => return Err(OpenError::Foreign { path, what }),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(Examined::Damaged("the database file is missing, only its log is there".into()));
-        }
-        Err(e) => return Err(OpenError::os(&path, e)),
-    };
-    let log = place.with("-wal");
-    if !unmarked && let Some(reason) = wal::damage(&log).map_err(|e| OpenError::os(&log, e))? {
-        return Ok(Examined::Damaged(reason));
-    }
-    let result = (|| -> Result<Result<Healthy, OpenError>, Trouble> {
-        let mut conn = schema::connect(&path)?;
-        if unmarked && !schema::objects(&conn)?.is_empty() {
-            let what = "an SQLite database of another program".to_owned();
-            return Ok(Err(OpenError::Foreign { path: path.clone(), what }));
-        }
-        let version = schema::user_version(&conn)?;
-        if !unmarked {
-            let twin = check::version_twin(&conn)?;
-            if version > SCHEMA_VERSION && twin == version {
-                let path = path.clone();
-                return Ok(Err(OpenError::Newer { path, found: version, supported: SCHEMA_VERSION }));
-            }
-            prove(&conn, version, twin)?;
-        }
-        let mode = schema::make_durable(&conn)?;
-        if mode != "wal" {
-            return Ok(Err(OpenError::NoWal { path: path.clone(), mode }));
-        }
-        schema::migrate(&mut conn, MIGRATIONS)?;
-        let migrated =
-            (version < SCHEMA_VERSION).then_some(Finding::Migrated { from: version, to: SCHEMA_VERSION });
-        load::check_events(&conn)?;
-        let loaded = load::load(&conn)?;
-        Ok(Ok(Healthy { conn, loaded, migrated }))
-    })();
-    match result {
-        Ok(Ok(healthy)) => Ok(Examined::Healthy(Box::new(healthy))),
-        Ok(Err(refusal)) => Err(refusal),
-        Err(Trouble::Damaged(what)) if unmarked => Err(OpenError::Foreign { path, what }),
-        Err(Trouble::Damaged(reason)) => Ok(Examined::Damaged(reason)),
-        Err(Trouble::Failed(error)) => Err(OpenError::sqlite(&path, error)),
-    }
-}
-
-fn prove(conn: &Connection, version: i64, twin: i64) -> Result<(), Trouble> {
-    let known = usize::try_from(version).ok().filter(|v| *v > 0 && *v <= MIGRATIONS.len() && twin == version);
-    let Some(known) = known else {
-        return Err(Trouble::Damaged(format!(
-            "the header says schema version {version}, the content {twin}"
-        )));
-    };
-    let differs = check::schema_differs(conn, &MIGRATIONS[..known])?;
-    match differs.map_or_else(|| check::quick_check(conn), |d| Ok(Some(d)))? {
-        Some(reason) => Err(Trouble::Damaged(reason)),
-        None => Ok(()),
     }
 }

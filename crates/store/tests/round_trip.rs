@@ -1,4 +1,5 @@
 //! Rows in, rows out; rules of the schema; cursor reads.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 

@@ -41,6 +41,16 @@ impl Content {
         Self { kind: Kind::Literal(bytes), size }
     }
 
+    /// Its first bytes, at most `size`.
+    #[must_use]
+    pub fn truncated(&self, size: u64) -> Self {
+        let size = size.min(self.size);
+        match &self.kind {
+            Kind::Generated { seed } => Self::new(*seed, size),
+            Kind::Literal(_) => Self::literal(self.byte_range(0, size)),
+        }
+    }
+
     /// Size in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {

@@ -1,15 +1,23 @@
-//! Tools of the tests and benches: a hostile HTTP origin on loopback.
+//! Tools of the tests and benches: a hostile HTTP origin on loopback ([`Origin`]), a proxy that cuts connections
+//! ([`Cutter`]), a harness that starts, kills and measures processes ([`process`]) in a home of their own ([`Sandbox`]).
 #![forbid(unsafe_code)]
 
 mod background;
 mod behaviour;
 mod content;
+mod cutter;
 mod origin;
+pub mod process;
 mod rng;
+mod sandbox;
 mod wait;
 
-pub use behaviour::Behaviour;
+pub use behaviour::{Behaviour, UnknownBehaviour};
 pub use content::{Content, hex};
+pub use cutter::{CutHow, CutPlan, Cutter};
+#[cfg(feature = "tls")]
+pub use origin::Certificate;
 pub use origin::{Door, Etag, Exchange, OnAccept, Origin, OriginFile, OriginOptions, Outcome};
 pub use rng::Rng;
-pub use wait::wait_until;
+pub use sandbox::Sandbox;
+pub use wait::{sha256_file, wait_until};

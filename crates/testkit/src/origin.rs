@@ -1,8 +1,11 @@
 //! The hostile origin: an HTTP server on loopback that answers as badly as it is told to.
 
+mod bad;
 mod conn;
 mod file;
 mod good;
+#[cfg(feature = "h2")]
+mod h2;
 mod log;
 mod plan;
 mod request;
@@ -10,6 +13,8 @@ mod send;
 mod serve;
 mod state;
 mod throttle;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -21,11 +26,14 @@ use crate::background::Background;
 use crate::behaviour::Behaviour;
 use crate::content::Content;
 use crate::wait::wait_until;
+pub(crate) use conn::reset;
 pub use file::{Etag, OriginFile};
 pub use log::{Door, Exchange, Outcome};
 pub use state::OnAccept;
 use state::Shared;
 pub(crate) use throttle::Throttle;
+#[cfg(feature = "tls")]
+pub use tls::Certificate;
 
 /// How to start an [`Origin`].
 #[derive(Debug, Clone)]
@@ -36,6 +44,12 @@ pub struct OriginOptions {
     pub max_connections: usize,
     /// How long an idle connection is kept. Default 60 s.
     pub idle: Duration,
+    /// Serve HTTPS on a port of its own with this certificate. Default none.
+    #[cfg(feature = "tls")]
+    pub https: Option<Certificate>,
+    /// Offer HTTP/2 there, by ALPN. Default no.
+    #[cfg(feature = "h2")]
+    pub http2: bool,
 }
 
 impl Default for OriginOptions {
@@ -44,6 +58,10 @@ impl Default for OriginOptions {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             max_connections: 1024,
             idle: Duration::from_secs(60),
+            #[cfg(feature = "tls")]
+            https: None,
+            #[cfg(feature = "h2")]
+            http2: false,
         }
     }
 }
@@ -59,6 +77,7 @@ impl Default for OriginOptions {
 #[derive(Debug)]
 pub struct Origin {
     shared: Arc<Shared>,
+    ca_pem: Option<String>,
     _thread: Background,
 }
 
@@ -80,10 +99,21 @@ impl Origin {
     pub fn start_with(options: OriginOptions) -> io::Result<Self> {
         let main = listen(options.listen)?;
         let other = listen(SocketAddr::new(options.listen.ip(), 0))?;
+        #[cfg_attr(not(feature = "tls"), allow(unused_mut))]
+        let mut ca_pem = None;
+        #[cfg_attr(not(feature = "tls"), allow(unused_mut))]
+        let mut secure: Option<(TcpListener, serve::Greeting)> = None;
+        #[cfg(feature = "tls")]
+        if let Some(certificate) = options.https {
+            let (acceptor, pem) = tls::acceptor(certificate, alpn(&options))?;
+            ca_pem = Some(pem);
+            let listener = listen(SocketAddr::new(options.listen.ip(), 0))?;
+            secure = Some((listener, serve::Greeting::Tls(acceptor)));
+        }
         let shared = Arc::new(Shared::new(
             main.local_addr()?,
             other.local_addr()?,
-            None,
+            secure.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?,
             options.max_connections,
             options.idle,
         ));
@@ -93,11 +123,17 @@ impl Origin {
             let main = tokio::net::TcpListener::from_std(main).expect(bound);
             let other = tokio::net::TcpListener::from_std(other).expect(bound);
             tokio::join!(
-                serve::accept(Arc::clone(&state), main, Door::Main),
-                serve::accept(Arc::clone(&state), other, Door::Other),
+                serve::accept(Arc::clone(&state), main, Door::Main, serve::Greeting::Plain),
+                serve::accept(Arc::clone(&state), other, Door::Other, serve::Greeting::Plain),
+                async {
+                    if let Some((listener, greeting)) = secure {
+                        let listener = tokio::net::TcpListener::from_std(listener).expect(bound);
+                        serve::accept(Arc::clone(&state), listener, Door::Tls, greeting).await;
+                    }
+                },
             );
         })?;
-        Ok(Self { shared, _thread: thread })
+        Ok(Self { shared, ca_pem, _thread: thread })
     }
 
     /// Address of the main port.
@@ -122,6 +158,24 @@ impl Origin {
     #[must_use]
     pub fn other_url(&self, name: &str) -> String {
         format!("http://{}/{name}", self.shared.other)
+    }
+
+    /// URL of the same file at the HTTPS port, with the host localhost; `None` when HTTPS was not asked for.
+    #[must_use]
+    pub fn https_url(&self, name: &str) -> Option<String> {
+        self.shared.tls.map(|addr| format!("https://localhost:{}/{name}", addr.port()))
+    }
+
+    /// Address of the HTTPS port.
+    #[must_use]
+    pub fn https_addr(&self) -> Option<SocketAddr> {
+        self.shared.tls
+    }
+
+    /// The authority that signed the HTTPS certificate, as PEM, for the client to trust.
+    #[must_use]
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.ca_pem.as_deref()
     }
 
     /// Puts a file there, with its counters at zero.
@@ -149,7 +203,7 @@ impl Origin {
     pub fn set_behaviour(&self, name: &str, behaviour: Behaviour) -> bool {
         let Some(entry) = self.shared.entry(name) else { return false };
         entry.gets.store(0, Ordering::SeqCst);
-        entry.file().behaviour = behaviour;
+        entry.file().set_behaviour(behaviour);
         true
     }
 
@@ -271,6 +325,16 @@ impl Origin {
     pub fn refused(&self) -> u64 {
         self.shared.refused.load(Ordering::SeqCst)
     }
+}
+
+#[cfg(feature = "tls")]
+fn alpn(options: &OriginOptions) -> &'static [&'static str] {
+    #[cfg(feature = "h2")]
+    if options.http2 {
+        return &["h2", "http/1.1"];
+    }
+    let _ = options;
+    &["http/1.1"]
 }
 
 fn listen(at: SocketAddr) -> io::Result<TcpListener> {

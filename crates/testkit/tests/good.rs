@@ -1,5 +1,7 @@
 //! The origin when it behaves, and the brakes, counters and log that work with every behaviour.
 
+#![allow(clippy::unwrap_used)] // helpers of tests, which the lint does not know as tests
+
 mod raw;
 
 use std::io::Write as _;

@@ -2,5 +2,13 @@
 //!
 //! The service sends [`protocol::Command`]s and hears [`protocol::Event`]s, over a channel in user mode and over a socket
 //! pair in system mode; what happens in between is the same code.
+#![deny(unsafe_code)]
 
+mod failure;
+mod file;
+mod http;
 pub mod protocol;
+pub mod pump;
+pub mod sandbox;
+mod sys;
+pub mod worker;

@@ -87,15 +87,7 @@ pub struct FileOrder {
 }
 
 /// Identity of one version of a remote file (spec/upload-protocol.md 20.2).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Validator {
-    /// Strong entity tag, quotes included. Weak ones are never kept.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub etag: Option<String>,
-    /// `Last-Modified` exactly as the server wrote it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_modified: Option<String>,
-}
+pub use openbits_core::plan::Validator;
 
 /// Expected digest of a whole file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -306,6 +298,8 @@ pub enum Event {
     },
     /// Answer to [`Command::Finish`].
     FinishDone {
+        /// From the order.
+        job: JobId,
         /// From the order.
         ticket: Ticket,
         /// Indexes of the files that are in place.

@@ -73,7 +73,7 @@ impl Conn {
                 Ok(got) => self.stash.extend_from_slice(&piece[..got]),
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Closes in the regular way: the client sees all bytes, then the end (with TLS, close_notify).

@@ -41,6 +41,8 @@ pub struct OriginFile {
     pub(crate) at: Option<u64>,
     pub(crate) any_method: bool,
     pub(crate) extra_headers: Vec<(String, String)>,
+    /// True once a behaviour has put another version in place.
+    pub(crate) changed: bool,
 }
 
 impl OriginFile {
@@ -60,6 +62,7 @@ impl OriginFile {
             at: None,
             any_method: false,
             extra_headers: Vec::new(),
+            changed: false,
             content,
         }
     }
@@ -85,11 +88,21 @@ impl OriginFile {
         self
     }
 
-    /// How it misbehaves.
+    /// How it misbehaves. [`Behaviour::EmptyFile`] and [`Behaviour::OneByteFile`] cut the contents.
     #[must_use]
     pub fn behaviour(mut self, behaviour: Behaviour) -> Self {
-        self.behaviour = behaviour;
+        self.set_behaviour(behaviour);
         self
+    }
+
+    pub(crate) fn set_behaviour(&mut self, behaviour: Behaviour) {
+        self.behaviour = behaviour;
+        self.changed = false;
+        match behaviour {
+            Behaviour::EmptyFile => self.content = self.content.truncated(0),
+            Behaviour::OneByteFile => self.content = self.content.truncated(1),
+            _ => {}
+        }
     }
 
     /// Misbehave in the first `times` requests other than HEAD only, and be good from then on. HEAD requests are

@@ -68,7 +68,7 @@ pub(crate) fn partial(request: &Request, file: &OriginFile, (start, end): (u64, 
 pub(crate) fn multipart(request: &Request, file: &OriginFile, ranges: &[(u64, u64)]) -> Plan {
     let mut steps = Vec::new();
     let mut length = 0;
-    let mut text = |steps: &mut Vec<Step>, text: String| {
+    let text = |steps: &mut Vec<Step>, text: String| {
         let size = u64::try_from(text.len()).expect("a length in memory fits 64 bits");
         steps.push(Step::Bytes(text.into_bytes()));
         size

@@ -83,6 +83,7 @@ impl Shared {
         let mut files = self.files();
         if let Some(entry) = files.get(name) {
             entry.gets.store(0, Ordering::SeqCst);
+            entry.requests.store(0, Ordering::SeqCst);
             entry.sent.store(0, Ordering::SeqCst);
             *entry.file() = file;
             return true;
@@ -109,6 +110,8 @@ pub(crate) struct Entry {
     file: Mutex<OriginFile>,
     /// Requests other than HEAD so far.
     pub(crate) gets: AtomicU32,
+    /// Requests so far.
+    pub(crate) requests: AtomicU32,
     /// Bytes of the file sent so far.
     pub(crate) sent: AtomicU64,
     pub(crate) throttle: Throttle,
@@ -123,6 +126,7 @@ impl Entry {
         Self {
             file: Mutex::new(file),
             gets: AtomicU32::new(0),
+            requests: AtomicU32::new(0),
             sent: AtomicU64::new(0),
             throttle: Throttle::default(),
             hold: watch::Sender::new(None),

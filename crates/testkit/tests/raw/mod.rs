@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// How the answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub(crate) enum Ended {
     Eof,
     Reset,
     /// Nothing came for the time given.
@@ -17,33 +17,33 @@ pub enum Ended {
 }
 
 #[derive(Debug, Clone)]
-pub struct Seen {
-    pub bytes: Vec<u8>,
-    pub ended: Ended,
-    pub took: Duration,
+pub(crate) struct Seen {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) ended: Ended,
+    pub(crate) took: Duration,
 }
 
 /// A well-formed answer.
 #[derive(Debug, Clone)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    pub fn length(&self) -> Option<usize> {
+    pub(crate) fn length(&self) -> Option<usize> {
         self.header("content-length")?.parse().ok()
     }
 }
 
 impl Seen {
     /// Splits head and body; `None` when there is no complete, sensible head.
-    pub fn answer(&self) -> Option<Answer> {
+    pub(crate) fn answer(&self) -> Option<Answer> {
         let at = self.bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
         let text = String::from_utf8_lossy(&self.bytes[..at]).into_owned();
         let mut lines = text.split("\r\n");
@@ -57,22 +57,22 @@ impl Seen {
         Some(Answer { status, headers, body: self.bytes[at + 4..].to_vec() })
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
 }
 
-pub struct Raw(pub TcpStream);
+pub(crate) struct Raw(pub(crate) TcpStream);
 
 impl Raw {
-    pub fn connect(to: SocketAddr) -> Self {
+    pub(crate) fn connect(to: SocketAddr) -> Self {
         let stream = TcpStream::connect(to).expect("the origin listens");
         stream.set_nodelay(true).unwrap();
         Self(stream)
     }
 
     /// Sends a request; `headers` are lines without their ends.
-    pub fn ask(&mut self, method: &str, target: &str, headers: &[&str]) {
+    pub(crate) fn ask(&mut self, method: &str, target: &str, headers: &[&str]) {
         let mut text = format!("{method} {target} HTTP/1.1\r\nHost: test\r\n");
         for line in headers {
             text.push_str(line);
@@ -84,7 +84,12 @@ impl Raw {
     }
 
     /// Reads until `complete` says so, the end, silence of `patience`, or `limit` bytes.
-    pub fn read_until(&mut self, patience: Duration, limit: usize, complete: impl Fn(&Seen) -> bool) -> Seen {
+    pub(crate) fn read_until(
+        &mut self,
+        patience: Duration,
+        limit: usize,
+        complete: impl Fn(&Seen) -> bool,
+    ) -> Seen {
         self.0.set_read_timeout(Some(patience)).unwrap();
         let start = Instant::now();
         let mut seen = Seen { bytes: Vec::new(), ended: Ended::Enough, took: Duration::ZERO };
@@ -110,7 +115,7 @@ impl Raw {
     }
 
     /// Reads one answer with a right Content-Length (to GET).
-    pub fn answer(&mut self) -> Answer {
+    pub(crate) fn answer(&mut self) -> Answer {
         let whole = |seen: &Seen| {
             seen.answer()
                 .is_some_and(|answer| answer.length().is_some_and(|length| answer.body.len() >= length))
@@ -121,7 +126,7 @@ impl Raw {
 }
 
 /// One request on its own connection.
-pub fn get(to: SocketAddr, target: &str, headers: &[&str]) -> Answer {
+pub(crate) fn get(to: SocketAddr, target: &str, headers: &[&str]) -> Answer {
     let mut raw = Raw::connect(to);
     raw.ask("GET", target, headers);
     raw.answer()

@@ -1,0 +1,550 @@
+//! The download plan: what to ask for next, and what an answer means. Pure; the worker only does as it is told.
+//!
+//! The law (DESIGN section 1, spec/upload-protocol.md 20, spec/behaviour.md 11, 13, 18):
+//! * The first request is `GET` with `Range: bytes=0-`; there is no HEAD, so links that are signed for GET work.
+//! * A file is bound to one version by a [`Validator`]: strong entity tag, or `Last-Modified` with the size. It goes out as
+//!   `If-Range` with every continuation, and every answer is compared with it, whatever its status.
+//! * Bytes of two versions never meet: a changed origin restarts that file, at most three times without net progress.
+//! * Without a validator old bytes are not trusted. The size alone is never enough.
+
+mod answer;
+mod ending;
+mod redirect;
+mod validator;
+
+pub use answer::{Framing, Head};
+pub use ending::{BodyEnd, Ended};
+pub use validator::{LAST_MODIFIED_GUARD_S, Validator};
+
+use crate::classify::{self, Class};
+use crate::hresult::*;
+use crate::{ErrorContext, RangeSet};
+use url::Url;
+use validator::Comparison;
+
+/// Restarts of one file without net progress after which the plan gives up (spec/behaviour.md 13).
+pub const MAX_RESTARTS: u32 = 3;
+/// `Retry-After` beyond this is cut down to it: one day, in milliseconds.
+pub const MAX_RETRY_AFTER_MS: u64 = 86_400_000;
+
+/// What the job allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Redirects followed for one request.
+    pub max_redirects: u32,
+    /// HTTPS may redirect to plain HTTP.
+    pub allow_https_to_http: bool,
+}
+
+/// What to send next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Where to; never carries a fragment.
+    pub url: Url,
+    /// Path and query as they go on the wire: the caller's own spelling where it is legal (spec/behaviour.md 12, URL).
+    pub target: String,
+    /// `Range`, if the request has one.
+    pub range: Option<String>,
+    /// `If-Range`, if the request has one.
+    pub if_range: Option<String>,
+    /// `Authorization`, `Cookie` and `Proxy-Authorization` of the caller may be sent: still at the first origin.
+    pub credentials: bool,
+    /// Ask caches for a fresh copy.
+    pub no_cache: bool,
+}
+
+/// The next step of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Send this.
+    Send(Box<Request>),
+    /// Every byte is there.
+    Complete {
+        /// Bytes of the file.
+        size: u64,
+    },
+}
+
+/// The file begins again at zero: what is kept must go, in the file and in the report, before anything is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// For people.
+    pub reason: String,
+}
+
+/// The body of an answer is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accept {
+    /// Throw away what is kept first.
+    pub restart: Option<Restart>,
+    /// Place of the body's first byte in the file.
+    pub offset: u64,
+    /// Bytes at the beginning of the body that are already kept: read, but not written.
+    pub skip: u64,
+    /// Exact bytes of the body, if known; not one more may be written.
+    pub length: Option<u64>,
+    /// Size of the file, if known.
+    pub total: Option<u64>,
+    /// `Last-Modified`, seconds since 1970.
+    pub modified_s: Option<i64>,
+}
+
+/// What an answer means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Read the body, then call [`FilePlan::end`].
+    Accept(Accept),
+    /// The file has no bytes; do not read the body.
+    Empty(Accept),
+    /// Forget this answer and send [`FilePlan::step`], after the restart if there is one.
+    Again(Option<Restart>),
+    /// The attempt fails.
+    Fail(Box<Fail>),
+}
+
+/// Why the attempt fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fail {
+    /// Code of the job error.
+    pub code: HResult,
+    /// Where it arose.
+    pub context: ErrorContext,
+    /// Whether trying again may help.
+    pub class: Class,
+    /// `Retry-After`, capped.
+    pub retry_after_ms: Option<u64>,
+    /// What is kept is worth nothing: report an empty file.
+    pub discard: bool,
+    /// For people.
+    pub detail: String,
+}
+
+impl Fail {
+    fn new(code: HResult, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            context: ErrorContext::RemoteFile,
+            class: classify::hresult(code),
+            retry_after_ms: None,
+            discard: false,
+            detail: detail.into(),
+        }
+    }
+}
+
+/// The request that is under way.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    start: u64,
+    end: Option<u64>,
+    ranged: bool,
+}
+
+/// Plan of one file in one attempt.
+#[derive(Clone, Debug)]
+pub struct FilePlan {
+    limits: Limits,
+    text: String,
+    original: Url,
+    current: Url,
+    visited: Vec<Url>,
+    left_origin: bool,
+    size: Option<u64>,
+    done: RangeSet,
+    validator: Validator,
+    /// This attempt saw an answer of the version that `done` belongs to.
+    confirmed: bool,
+    /// Send no `Range`: the server refused the plainest one.
+    plain: bool,
+    no_cache: bool,
+    range_refused: bool,
+    restarts: u32,
+    peak: u64,
+    cuts: u32,
+    digest_failed: bool,
+    asked: Asked,
+    body: Option<Accept>,
+}
+
+impl FilePlan {
+    /// Begins with what an earlier attempt kept. Also tells if that must be thrown away at once.
+    ///
+    /// # Errors
+    /// The URL is not an absolute http or https URL.
+    pub fn new(
+        url: &str,
+        size: Option<u64>,
+        done: RangeSet,
+        validator: Validator,
+        limits: Limits,
+    ) -> Result<(Self, Option<Restart>), Box<Fail>> {
+        let original = redirect::parse(url)?;
+        let mut plan = Self {
+            limits,
+            text: url.to_owned(),
+            current: original.clone(),
+            original,
+            visited: Vec::new(),
+            left_origin: false,
+            size,
+            done,
+            validator,
+            confirmed: false,
+            plain: false,
+            no_cache: false,
+            range_refused: false,
+            restarts: 0,
+            peak: 0,
+            cuts: 0,
+            digest_failed: false,
+            asked: Asked { start: 0, end: None, ranged: true },
+            body: None,
+        };
+        let whole = plan.size.is_some_and(|size| size > 0 && plan.done == RangeSet::prefix(size));
+        let outside = plan.size.is_some_and(|size| plan.done.end() > size);
+        let restart = if plan.done.is_empty() || whole {
+            None
+        } else if outside {
+            Some(plan.forget("the stored ranges do not fit the file"))
+        } else if plan.validator.usable(plan.size) {
+            None
+        } else {
+            Some(plan.forget("the server gave nothing that identifies the version of the kept part"))
+        };
+        Ok((plan, restart))
+    }
+
+    /// What to do now.
+    pub fn step(&mut self) -> Next {
+        if let Some(size) = self.size
+            && self.done.contains(0..size)
+            && (size > 0 || self.confirmed)
+        {
+            return Next::Complete { size };
+        }
+        let end_of_file = self.size.unwrap_or(u64::MAX);
+        let gap = self.done.first_gap(0..end_of_file).unwrap_or(0..end_of_file);
+        // A gap that reaches the end is asked for without an end, so that one request serves every size.
+        let end = (gap.end != end_of_file).then_some(gap.end);
+        self.asked = Asked { start: gap.start, end, ranged: !self.plain };
+        let kept = !self.done.is_empty();
+        Next::Send(Box::new(Request {
+            url: self.current.clone(),
+            target: self.target(),
+            range: self.asked.ranged.then(|| match end {
+                Some(end) => format!("bytes={}-{}", gap.start, end - 1),
+                None => format!("bytes={}-", gap.start),
+            }),
+            if_range: if kept { self.validator.if_range().map(str::to_owned) } else { None },
+            credentials: !self.left_origin,
+            no_cache: self.no_cache,
+        }))
+    }
+
+    /// The version that the kept bytes belong to.
+    pub fn validator(&self) -> &Validator {
+        &self.validator
+    }
+
+    /// Size of the file, if known.
+    pub fn size(&self) -> Option<u64> {
+        self.size
+    }
+
+    /// Bytes received so far, in this and earlier attempts.
+    pub fn done(&self) -> &RangeSet {
+        &self.done
+    }
+
+    /// Address in use, for people: without query, fragment and credentials.
+    pub fn shown_url(&self) -> String {
+        redirect::shown(&self.current)
+    }
+
+    /// The URL that the caller gave, which alone may carry credentials.
+    pub fn original(&self) -> &Url {
+        &self.original
+    }
+
+    /// What is kept turned out to be missing or damaged in the local file: begin again.
+    ///
+    /// # Errors
+    /// There were too many restarts.
+    pub fn local_lost(&mut self, reason: &str) -> Result<Restart, Box<Fail>> {
+        self.restart(reason, BG_E_REMOTE_FILE_CHANGED)
+    }
+
+    /// The finished file does not have the digest that the caller expects: fetch it once more past all caches, then give up
+    /// (spec/behaviour.md 13).
+    ///
+    /// # Errors
+    /// It was the second time: 0x80200053, and the progress is zero.
+    pub fn digest_mismatch(&mut self) -> Result<Restart, Box<Fail>> {
+        let restart = self.forget("the content does not have the expected digest");
+        self.no_cache = true;
+        if self.digest_failed {
+            let mut fail =
+                Fail::new(BG_E_VALIDATION_FAILED, "The content does not have the expected digest.");
+            fail.discard = true;
+            return Err(Box::new(fail));
+        }
+        self.digest_failed = true;
+        Ok(restart)
+    }
+
+    /// Decides about an answer. `now_s`: seconds since 1970, only to read a `Retry-After` date.
+    pub fn head(&mut self, head: &Head<'_>, now_s: i64) -> Decision {
+        let decision = match head.status {
+            200 => self.whole(head),
+            206 => self.part(head),
+            416 => self.unsatisfiable(head),
+            301 | 302 | 303 | 307 | 308 => self.redirected(head),
+            status => {
+                let (code, class) = classify::http_status(status);
+                let mut fail = Fail::new(code, format!("The server answered with status {status}."));
+                fail.class = class;
+                fail.retry_after_ms = head.retry_after_ms(now_s).map(|ms| ms.min(MAX_RETRY_AFTER_MS));
+                Err(Box::new(fail))
+            }
+        };
+        match decision {
+            Ok(Decision::Accept(accept)) => {
+                self.body = Some(accept.clone());
+                Decision::Accept(accept)
+            }
+            Ok(decision) => decision,
+            Err(fail) => Decision::Fail(fail),
+        }
+    }
+
+    /// 200: the whole file from its first byte.
+    fn whole(&mut self, head: &Head<'_>) -> Result<Decision, Box<Fail>> {
+        head.check_encoding()?;
+        let length = head.whole_length()?;
+        if length.is_none() && head.framing == Framing::UntilClose {
+            return Err(Box::new(Fail::new(
+                BG_E_MISSING_FILE_SIZE,
+                "The answer has no length and ends with the connection, so a cut cannot be told from the end.",
+            )));
+        }
+        let modified_s = head.modified_s();
+        if self.done.is_empty() {
+            self.bind(head, length);
+            return Ok(Decision::Accept(Accept {
+                restart: None,
+                offset: 0,
+                skip: 0,
+                length,
+                total: length,
+                modified_s,
+            }));
+        }
+        let comparison = self.compare(head, length);
+        if comparison == Comparison::Same {
+            // The server ignores ranges, but it is the same version: read past what is kept and go on.
+            self.confirmed = true;
+            let size = self.size.or(length);
+            self.size = size;
+            let skip = self.done.first_gap(0..size.unwrap_or(u64::MAX)).map_or(0, |gap| gap.start);
+            return Ok(Decision::Accept(Accept {
+                restart: None,
+                offset: 0,
+                skip,
+                length,
+                total: size,
+                modified_s,
+            }));
+        }
+        if self.looks_foreign(head) {
+            let mut fail = Fail::new(
+                ERROR_WINHTTP_INVALID_SERVER_RESPONSE,
+                "The answer does not look like the file but like a page of something in between (a login page?); \
+                 what is kept stays.",
+            );
+            fail.class = Class::Transient;
+            return Err(Box::new(fail));
+        }
+        let restart = self.restart(&comparison.reason(), BG_E_REMOTE_FILE_CHANGED)?;
+        self.bind(head, length);
+        Ok(Decision::Accept(Accept {
+            restart: Some(restart),
+            offset: 0,
+            skip: 0,
+            length,
+            total: length,
+            modified_s,
+        }))
+    }
+
+    /// 206: a part of the file.
+    fn part(&mut self, head: &Head<'_>) -> Result<Decision, Box<Fail>> {
+        let bad_range = |detail: &str| Box::new(Fail::new(BG_E_INSUFFICIENT_RANGE_SUPPORT, detail));
+        if !self.asked.ranged {
+            return Err(Box::new(Fail::new(
+                BG_E_INVALID_SERVER_RESPONSE,
+                "The server sent a part of the file although the whole was asked for.",
+            )));
+        }
+        head.check_encoding()?;
+        if head.is_multipart() {
+            return Err(Box::new(Fail::new(
+                BG_E_INVALID_SERVER_RESPONSE,
+                "The server answered one range with a multipart body.",
+            )));
+        }
+        let range = head
+            .content_range()
+            .ok_or_else(|| bad_range("The partial answer has no usable Content-Range header."))?;
+        if !self.done.is_empty() {
+            let comparison = self.compare(head, range.total);
+            if comparison != Comparison::Same {
+                let restart = self.restart(&comparison.reason(), BG_E_REMOTE_FILE_CHANGED)?;
+                return Ok(Decision::Again(Some(restart)));
+            }
+        }
+        if range.first != self.asked.start || self.asked.end.is_some_and(|end| range.last >= end) {
+            return Err(bad_range("The partial answer covers another range than the one asked for."));
+        }
+        let length = range.last - range.first + 1;
+        if head.declared_length().is_some_and(|declared| declared != length) {
+            return Err(Box::new(Fail::new(
+                BG_E_INVALID_SERVER_RESPONSE,
+                "Content-Length and Content-Range of the answer contradict each other.",
+            )));
+        }
+        if self.done.is_empty() {
+            self.bind(head, range.total);
+        }
+        self.confirmed = true;
+        let total = range.total.or(self.size).ok_or_else(|| {
+            Box::new(Fail::new(
+                BG_E_MISSING_FILE_SIZE,
+                "The partial answer does not tell the size of the file.",
+            ))
+        })?;
+        if range.last >= total {
+            return Err(bad_range("The partial answer reaches beyond the end of the file."));
+        }
+        self.size = Some(total);
+        Ok(Decision::Accept(Accept {
+            restart: None,
+            offset: range.first,
+            skip: 0,
+            length: Some(length),
+            total: Some(total),
+            modified_s: head.modified_s(),
+        }))
+    }
+
+    /// 416: nothing at the place asked for.
+    fn unsatisfiable(&mut self, head: &Head<'_>) -> Result<Decision, Box<Fail>> {
+        if self.asked.ranged && self.done.is_empty() && head.unsatisfied_total() == Some(0) {
+            self.bind(head, Some(0));
+            return Ok(Decision::Empty(Accept {
+                restart: None,
+                offset: 0,
+                skip: 0,
+                length: Some(0),
+                total: Some(0),
+                modified_s: head.modified_s(),
+            }));
+        }
+        if self.asked.ranged && self.done.is_empty() {
+            // Some servers refuse `bytes=0-` for an empty file without saying so: ask once without a range.
+            self.plain = true;
+            return Ok(Decision::Again(None));
+        }
+        if self.asked.ranged && !self.range_refused {
+            self.range_refused = true;
+            let restart =
+                self.restart("the server has nothing at the end of the kept part", BG_E_HTTP_ERROR_416)?;
+            return Ok(Decision::Again(Some(restart)));
+        }
+        let mut fail = Fail::new(BG_E_HTTP_ERROR_416, "The server refuses the range that is missing.");
+        fail.class = Class::Fatal;
+        Err(Box::new(fail))
+    }
+
+    fn redirected(&mut self, head: &Head<'_>) -> Result<Decision, Box<Fail>> {
+        let Some(location) = head.one("location") else {
+            let (code, class) = classify::http_status(head.status);
+            let mut fail = Fail::new(code, "The server redirects without saying where to.");
+            fail.class = class;
+            return Err(Box::new(fail));
+        };
+        let target = redirect::follow(&self.current, location, &self.visited, self.limits)?;
+        self.visited.push(std::mem::replace(&mut self.current, target));
+        // Once away, always away: a foreign server may send us back with a path of its choice.
+        self.left_origin |= self.current.origin() != self.original.origin();
+        Ok(Decision::Again(None))
+    }
+
+    fn compare(&self, head: &Head<'_>, total: Option<u64>) -> Comparison {
+        if total.is_some_and(|total| total < self.done.end()) {
+            return Comparison::Changed("size");
+        }
+        self.validator.compare(self.size, head, total)
+    }
+
+    /// Binds the file, of which nothing is kept, to the version of this answer.
+    fn bind(&mut self, head: &Head<'_>, total: Option<u64>) {
+        self.validator = Validator::of(head);
+        self.size = total;
+        self.confirmed = true;
+    }
+
+    /// A page of somebody else (captive portal, proxy, soft 404) in place of the file. It may never replace what is kept.
+    fn looks_foreign(&self, head: &Head<'_>) -> bool {
+        let html_wanted = {
+            let path = self.original.path().to_ascii_lowercase();
+            path.ends_with('/')
+                || [".html", ".htm", ".xhtml", ".shtml", ".php", ".asp", ".aspx", ".jsp"]
+                    .iter()
+                    .any(|suffix| path.ends_with(suffix))
+        };
+        let media = head.media_type();
+        let html = matches!(media.as_deref(), Some("text/html" | "application/xhtml+xml"));
+        let text = media.as_deref().is_none_or(|media| media.starts_with("text/"));
+        (html && !html_wanted) || (text && !head.identifies_version())
+    }
+
+    fn forget(&mut self, reason: &str) -> Restart {
+        self.peak = self.peak.max(self.done.len());
+        self.done = RangeSet::new();
+        self.size = None;
+        self.validator = Validator::default();
+        self.confirmed = false;
+        self.back_to_start();
+        Restart { reason: reason.to_owned() }
+    }
+
+    fn restart(&mut self, reason: &str, give_up: HResult) -> Result<Restart, Box<Fail>> {
+        if self.restarts >= MAX_RESTARTS {
+            let mut fail = Fail::new(
+                give_up,
+                format!("Gave up after {MAX_RESTARTS} restarts without net progress: {reason}."),
+            );
+            fail.class = Class::Fatal;
+            return Err(Box::new(fail));
+        }
+        self.restarts += 1;
+        Ok(self.forget(reason))
+    }
+
+    /// The next request goes to the caller's URL again: targets of redirects are often signed for a short time.
+    fn back_to_start(&mut self) {
+        self.current = self.original.clone();
+        self.visited.clear();
+        self.left_origin = false;
+    }
+
+    /// Path and query for the wire.
+    fn target(&self) -> String {
+        redirect::target(&self.text, &self.original, &self.current)
+    }
+}
+
+#[cfg(test)]
+mod property;
+#[cfg(test)]
+mod tests;

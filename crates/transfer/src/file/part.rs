@@ -1,0 +1,299 @@
+//! A file that is being filled: writes, syncs, and what may be reported.
+
+use super::writer::{Writer, new_hash, write_all};
+use super::{Place, temp};
+use crate::failure::{Outcome, local, local_io};
+use aws_lc_rs::digest::Context;
+use bytes::Bytes;
+use openbits_core::RangeSet;
+use rustix::fs;
+use rustix::io::Errno;
+use std::fs::File;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::task::JoinHandle;
+
+/// Bytes that are collected before they go to the writer.
+const BATCH: usize = 512 << 10;
+/// Most bytes that may be received and not yet synced.
+pub(crate) const MAX_UNSYNCED: u64 = 64 << 20;
+
+/// The run of bytes that one body brings.
+struct Run {
+    writer: Writer,
+    start: u64,
+    /// Absolute end of what was handed over, batch included.
+    end: u64,
+    batch: Vec<Bytes>,
+    batch_bytes: usize,
+}
+
+/// A sync under way, and what is durable when it succeeds.
+struct Sync {
+    covers: RangeSet,
+    task: JoinHandle<Outcome<()>>,
+}
+
+/// A temporary file being filled.
+pub(crate) struct Part {
+    pub(crate) place: Place,
+    pub(crate) file: Arc<File>,
+    /// Written by earlier runs.
+    settled: RangeSet,
+    durable: RangeSet,
+    run: Option<Run>,
+    sync: Option<Sync>,
+    /// The name and the mark of the file are durable too.
+    entry_durable: bool,
+    last_sync: Instant,
+    /// Hash of the file from its first byte to the end of the last run, while that is one piece.
+    hash: Option<(u64, Context)>,
+}
+
+impl Part {
+    /// Of a new temporary file; `hashed`: a digest will be asked for.
+    pub(crate) fn new(place: Place, file: File, hashed: bool) -> Self {
+        Self::with(place, file, RangeSet::new(), false, hashed.then(|| (0, new_hash())))
+    }
+
+    /// Of a file that an earlier attempt left.
+    pub(crate) fn resumed(place: Place, file: File, done: RangeSet) -> Self {
+        Self::with(place, file, done, true, None)
+    }
+
+    fn with(
+        place: Place,
+        file: File,
+        done: RangeSet,
+        entry_durable: bool,
+        hash: Option<(u64, Context)>,
+    ) -> Self {
+        Self {
+            place,
+            file: Arc::new(file),
+            settled: done.clone(),
+            durable: done,
+            run: None,
+            sync: None,
+            entry_durable,
+            last_sync: Instant::now(),
+            hash,
+        }
+    }
+
+    /// Reserves the space of the whole file, without changing its length. A file system that cannot is fine; one that is full
+    /// is not.
+    pub(crate) fn reserve(&self, size: u64) -> Outcome<()> {
+        match fs::fallocate(&*self.file, fs::FallocateFlags::KEEP_SIZE, 0, size) {
+            Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => {
+                Err(local(errno, "The space for the file cannot be reserved"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Begins a run at `offset`; the run before must be finished.
+    pub(crate) fn begin(&mut self, offset: u64) -> Outcome<()> {
+        debug_assert!(self.run.is_none(), "one run at a time");
+        let hash = self.hash.take().filter(|(end, _)| *end == offset).map(|(_, hash)| hash);
+        let writer = Writer::start(self.file.clone(), offset, hash)
+            .map_err(|error| local_io(&error, "No thread for writing"))?;
+        self.run = Some(Run { writer, start: offset, end: offset, batch: Vec::new(), batch_bytes: 0 });
+        Ok(())
+    }
+
+    /// Takes the next bytes of the run; waits while the writer is behind.
+    pub(crate) async fn push(&mut self, bytes: Bytes) -> Outcome<()> {
+        let run = self.run.as_mut().expect("bytes come inside a run");
+        run.end += bytes.len() as u64;
+        run.batch_bytes += bytes.len();
+        run.batch.push(bytes);
+        if run.batch_bytes >= BATCH {
+            return self.flush().await;
+        }
+        Ok(())
+    }
+
+    /// Hands what was collected to the writer.
+    pub(crate) async fn flush(&mut self) -> Outcome<()> {
+        let Some(run) = self.run.as_mut().filter(|run| run.batch_bytes > 0) else { return Ok(()) };
+        run.batch_bytes = 0;
+        let batch = std::mem::take(&mut run.batch);
+        if run.writer.push(batch).await {
+            return Ok(());
+        }
+        self.finish_run().await
+    }
+
+    /// Ends the run: everything handed over is written.
+    pub(crate) async fn finish_run(&mut self) -> Outcome<()> {
+        let Some(run) = self.run.as_mut() else { return Ok(()) };
+        if run.batch_bytes > 0 {
+            run.batch_bytes = 0;
+            let batch = std::mem::take(&mut run.batch);
+            // If the thread ended, its error comes next.
+            run.writer.push(batch).await;
+        }
+        let (result, hash) = run.writer.finish().await;
+        let (start, end) = (run.start, run.writer.written());
+        self.settled.insert(start..end);
+        self.hash = hash.map(|hash| (end, hash));
+        self.run = None;
+        result.map_err(|errno| local(errno, "The temporary file cannot be written"))
+    }
+
+    /// Ends the run at once, without what was not yet handed to the writer. For an attempt that is being stopped.
+    pub(crate) async fn abandon_run(&mut self) {
+        if let Some(run) = &mut self.run {
+            run.batch.clear();
+            run.batch_bytes = 0;
+        }
+        // A write error is of no interest any more; what was written before it counts.
+        let _ = self.finish_run().await;
+    }
+
+    /// What is written so far, synced or not.
+    pub(crate) fn written(&self) -> RangeSet {
+        let mut written = self.settled.clone();
+        if let Some(run) = &self.run {
+            written.insert(run.start..run.writer.written());
+        }
+        written
+    }
+
+    /// Bytes received so far, for progress.
+    pub(crate) fn received(&self) -> u64 {
+        self.settled.len() + self.run.as_ref().map_or(0, |run| run.end - run.start)
+    }
+
+    /// What is durable.
+    pub(crate) fn durable(&self) -> &RangeSet {
+        &self.durable
+    }
+
+    /// Bytes that would be lost by a power cut now.
+    pub(crate) fn unsynced(&self) -> u64 {
+        self.received().saturating_sub(self.durable.len())
+    }
+
+    /// Time for a sync, given the limits of the job; never while one runs.
+    pub(crate) fn wants_sync(&self, bytes: u64, ms: u64) -> bool {
+        if self.sync.is_some() {
+            return false;
+        }
+        let written =
+            self.settled.len() + self.run.as_ref().map_or(0, |run| run.writer.written() - run.start);
+        let fresh = written.saturating_sub(self.durable.len());
+        fresh > 0
+            && (fresh >= bytes.min(MAX_UNSYNCED / 2)
+                || self.last_sync.elapsed().as_millis() >= u128::from(ms))
+    }
+
+    /// Starts a sync beside further writes. It covers only what was written before it began.
+    pub(crate) fn start_sync(&mut self) {
+        let covers = self.written();
+        let (file, folder) = (self.file.clone(), self.place.folder.clone());
+        let entry_durable = std::mem::replace(&mut self.entry_durable, true);
+        self.last_sync = Instant::now();
+        let task = tokio::task::spawn_blocking(move || sync(&file, (!entry_durable).then_some(&*folder)));
+        self.sync = Some(Sync { covers, task });
+    }
+
+    /// True while a sync runs.
+    pub(crate) fn syncing(&self) -> bool {
+        self.sync.is_some()
+    }
+
+    /// Waits for the running sync. Safe to drop and call again.
+    pub(crate) async fn synced(&mut self) -> Outcome<()> {
+        let Some(sync) = &mut self.sync else { return Ok(()) };
+        let result = (&mut sync.task).await;
+        let sync = self.sync.take().expect("just seen");
+        match result {
+            Ok(Ok(())) => {
+                self.durable = sync.covers;
+                Ok(())
+            }
+            Ok(Err(fail)) => Err(fail),
+            Err(_) => Err(local(Errno::IO, "The sync of the temporary file was interrupted")),
+        }
+    }
+
+    /// Waits for the running sync (true), or else until more is written or the writer ended (false).
+    pub(crate) async fn progressed(&mut self) -> Outcome<bool> {
+        if self.sync.is_some() {
+            self.synced().await?;
+            return Ok(true);
+        }
+        match &self.run {
+            Some(run) => run.writer.moved.notified().await,
+            None => std::future::pending().await,
+        }
+        Ok(false)
+    }
+
+    /// Writes a short file in one piece, from its first byte, in the calling thread.
+    pub(crate) fn fill(&mut self, pieces: &[Bytes], bytes: u64) -> Outcome<()> {
+        write_all(&self.file, pieces, 0)
+            .map_err(|errno| local(errno, "The temporary file cannot be written"))?;
+        self.settled.insert(0..bytes);
+        if let Some((end, hash)) = &mut self.hash {
+            pieces.iter().for_each(|piece| hash.update(piece));
+            *end = bytes;
+        }
+        Ok(())
+    }
+
+    /// Makes everything written durable. The run must be finished.
+    pub(crate) async fn settle(&mut self) -> Outcome<()> {
+        self.synced().await?;
+        if self.durable != self.settled {
+            self.start_sync();
+            self.synced().await?;
+        }
+        Ok(())
+    }
+
+    /// The digest of the first `size` bytes: carried along while writing, or read back.
+    pub(crate) async fn digest(&mut self, size: u64) -> Outcome<String> {
+        if let Some((end, hash)) = self.hash.take()
+            && end == size
+        {
+            return Ok(temp::hex(hash.finish().as_ref()));
+        }
+        let file = self.file.clone();
+        tokio::task::spawn_blocking(move || temp::digest_of(&file, size))
+            .await
+            .unwrap_or_else(|_| Err(local(Errno::IO, "Reading back was interrupted")))
+    }
+
+    /// Cuts off what may lie behind the end, and makes sure that the file is as long as it must be.
+    pub(crate) fn fit(&self, size: u64) -> Outcome<()> {
+        let failed = |errno| local(errno, "The temporary file cannot be examined");
+        let length = u64::try_from(fs::fstat(&*self.file).map_err(failed)?.st_size).unwrap_or(0);
+        if length > size {
+            fs::ftruncate(&*self.file, size).map_err(failed)?;
+        }
+        if length < size {
+            return Err(local(Errno::IO, "The temporary file is shorter than what was written"));
+        }
+        Ok(())
+    }
+
+    /// Whether its name is durable.
+    pub(crate) fn entry_durable(&self) -> bool {
+        self.entry_durable
+    }
+}
+
+/// Syncs data; the first time also everything about the file, and its name.
+fn sync(file: &File, folder: Option<&super::Folder>) -> Outcome<()> {
+    let failed = |errno| local(errno, "The temporary file cannot be synced");
+    match folder {
+        None => fs::fdatasync(file).map_err(failed),
+        Some(folder) => {
+            fs::fsync(file).map_err(failed)?;
+            folder.sync()
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! May the owner use this local name?
+
+use super::{Folder, Place};
+use crate::failure::{Outcome, local, local_code};
+use crate::protocol::Purpose;
+use openbits_core::HResult;
+use openbits_core::hresult::{E_ACCESSDENIED, ERROR_FILE_NOT_FOUND};
+use rustix::fs::{self, Access, AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Size of a source; nothing for a destination.
+pub(crate) fn probe(path: &str, purpose: Purpose) -> Result<Option<u64>, HResult> {
+    match purpose {
+        Purpose::Destination => destination(path).map(|()| None),
+        Purpose::Source => source(path).map(Some),
+    }
+    .map_err(|fail| fail.code)
+}
+
+fn destination(path: &str) -> Outcome<()> {
+    let (parent, name) = Place::split(path)?;
+    let folder = Folder::open(parent)?;
+    fs::accessat(&folder, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)
+        .map_err(|errno| local(errno, "The destination folder cannot be written"))?;
+    Place::new(Arc::new(folder), name, ".probe")?.check_target()
+}
+
+fn source(path: &str) -> Outcome<u64> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let fd = fs::open(Path::new(path), flags, Mode::empty()).map_err(|errno| match errno {
+        Errno::NOENT => local_code(ERROR_FILE_NOT_FOUND, "The file does not exist."),
+        errno => local(errno, "The file cannot be read"),
+    })?;
+    let stat = fs::fstat(&fd).map_err(|errno| local(errno, "The file cannot be examined"))?;
+    if !FileType::from_raw_mode(stat.st_mode).is_file() {
+        return Err(local_code(E_ACCESSDENIED, "The source is not a regular file."));
+    }
+    Ok(u64::try_from(stat.st_size).unwrap_or(0))
+}

@@ -1,0 +1,131 @@
+//! The temporary file: made for one version, and trusted later only if it is provably ours and of that version.
+
+use super::Place;
+use crate::failure::{Outcome, local, local_io};
+use aws_lc_rs::digest::{Context, SHA256};
+use openbits_core::plan::Validator;
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, XattrFlags};
+use rustix::io::Errno;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+/// Extended attribute that ties a temporary file to one version of its source.
+///
+/// The service learns of a restart a moment after the new bytes reach the disk. If the machine fails in that moment, the
+/// stored ranges belong to the old version and the file holds the new one. The mark in the file itself tells them apart. Where
+/// the file system has no such attributes, only the order of reports protects.
+const VERSION_ATTRIBUTE: &str = "user.openbits.version";
+
+/// The mark for a version; empty if nothing identifies it (such a file is never continued).
+pub(crate) fn version_tag(validator: &Validator) -> String {
+    if validator.etag.is_none() && validator.last_modified.is_none() {
+        return String::new();
+    }
+    let mut context = Context::new(&SHA256);
+    for part in [&validator.etag, &validator.last_modified] {
+        context.update(part.as_deref().unwrap_or("").as_bytes());
+        context.update(&[0]);
+    }
+    hex(&context.finish().as_ref()[..16])
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Makes a new, empty temporary file, mode 0600; whatever had its name (a leftover, a planted link) is removed first.
+pub(crate) fn create(place: &Place, tag: &str) -> Outcome<File> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mode = Mode::RUSR | Mode::WUSR;
+    for _ in 0..3 {
+        match fs::openat(&place.folder, &*place.temp, flags, mode) {
+            Ok(fd) => {
+                if !tag.is_empty() {
+                    // Without it the file is fetched again after a crash, where the file system has attributes at all.
+                    let _ = fs::fsetxattr(&fd, VERSION_ATTRIBUTE, tag.as_bytes(), XattrFlags::empty());
+                }
+                return Ok(File::from(fd));
+            }
+            Err(Errno::EXIST) => match fs::unlinkat(&place.folder, &*place.temp, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => {
+                    return Err(local(errno, "What has the name of the temporary file cannot be removed"));
+                }
+            },
+            Err(errno) => return Err(local(errno, "The temporary file cannot be created")),
+        }
+    }
+    Err(local(Errno::EXIST, "The temporary file cannot be created"))
+}
+
+/// Result of [`reopen`].
+#[derive(Debug)]
+pub(crate) enum Reopened {
+    /// It is ours and may be continued.
+    Usable(File),
+    /// It is not, and why.
+    Lost(&'static str),
+}
+
+/// Opens the temporary file of an earlier attempt, if it is a regular file of ours with one name, long enough, and marked with
+/// the version that the stored ranges belong to.
+pub(crate) fn reopen(place: &Place, end: u64, tag: &str) -> Outcome<Reopened> {
+    // NONBLOCK: a planted pipe must not make us wait.
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let fd = match fs::openat(&place.folder, &*place.temp, flags, Mode::empty()) {
+        Ok(fd) => fd,
+        Err(Errno::NOENT) => return Ok(Reopened::Lost("the temporary file is gone")),
+        Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => {
+            return Ok(Reopened::Lost("something else has the name of the temporary file"));
+        }
+        Err(Errno::ACCESS) => return Ok(Reopened::Lost("the temporary file cannot be opened any more")),
+        Err(errno) => return Err(local(errno, "The temporary file cannot be opened")),
+    };
+    let stat = fs::fstat(&fd).map_err(|errno| local(errno, "The temporary file cannot be examined"))?;
+    if !FileType::from_raw_mode(stat.st_mode).is_file() {
+        return Ok(Reopened::Lost("something else has the name of the temporary file"));
+    }
+    if stat.st_uid != rustix::process::geteuid().as_raw() {
+        return Ok(Reopened::Lost("the temporary file belongs to somebody else"));
+    }
+    if stat.st_nlink != 1 {
+        return Ok(Reopened::Lost("the temporary file has a second name"));
+    }
+    if u64::try_from(stat.st_size).unwrap_or(0) < end {
+        return Ok(Reopened::Lost("the temporary file is shorter than what was stored"));
+    }
+    if !tag.is_empty() {
+        let mut value = [0_u8; 64];
+        match fs::fgetxattr(&fd, VERSION_ATTRIBUTE, &mut value[..]) {
+            Ok(length) if value.get(..length) == Some(tag.as_bytes()) => {}
+            Err(Errno::NOTSUP) => {}
+            _ => return Ok(Reopened::Lost("the temporary file is of another version")),
+        }
+    }
+    Ok(Reopened::Usable(File::from(fd)))
+}
+
+/// Removes the temporary file; one that is not there is fine.
+pub(crate) fn remove(place: &Place) {
+    let _ = fs::unlinkat(&place.folder, &*place.temp, AtFlags::empty());
+}
+
+/// SHA-256 of the first `size` bytes, in lower-case hexadecimal; reads the whole file, so not for the event loop.
+pub(crate) fn digest_of(file: &File, size: u64) -> Outcome<String> {
+    let mut context = Context::new(&SHA256);
+    let mut buffer = vec![0_u8; 1 << 20];
+    let mut at = 0;
+    while at < size {
+        let want = usize::try_from((size - at).min(buffer.len() as u64)).expect("at most the buffer");
+        file.read_exact_at(&mut buffer[..want], at)
+            .map_err(|error| local_io(&error, "The temporary file cannot be read back"))?;
+        context.update(&buffer[..want]);
+        at += want as u64;
+    }
+    Ok(hex(context.finish().as_ref()))
+}

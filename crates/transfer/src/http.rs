@@ -1,0 +1,13 @@
+//! HTTP over connections of our own: one for each transfer, kept for the next file (research: hyper's `client::conn`).
+
+mod connect;
+mod link;
+mod pool;
+mod proxy;
+mod request;
+mod tls;
+
+pub(crate) use link::{Link, Piece, Reply};
+pub(crate) use pool::{Pool, Route};
+pub(crate) use proxy::routes;
+pub(crate) use request::build;

@@ -1,0 +1,465 @@
+//! One connection to an origin or proxy, and one request at a time on it.
+//!
+//! The connection has no task of its own: whoever waits for an answer or a body moves it along, so that a byte never crosses
+//! a thread or a queue on its way to the writer.
+
+use super::connect::{self, io_code};
+use super::pool::Route;
+use super::proxy::Via;
+use super::tls::{self, TlsCache};
+use crate::failure::{Outcome, transport, with};
+use crate::sys;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::TokioIo;
+use openbits_core::ErrorContext;
+use openbits_core::classify::{self, Class};
+use openbits_core::hresult::*;
+use openbits_core::plan::{Fail, Framing};
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+
+/// Most bytes that one read from the socket takes.
+const READ_BUFFER: usize = 1 << 20;
+/// Limit of an answer's head, in bytes.
+const MAX_HEAD: usize = 64 << 10;
+/// Informational answers before the real one.
+const MAX_INFORMATIONAL: u32 = 32;
+/// Low-water mark of a fast transfer (research/crates.md 3).
+const LOW_WATER: u32 = 512 << 10;
+/// Nothing above one byte is set while less than this is to come: more than hyper may have buffered, and the mark itself.
+const LOW_WATER_MARGIN: u64 = 4 << 20;
+/// Bytes a second from which the mark is raised: the wait for it stays below some 30 ms.
+const LOW_WATER_RATE: u64 = 16 << 20;
+
+type Connection = Pin<Box<dyn Future<Output = hyper::Result<()>>>>;
+type Empties = Empty<Bytes>;
+
+enum Sender {
+    H1(http1::SendRequest<Empties>),
+    H2(http2::SendRequest<Empties>),
+}
+
+/// An open connection.
+pub(crate) struct Link {
+    sender: Sender,
+    connection: Option<Connection>,
+    failure: Option<hyper::Error>,
+    /// A duplicate of the socket, for its options (low-water mark, later pacing).
+    socket: OwnedFd,
+    plain: bool,
+    peer: String,
+    water: Water,
+}
+
+/// State of the low-water mark.
+#[derive(Debug, Clone, Copy)]
+struct Water {
+    raised: bool,
+    since: Instant,
+    bytes: u64,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("peer", &self.peer).finish_non_exhaustive()
+    }
+}
+
+/// An answer whose body is not read yet.
+pub(crate) struct Reply {
+    pub(crate) head: http::response::Parts,
+    pub(crate) framing: Framing,
+    body: Incoming,
+}
+
+/// What the body gives.
+pub(crate) enum Piece {
+    Data(Bytes),
+    End,
+    Cut(Box<Fail>),
+}
+
+impl Link {
+    /// Connects, tunnels through a proxy if need be, shakes hands.
+    pub(super) async fn open(route: &Route, tls: &TlsCache, timeout: Duration) -> Outcome<Self> {
+        match tokio::time::timeout(timeout, open(route, tls)).await {
+            Ok(result) => result,
+            Err(_) => Err(transport(
+                ERROR_WINHTTP_TIMEOUT,
+                format!("No connection to {} within {} seconds.", route.host, timeout.as_secs()),
+            )),
+        }
+    }
+
+    /// `host:port` of the peer that the bytes come from.
+    pub(crate) fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    /// HTTP/2 was agreed on.
+    pub(crate) fn is_http2(&self) -> bool {
+        matches!(self.sender, Sender::H2(_))
+    }
+
+    /// Lets the connection notice that its peer left.
+    pub(super) fn seems_alive(&mut self) -> bool {
+        self.drive(&mut Context::from_waker(std::task::Waker::noop()));
+        self.connection.is_some() && self.failure.is_none() && self.ready()
+    }
+
+    /// May serve another request, now that the answer was read to its end.
+    pub(super) fn reusable(&mut self) -> bool {
+        self.lower_water();
+        self.seems_alive()
+    }
+
+    fn ready(&self) -> bool {
+        match &self.sender {
+            Sender::H1(sender) => sender.is_ready(),
+            Sender::H2(sender) => sender.is_ready(),
+        }
+    }
+
+    /// Moves the connection along.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        let Some(connection) = &mut self.connection else { return };
+        if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+            self.connection = None;
+            self.failure = result.err();
+        }
+    }
+
+    /// Sends a request and waits for the head of its answer. The second value of an error: no byte of an answer came, so the
+    /// request may be sent again on a fresh connection.
+    pub(crate) async fn ask(
+        &mut self,
+        mut request: Request<Empties>,
+        timeout: Duration,
+    ) -> Result<Reply, (Box<Fail>, bool)> {
+        let informational = Arc::new(AtomicU32::new(0));
+        let count = informational.clone();
+        hyper::ext::on_informational(&mut request, move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        let answer: Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>>>> = match &mut self.sender
+        {
+            Sender::H1(sender) => Box::pin(sender.send_request(request)),
+            Sender::H2(sender) => Box::pin(sender.send_request(request)),
+        };
+        let mut answer = pin!(answer);
+        let waiting = poll_fn(|cx| {
+            if let Poll::Ready(result) = answer.as_mut().poll(cx) {
+                return Poll::Ready(Some(result));
+            }
+            self.drive(cx);
+            if informational.load(Ordering::Relaxed) > MAX_INFORMATIONAL {
+                return Poll::Ready(None);
+            }
+            answer.as_mut().poll(cx).map(Some)
+        });
+        let result = tokio::time::timeout(timeout, waiting).await;
+        match result {
+            Err(_) => Err((transport(ERROR_WINHTTP_TIMEOUT, "The server does not answer."), false)),
+            Ok(None) => Err((
+                with(
+                    ErrorContext::RemoteFile,
+                    ERROR_WINHTTP_INVALID_SERVER_RESPONSE,
+                    Class::Transient,
+                    "The server sends interim answers without end.",
+                ),
+                false,
+            )),
+            Ok(Some(Ok(response))) => {
+                let (head, body) = response.into_parts();
+                let framing = framing(&head, &body);
+                Ok(Reply { head, framing, body })
+            }
+            Ok(Some(Err(error))) => {
+                let silent = error.is_canceled()
+                    || error.is_closed()
+                    || error.is_incomplete_message()
+                    || is_io(&error);
+                let error = self.failure.take().filter(|_| error.is_canceled()).unwrap_or(error);
+                Err((explain(&error), silent))
+            }
+        }
+    }
+
+    /// The next piece of the body. Dropping the future loses nothing.
+    pub(crate) async fn piece(&mut self, reply: &mut Reply) -> Piece {
+        poll_fn(|cx| {
+            loop {
+                let mut polled = Pin::new(&mut reply.body).poll_frame(cx);
+                if polled.is_pending() {
+                    self.drive(cx);
+                    polled = Pin::new(&mut reply.body).poll_frame(cx);
+                }
+                return match polled {
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(None) => Poll::Ready(Piece::End),
+                    Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                        Ok(data) if data.is_empty() => continue,
+                        Ok(data) => Poll::Ready(Piece::Data(data)),
+                        Err(_) => continue, // trailers
+                    },
+                    Poll::Ready(Some(Err(error))) => {
+                        let error = self.failure.take().filter(|_| error.is_canceled()).unwrap_or(error);
+                        Poll::Ready(Piece::Cut(explain(&error)))
+                    }
+                };
+            }
+        })
+        .await
+    }
+
+    /// Reads a short body that nobody wants, so that the connection stays usable. False: better drop it.
+    pub(crate) async fn drain(&mut self, mut reply: Reply, most: u64) -> bool {
+        let short = match reply.framing {
+            Framing::Length(length) => length <= most,
+            Framing::Stream(_) => return true, // dropping the body resets this stream only
+            _ => false,
+        };
+        if !short {
+            return false;
+        }
+        let all = async {
+            loop {
+                match self.piece(&mut reply).await {
+                    Piece::Data(_) => {}
+                    Piece::End => return true,
+                    Piece::Cut(_) => return false,
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_millis(500), all).await.unwrap_or(false)
+    }
+
+    /// Tells how much came and how much of a body of known length is still to come. A fast plain connection then waits for a
+    /// good handful of bytes before it wakes us.
+    pub(crate) fn came(&mut self, bytes: usize, to_come: Option<u64>) {
+        if !self.plain {
+            return;
+        }
+        let enough = to_come.is_some_and(|rest| rest >= LOW_WATER_MARGIN);
+        if self.water.raised {
+            if !enough {
+                self.lower_water();
+            }
+            return;
+        }
+        if !enough {
+            return;
+        }
+        self.water.bytes += bytes as u64;
+        let elapsed = self.water.since.elapsed();
+        if elapsed >= Duration::from_millis(50) {
+            let rate = self.water.bytes.saturating_mul(1000)
+                / u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+            self.water = Water { raised: rate >= LOW_WATER_RATE, since: Instant::now(), bytes: 0 };
+            if self.water.raised {
+                sys::set_receive_low_water(self.socket.as_fd(), LOW_WATER);
+            }
+        }
+    }
+
+    /// Nothing came for a while: take every byte again.
+    pub(crate) fn lower_water(&mut self) {
+        if self.water.raised {
+            sys::set_receive_low_water(self.socket.as_fd(), 1);
+        }
+        self.water = Water { raised: false, since: Instant::now(), bytes: 0 };
+    }
+}
+
+async fn open(route: &Route, tls: &TlsCache) -> Outcome<Link> {
+    let stream = match &route.via {
+        Via::Direct => connect::tcp(&route.host, route.port, route.bind.as_deref()).await?,
+        Via::Proxy { host, port, .. } => {
+            let stream = connect::tcp(host, *port, route.bind.as_deref()).await?;
+            if route.tls { tunnel(stream, route).await? } else { stream }
+        }
+    };
+    let failed = |error: io::Error| {
+        transport(
+            io_code(&error, ERROR_WINHTTP_CANNOT_CONNECT),
+            format!("The new connection failed: {error}."),
+        )
+    };
+    let peer = stream.peer_addr().map_err(failed)?.to_string();
+    let socket = stream.as_fd().try_clone_to_owned().map_err(failed)?;
+    let water = Water { raised: false, since: Instant::now(), bytes: 0 };
+    let link = |sender, connection, plain| Link {
+        sender,
+        connection: Some(connection),
+        failure: None,
+        socket,
+        plain,
+        peer,
+        water,
+    };
+    if !route.tls {
+        let (sender, connection) =
+            h1().handshake(TokioIo::new(stream)).await.map_err(|error| explain(&error))?;
+        return Ok(link(Sender::H1(sender), Box::pin(connection), true));
+    }
+    let config = tls.get(route.extra_ca.as_deref(), route.http2)?;
+    let host = route.host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let name = rustls::pki_types::ServerName::try_from(host).map_err(|_| {
+        transport(ERROR_WINHTTP_SECURE_CERT_CN_INVALID, "The host name cannot be in a certificate.")
+    })?;
+    let stream = tokio_rustls::TlsConnector::from(config).connect(name, stream).await.map_err(|error| {
+        let code = tls::code(&error).unwrap_or_else(|| io_code(&error, ERROR_WINHTTP_CONNECTION_ERROR));
+        transport(code, format!("No secure connection to {}: {error}.", route.host))
+    })?;
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        let (sender, connection) =
+            h2().handshake(TokioIo::new(stream)).await.map_err(|error| explain(&error))?;
+        return Ok(link(Sender::H2(sender), Box::pin(connection), false));
+    }
+    let (sender, connection) = h1().handshake(TokioIo::new(stream)).await.map_err(|error| explain(&error))?;
+    Ok(link(Sender::H1(sender), Box::pin(connection), false))
+}
+
+fn h1() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(READ_BUFFER).max_header_size(MAX_HEAD);
+    builder
+}
+
+/// Runs hyper's HTTP/2 tasks on our own thread.
+#[derive(Clone, Copy, Debug)]
+struct Local;
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Local {
+    fn execute(&self, task: F) {
+        tokio::task::spawn_local(task);
+    }
+}
+
+fn h2() -> http2::Builder<Local> {
+    let mut builder = http2::Builder::new(Local);
+    builder
+        .initial_stream_window_size(2 << 20)
+        .initial_connection_window_size(4 << 20)
+        .max_frame_size(64 << 10)
+        .max_header_list_size(MAX_HEAD as u32);
+    builder
+}
+
+/// Asks a proxy for a tunnel (CONNECT).
+async fn tunnel(stream: TcpStream, route: &Route) -> Outcome<TcpStream> {
+    let target = format!("{}:{}", route.host, route.port);
+    let bad = |_| transport(ERROR_WINHTTP_CANNOT_CONNECT, "The host cannot be asked of a proxy.");
+    let mut request = Request::new(Empties::new());
+    *request.method_mut() = http::Method::CONNECT;
+    *request.uri_mut() = http::Uri::from(target.parse::<http::uri::Authority>().map_err(bad)?);
+    let host = http::HeaderValue::from_str(&target)
+        .map_err(|_| transport(ERROR_WINHTTP_CANNOT_CONNECT, "The host cannot be asked of a proxy."))?;
+    request.headers_mut().insert(http::header::HOST, host);
+    if let Via::Proxy { auth: Some(auth), .. } = &route.via {
+        request.headers_mut().insert(http::header::PROXY_AUTHORIZATION, auth.clone());
+    }
+    let mut builder = http1::Builder::new();
+    builder.max_header_size(MAX_HEAD);
+    let (mut sender, connection) =
+        builder.handshake(TokioIo::new(stream)).await.map_err(|error| explain(&error))?;
+    let mut connection = pin!(connection.with_upgrades());
+    let mut finished = false;
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(|error| explain(&error))?;
+        let status = response.status();
+        if !status.is_success() {
+            let (code, class) = classify::http_status(status.as_u16());
+            let detail = format!("The proxy refuses a tunnel with status {}.", status.as_u16());
+            return Err(with(ErrorContext::GeneralTransport, code, class, detail));
+        }
+        hyper::upgrade::on(response).await.map_err(|error| explain(&error))
+    };
+    let mut exchange = pin!(exchange);
+    let upgraded = poll_fn(|cx| {
+        if let Poll::Ready(result) = exchange.as_mut().poll(cx) {
+            return Poll::Ready(result);
+        }
+        if !finished && connection.as_mut().poll(cx).is_ready() {
+            finished = true;
+        }
+        exchange.as_mut().poll(cx)
+    })
+    .await?;
+    match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) if parts.read_buf.is_empty() => Ok(parts.io.into_inner()),
+        // A server never speaks first in TLS.
+        _ => Err(transport(ERROR_WINHTTP_CANNOT_CONNECT, "The proxy sent data of its own into the tunnel.")),
+    }
+}
+
+fn framing(head: &http::response::Parts, body: &Incoming) -> Framing {
+    let exact = body.size_hint().exact();
+    if head.version == http::Version::HTTP_2 {
+        return Framing::Stream(
+            exact.filter(|&length| length > 0 || head.headers.contains_key("content-length")),
+        );
+    }
+    if let Some(length) = exact {
+        return Framing::Length(length);
+    }
+    let chunked = head
+        .headers
+        .get_all(http::header::TRANSFER_ENCODING)
+        .iter()
+        .next_back()
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.rsplit(',').next())
+        .is_some_and(|last| last.trim().eq_ignore_ascii_case("chunked"));
+    if chunked { Framing::Chunked } else { Framing::UntilClose }
+}
+
+fn is_io(error: &hyper::Error) -> bool {
+    source_io(error).is_some()
+}
+
+fn source_io(error: &hyper::Error) -> Option<&io::Error> {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return Some(io);
+        }
+        source = error.source();
+    }
+    None
+}
+
+/// A hyper error as a failure of the attempt.
+fn explain(error: &hyper::Error) -> Box<Fail> {
+    if let Some(io) = source_io(error) {
+        let code = tls::code(io).unwrap_or_else(|| io_code(io, ERROR_WINHTTP_CONNECTION_ERROR));
+        let mut fail = transport(code, format!("The connection broke: {io}."));
+        if tls::code(io).is_some() {
+            // After the handshake a TLS error is damage on the way, not a wrong identity.
+            fail = transport(ERROR_WINHTTP_CONNECTION_ERROR, format!("The secure connection broke: {io}."));
+        }
+        return fail;
+    }
+    if error.is_parse() {
+        return with(
+            ErrorContext::RemoteFile,
+            ERROR_WINHTTP_INVALID_SERVER_RESPONSE,
+            Class::Transient,
+            format!("The answer cannot be read: {error}."),
+        );
+    }
+    let cause = std::error::Error::source(error).map(|cause| format!(" ({cause})")).unwrap_or_default();
+    transport(ERROR_WINHTTP_CONNECTION_ERROR, format!("The connection broke: {error}{cause}."))
+}

@@ -1,0 +1,137 @@
+//! The request as it goes out.
+
+use super::pool::Route;
+use super::proxy::Via;
+use crate::failure::{Outcome, with};
+use crate::protocol::TransferOptions;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::{Authority, PathAndQuery, Scheme, Uri};
+use http_body_util::Empty;
+use openbits_core::ErrorContext;
+use openbits_core::classify::Class;
+use openbits_core::hresult::E_INVALIDARG;
+use openbits_core::plan;
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+/// Headers that the plan or the connection owns; a caller's value for them is not sent.
+const OWNED: &[&str] = &[
+    "host",
+    "range",
+    "if-range",
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "accept-encoding",
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "content-length",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+];
+/// Headers that never leave the caller's origin.
+const SECRET: &[&str] = &["authorization", "cookie", "proxy-authorization"];
+
+/// Builds the request. `original`: the caller's URL, whose credentials are used at its own origin over https only.
+pub(crate) fn build(
+    request: &plan::Request,
+    options: &TransferOptions,
+    route: &Route,
+    http2: bool,
+    original: &Url,
+) -> Outcome<http::Request<Empty<Bytes>>> {
+    let bad = |what: &str| with(ErrorContext::RemoteFile, E_INVALIDARG, Class::Fatal, what);
+    let path: PathAndQuery = request.target.parse().map_err(|_| bad("The URL has an illegal path."))?;
+    let host = request.url.host_str().unwrap_or_default();
+    let authority = match request.url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    let through_proxy = !route.tls && matches!(route.via, Via::Proxy { .. });
+    let uri = if http2 || through_proxy {
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(if route.tls { Scheme::HTTPS } else { Scheme::HTTP });
+        parts.authority =
+            Some(authority.parse::<Authority>().map_err(|_| bad("The URL has an illegal host."))?);
+        parts.path_and_query = Some(path);
+        Uri::from_parts(parts).map_err(|_| bad("The URL cannot be sent."))?
+    } else {
+        Uri::from(path)
+    };
+    let mut out = http::Request::new(Empty::new());
+    *out.method_mut() = http::Method::GET;
+    *out.uri_mut() = uri;
+    let headers = out.headers_mut();
+    let value =
+        |text: &str| HeaderValue::from_str(text).map_err(|_| bad("A request header has an illegal value."));
+    if !http2 {
+        headers.insert(header::HOST, value(&authority)?);
+    }
+    headers.insert(header::USER_AGENT, value(&options.user_agent)?);
+    headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+    custom(headers, options, request.credentials)?;
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if let Some(range) = &request.range {
+        headers.insert(header::RANGE, value(range)?);
+    }
+    if let Some(condition) = &request.if_range {
+        headers.insert(header::IF_RANGE, value(condition)?);
+    }
+    if request.no_cache {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    }
+    // Basic only where nobody can read it (spec/behaviour.md 19).
+    if request.credentials
+        && route.tls
+        && !headers.contains_key(header::AUTHORIZATION)
+        && !original.username().is_empty()
+    {
+        headers.insert(header::AUTHORIZATION, basic(original));
+    }
+    if through_proxy && let Via::Proxy { auth: Some(auth), .. } = &route.via {
+        headers.insert(header::PROXY_AUTHORIZATION, auth.clone());
+    }
+    Ok(out)
+}
+
+fn custom(headers: &mut HeaderMap, options: &TransferOptions, credentials: bool) -> Outcome<()> {
+    let mut seen: Vec<HeaderName> = Vec::new();
+    for (name, text) in &options.headers {
+        let bad = |_| {
+            with(ErrorContext::RemoteFile, E_INVALIDARG, Class::Fatal, "A header of the job is malformed.")
+        };
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(()))?;
+        let value = HeaderValue::from_str(text).map_err(|_| bad(()))?;
+        let secret = SECRET.contains(&name.as_str());
+        if OWNED.contains(&name.as_str()) || (secret && !credentials) {
+            continue;
+        }
+        // The first value of a name replaces our default; further ones are added.
+        if seen.contains(&name) {
+            headers.append(name, value);
+        } else {
+            seen.push(name.clone());
+            headers.insert(name, value);
+        }
+    }
+    Ok(())
+}
+
+fn basic(url: &Url) -> HeaderValue {
+    let mut pair: Vec<u8> = percent_decode_str(url.username()).collect();
+    pair.push(b':');
+    pair.extend(percent_decode_str(url.password().unwrap_or("")));
+    let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair)))
+        .expect("base64 is legal in a header");
+    value.set_sensitive(true);
+    value
+}

@@ -1,0 +1,172 @@
+//! Commands and events over a stream: a length (u32, little-endian), then that many bytes of JSON.
+
+use crate::protocol::{Command, Event};
+use crate::worker;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::io;
+use std::os::fd::OwnedFd;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+
+/// Longest message, in bytes.
+pub const MAX_MESSAGE: usize = 16 << 20;
+/// Messages that may wait in each direction.
+const QUEUE: usize = 256;
+
+/// Why a stream of messages ended.
+#[derive(Debug, thiserror::Error)]
+pub enum PumpError {
+    /// The stream broke.
+    #[error("the channel between service and worker broke: {0}")]
+    Io(#[from] io::Error),
+    /// The other side is not one of us.
+    #[error("a message that cannot be read: {0}")]
+    Message(#[from] serde_json::Error),
+    /// Longer than [`MAX_MESSAGE`].
+    #[error("a message of {0} bytes is too long")]
+    TooLong(usize),
+}
+
+/// Reads one message; `None` at the end of the stream.
+///
+/// # Errors
+/// See [`PumpError`]; an end inside a message is an I/O error.
+pub async fn read<T: DeserializeOwned>(
+    stream: &mut (impl AsyncRead + Unpin),
+) -> Result<Option<T>, PumpError> {
+    let mut length = [0_u8; 4];
+    match stream.read(&mut length).await? {
+        0 => return Ok(None),
+        got => {
+            stream.read_exact(&mut length[got..]).await?;
+        }
+    }
+    let length = u32::from_le_bytes(length) as usize;
+    if length > MAX_MESSAGE {
+        return Err(PumpError::TooLong(length));
+    }
+    let mut body = Vec::new();
+    // Grows with what really comes, not with what is announced.
+    stream.take(length as u64).read_to_end(&mut body).await?;
+    if body.len() < length {
+        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+    }
+    Ok(Some(serde_json::from_slice(&body)?))
+}
+
+/// Writes one message.
+///
+/// # Errors
+/// See [`PumpError`].
+pub async fn write<T: Serialize>(
+    stream: &mut (impl AsyncWrite + Unpin),
+    message: &T,
+) -> Result<(), PumpError> {
+    let mut frame = vec![0_u8; 4];
+    serde_json::to_writer(&mut frame, message)?;
+    let length = frame.len() - 4;
+    if length > MAX_MESSAGE {
+        return Err(PumpError::TooLong(length));
+    }
+    frame[..4].copy_from_slice(&u32::try_from(length).expect("at most MAX_MESSAGE").to_le_bytes());
+    stream.write_all(&frame).await?;
+    Ok(())
+}
+
+/// The worker's side: runs a worker until the service asks it to leave, or goes away.
+///
+/// # Errors
+/// The channel broke, or the service said something unreadable; every attempt was checkpointed even then.
+pub async fn serve(channel: OwnedFd) -> Result<(), PumpError> {
+    let stream = stream(channel)?;
+    let (reader, mut writer) = stream.into_split();
+    let (commands, commands_in) = mpsc::channel::<Command>(QUEUE);
+    let (events_out, mut events) = mpsc::channel::<Event>(QUEUE);
+    let incoming = async move {
+        let mut reader = BufReader::new(reader);
+        while let Some(command) = read(&mut reader).await? {
+            if commands.send(command).await.is_err() {
+                break; // the worker left
+            }
+        }
+        Ok(())
+    };
+    let outgoing = async move {
+        while let Some(event) = events.recv().await {
+            write(&mut writer, &event).await?;
+        }
+        Ok::<(), PumpError>(())
+    };
+    // `incoming` ends with the service, which ends the worker, which ends `outgoing`. After Shutdown the worker ends first.
+    let both = async {
+        worker::run(commands_in, events_out).await;
+    };
+    tokio::pin!(incoming, outgoing, both);
+    let (mut input, mut done) = (None, false);
+    loop {
+        tokio::select! {
+            result = &mut incoming, if input.is_none() => input = Some(result),
+            () = &mut both, if !done => done = true,
+            result = &mut outgoing => {
+                result?;
+                return input.unwrap_or(Ok(()));
+            }
+        }
+    }
+}
+
+/// The service's side of a worker process.
+#[derive(Debug)]
+pub struct Remote {
+    /// Dropping it ends the worker as [`Command::Shutdown`] does.
+    pub commands: mpsc::Sender<Command>,
+    /// What the worker tells; ends when the worker is gone.
+    pub events: mpsc::Receiver<Event>,
+    /// Ends with the worker: how the channel ended.
+    pub ended: tokio::task::JoinHandle<Result<(), PumpError>>,
+}
+
+/// Takes the service's end of the channel. Inside a runtime with I/O.
+///
+/// # Errors
+/// The descriptor is not a stream socket.
+pub fn attach(channel: OwnedFd) -> Result<Remote, PumpError> {
+    let (reader, mut writer) = stream(channel)?.into_split();
+    let (commands, mut commands_in) = mpsc::channel::<Command>(QUEUE);
+    let (events_out, events) = mpsc::channel::<Event>(QUEUE);
+    let ended = tokio::spawn(async move {
+        let outgoing = async move {
+            while let Some(command) = commands_in.recv().await {
+                write(&mut writer, &command).await?;
+            }
+            Ok::<(), PumpError>(())
+        };
+        let incoming = async move {
+            let mut reader = BufReader::new(reader);
+            while let Some(event) = read(&mut reader).await? {
+                if events_out.send(event).await.is_err() {
+                    break;
+                }
+            }
+            Ok::<(), PumpError>(())
+        };
+        tokio::pin!(outgoing, incoming);
+        let mut open = true;
+        loop {
+            tokio::select! {
+                result = &mut incoming => return result,
+                // A worker that is gone is noticed by reading; what could not be sent is then of no interest.
+                _ = &mut outgoing, if open => open = false,
+            }
+        }
+    });
+    Ok(Remote { commands, events, ended })
+}
+
+fn stream(channel: OwnedFd) -> Result<UnixStream, PumpError> {
+    let stream = std::os::unix::net::UnixStream::from(channel);
+    stream.set_nonblocking(true)?;
+    Ok(UnixStream::from_std(stream)?)
+}

@@ -1,0 +1,173 @@
+//! The worker: runs orders of the service, and decides nothing about jobs.
+//!
+//! Everything lives on one thread, but for writing, syncing, and name resolution.
+
+mod attempt;
+mod body;
+mod report;
+
+use crate::file;
+use crate::http::Pool;
+use crate::protocol::{Command, Event};
+use attempt::Attempt;
+use openbits_core::{AttemptId, JobId};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::thread::JoinHandle;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::{JoinSet, LocalSet};
+
+/// Room for events that the service has not read yet, in the channels made here.
+const EVENTS: usize = 256;
+/// Room for commands that the worker has not read yet.
+const COMMANDS: usize = 256;
+
+/// A worker on a thread of its own, for a service that runs in the same process (user mode).
+#[derive(Debug)]
+pub struct Handle {
+    /// Dropping it ends the worker as [`Command::Shutdown`] does.
+    pub commands: mpsc::Sender<Command>,
+    /// What the worker tells; it waits while nobody reads.
+    pub events: mpsc::Receiver<Event>,
+    /// Ends after the last event.
+    pub thread: JoinHandle<()>,
+}
+
+/// Starts a worker on a new thread.
+///
+/// # Errors
+/// No thread or no event loop can be made.
+pub fn spawn() -> std::io::Result<Handle> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (commands, commands_in) = mpsc::channel(COMMANDS);
+    let (events_out, events) = mpsc::channel(EVENTS);
+    let thread = std::thread::Builder::new()
+        .name("openbits-worker".into())
+        .spawn(move || runtime.block_on(run(commands_in, events_out)))?;
+    Ok(Handle { commands, events, thread })
+}
+
+/// Runs a worker until [`Command::Shutdown`] or until nobody can send commands any more.
+///
+/// The future stays on one thread: call it with `block_on` of a current-thread runtime that has I/O and time.
+pub async fn run(commands: mpsc::Receiver<Command>, events: mpsc::Sender<Event>) {
+    let worker = Worker { events, pool: Pool::default(), running: Rc::default(), tasks: JoinSet::new() };
+    LocalSet::new().run_until(worker.run(commands)).await;
+}
+
+/// An attempt under way.
+#[derive(Debug)]
+struct Running {
+    attempt: AttemptId,
+    stop: Rc<Stop>,
+    ended: Rc<Notify>,
+}
+
+/// Asks an attempt to end.
+#[derive(Debug, Default)]
+struct Stop {
+    asked: Cell<bool>,
+    notify: Notify,
+}
+
+impl Stop {
+    fn ask(&self) {
+        self.asked.set(true);
+        self.notify.notify_one();
+    }
+}
+
+/// An attempt that ended; a younger one of the same job stays.
+fn forget(map: &Map, job: JobId, attempt: AttemptId) {
+    let mut running = map.borrow_mut();
+    if running.get(&job).is_some_and(|running| running.attempt == attempt) {
+        running.remove(&job);
+    }
+}
+
+type Map = Rc<RefCell<HashMap<JobId, Running>>>;
+
+struct Worker {
+    events: mpsc::Sender<Event>,
+    pool: Pool,
+    running: Map,
+    tasks: JoinSet<()>,
+}
+
+impl Worker {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        loop {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    None | Some(Command::Shutdown) => break,
+                    Some(command) => self.command(command).await,
+                },
+                Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
+            }
+        }
+        for running in self.running.borrow().values() {
+            running.stop.ask();
+        }
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    async fn command(&mut self, command: Command) {
+        match command {
+            Command::Start(order) => self.start(*order),
+            Command::Stop { job, attempt } => {
+                let running =
+                    self.running.borrow().get(&job).filter(|r| r.attempt == attempt).map(|r| r.stop.clone());
+                match running {
+                    Some(stop) => stop.ask(),
+                    None => self.say(Event::Stopped { job, attempt }).await,
+                }
+            }
+            Command::Ping { count } => self.say(Event::Pong { count }).await,
+            Command::Probe { ticket, path, purpose } => {
+                self.aside(move || Event::Probed { ticket, result: file::probe(&path, purpose) });
+            }
+            Command::Finish(order) => self.aside(move || file::finish(&order)),
+            Command::Shutdown => {} // ends the loop above
+        }
+    }
+
+    /// An event to a service that is gone is of no use to anybody.
+    async fn say(&self, event: Event) {
+        let _ = self.events.send(event).await;
+    }
+
+    /// Local file work outside of the event loop.
+    fn aside(&mut self, work: impl FnOnce() -> Event + Send + 'static) {
+        let events = self.events.clone();
+        self.tasks.spawn_local(async move {
+            if let Ok(event) = tokio::task::spawn_blocking(work).await {
+                let _ = events.send(event).await;
+            }
+        });
+    }
+
+    fn start(&mut self, order: crate::protocol::Order) {
+        let (job, attempt) = (order.job, order.attempt);
+        let (stop, ended) = (Rc::new(Stop::default()), Rc::new(Notify::new()));
+        let running = Running { attempt, stop: stop.clone(), ended: ended.clone() };
+        let before = self.running.borrow_mut().insert(job, running);
+        let (events, pool, map) = (self.events.clone(), self.pool.clone(), self.running.clone());
+        self.tasks.spawn_local(async move {
+            if let Some(before) = before {
+                // The service starts a job again only after it ended; if not, the older attempt must be out of the file first.
+                before.stop.ask();
+                before.ended.notified().await;
+            }
+            let last = Box::pin(Attempt::new(order, events.clone(), pool).go(&stop)).await;
+            if let Some(event) = last {
+                let _ = events.send(event).await;
+            }
+            ended.notify_one();
+            forget(&map, job, attempt);
+            if stop.asked.get() {
+                let _ = events.send(Event::Stopped { job, attempt }).await;
+            }
+        });
+    }
+}

@@ -1,0 +1,135 @@
+//! Bodies: short ones are collected, long ones flow to the writer while syncs run beside them.
+
+use super::attempt::Current;
+use super::report::{self, Reporter};
+use crate::failure::Outcome;
+use crate::file::MAX_UNSYNCED;
+use crate::http::{Link, Piece, Reply};
+use crate::protocol::Order;
+use bytes::Bytes;
+use openbits_core::hresult::ERROR_WINHTTP_TIMEOUT;
+use openbits_core::plan::{Accept, BodyEnd};
+use std::time::{Duration, Instant};
+use tokio::time::MissedTickBehavior;
+
+/// Beat of everything that time drives in a body: progress, checkpoints, the idle limit.
+const TICK: Duration = Duration::from_millis(250);
+/// Beats between two progress reports (two a second at most).
+const PROGRESS_TICKS: u32 = 2;
+
+fn idle(order: &Order) -> BodyEnd {
+    let seconds = order.options.idle_timeout_ms / 1000;
+    BodyEnd::Cut {
+        code: ERROR_WINHTTP_TIMEOUT,
+        detail: format!("The server sent nothing for {seconds} seconds."),
+    }
+}
+
+/// A short body: into memory, and in one write into the file.
+pub(super) async fn collect(
+    current: &mut Current,
+    order: &Order,
+    accept: &Accept,
+    link: &mut Link,
+    reply: &mut Reply,
+) -> Outcome<(u64, BodyEnd)> {
+    let limit = Duration::from_millis(order.options.idle_timeout_ms);
+    let mut pieces: Vec<Bytes> = Vec::new();
+    let mut got = 0_u64;
+    let end = loop {
+        match tokio::time::timeout(limit, link.piece(reply)).await {
+            Ok(Piece::Data(data)) => {
+                got += data.len() as u64;
+                if accept.length.is_some_and(|length| got > length) {
+                    break BodyEnd::Surplus;
+                }
+                pieces.push(data);
+            }
+            Ok(Piece::End) => break BodyEnd::Clean,
+            Ok(Piece::Cut(fail)) => break BodyEnd::Cut { code: fail.code, detail: fail.detail },
+            Err(_) => break idle(order),
+        }
+    };
+    if end != BodyEnd::Surplus && got > 0 {
+        let mut part = current.new_part()?;
+        part.fill(&pieces, got)?;
+        current.part = Some(part);
+    }
+    Ok((got, end))
+}
+
+/// A long body: pieces go to the writer as they come; what is written is synced and reported on the way.
+pub(super) async fn stream(
+    current: &mut Current,
+    order: &Order,
+    reporter: &Reporter,
+    accept: &Accept,
+    link: &mut Link,
+    reply: &mut Reply,
+) -> Outcome<(u64, BodyEnd)> {
+    let options = &order.options;
+    let limit = Duration::from_millis(options.idle_timeout_ms);
+    let (index, modified_s) = (current.index, current.modified_s);
+    let Current { part, plan, .. } = current;
+    let part = part.as_mut().expect("made by the caller");
+    part.begin(accept.offset + accept.skip)?;
+    let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut got, mut last_piece, mut ticks, mut told) = (0_u64, Instant::now(), 0_u32, 0_u64);
+    let end = loop {
+        if part.wants_sync(options.checkpoint_bytes, options.checkpoint_ms) {
+            part.start_sync();
+        }
+        let full = part.unsynced() >= MAX_UNSYNCED;
+        let waiting = full || part.syncing();
+        tokio::select! {
+            biased;
+            synced = part.progressed(), if waiting => {
+                if synced? {
+                    let done = part.durable().clone();
+                    reporter.checkpoint(report::checkpoint(index, plan, done, modified_s, false)).await;
+                }
+            }
+            piece = link.piece(reply), if !full => match piece {
+                Piece::Data(mut data) => {
+                    last_piece = Instant::now();
+                    let (before, count) = (got, data.len());
+                    got += count as u64;
+                    if accept.length.is_some_and(|length| got > length) {
+                        break BodyEnd::Surplus;
+                    }
+                    if before < accept.skip {
+                        let known = usize::try_from(accept.skip - before).unwrap_or(usize::MAX).min(count);
+                        data = data.slice(known..);
+                    }
+                    if !data.is_empty() {
+                        part.push(data).await?;
+                    }
+                    link.came(count, accept.length.map(|length| length - got));
+                }
+                Piece::End => break BodyEnd::Clean,
+                Piece::Cut(fail) => break BodyEnd::Cut { code: fail.code, detail: fail.detail },
+            },
+            _ = tick.tick() => {
+                part.flush().await?;
+                ticks += 1;
+                let bytes = part.received();
+                if ticks % PROGRESS_TICKS == 0 && bytes != told {
+                    told = bytes;
+                    reporter.progress(index, bytes);
+                }
+                if full {
+                    last_piece = Instant::now(); // we do not listen, so silence proves nothing
+                } else if last_piece.elapsed() >= TICK {
+                    link.lower_water();
+                }
+                if last_piece.elapsed() >= limit {
+                    break idle(order);
+                }
+            }
+        }
+    };
+    link.lower_water();
+    part.finish_run().await?;
+    Ok((got, end))
+}

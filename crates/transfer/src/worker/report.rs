@@ -1,0 +1,92 @@
+//! What an attempt tells the service.
+
+use crate::protocol::{Event, Failure, FailureClass, FileCheckpoint};
+use openbits_core::classify::Class;
+use openbits_core::plan::{Fail, FilePlan};
+use openbits_core::{AttemptId, ErrorContext, JobId, RangeSet};
+use tokio::sync::mpsc;
+
+/// The events of one attempt.
+#[derive(Clone, Debug)]
+pub(super) struct Reporter {
+    pub(super) job: JobId,
+    pub(super) attempt: AttemptId,
+    pub(super) events: mpsc::Sender<Event>,
+}
+
+impl Reporter {
+    /// A service that is gone hears nothing; the attempt then ends with its command channel.
+    async fn say(&self, event: Event) {
+        let _ = self.events.send(event).await;
+    }
+
+    pub(super) async fn connected(&self, file: u32, size: Option<u64>, peer: &str) {
+        let (job, attempt, peer) = (self.job, self.attempt, peer.to_owned());
+        self.say(Event::Connected { job, attempt, file, size, peer }).await;
+    }
+
+    /// Progress that finds no room is simply dropped: the next one says more.
+    pub(super) fn progress(&self, file: u32, bytes: u64) {
+        let _ = self.events.try_send(Event::Progress { job: self.job, attempt: self.attempt, file, bytes });
+    }
+
+    /// The file begins again: nothing of it is kept.
+    pub(super) async fn restarted(&self, file: u32, reason: String) {
+        self.say(Event::Restarted { job: self.job, attempt: self.attempt, file, reason }).await;
+        let empty = FileCheckpoint {
+            file,
+            size: None,
+            done: RangeSet::new(),
+            validator: None,
+            modified_s: None,
+            finished: false,
+        };
+        self.checkpoint(empty).await;
+    }
+
+    pub(super) async fn checkpoint(&self, checkpoint: FileCheckpoint) {
+        self.say(Event::Checkpoint { job: self.job, attempt: self.attempt, files: vec![checkpoint] }).await;
+    }
+}
+
+/// The durable state of a file for the service.
+pub(super) fn checkpoint(
+    file: u32,
+    plan: &FilePlan,
+    done: RangeSet,
+    modified_s: Option<i64>,
+    finished: bool,
+) -> FileCheckpoint {
+    let validator = plan.validator();
+    let known = validator.etag.is_some() || validator.last_modified.is_some();
+    FileCheckpoint {
+        file,
+        size: plan.size(),
+        done,
+        validator: known.then(|| validator.clone()),
+        modified_s: modified_s.or_else(|| validator.modified_s()),
+        finished,
+    }
+}
+
+/// The end of an attempt by an error.
+pub(super) fn failure(
+    fail: &Fail,
+    file: Option<u32>,
+    http_status: Option<u16>,
+    url: Option<String>,
+) -> Failure {
+    Failure {
+        code: fail.code,
+        context: fail.context,
+        class: match fail.class {
+            Class::Transient => FailureClass::Transient,
+            Class::Fatal => FailureClass::Fatal,
+        },
+        file,
+        http_status: http_status.filter(|_| fail.context != ErrorContext::LocalFile),
+        url: url.filter(|_| fail.context != ErrorContext::LocalFile),
+        retry_after_ms: fail.retry_after_ms,
+        detail: fail.detail.clone(),
+    }
+}
