@@ -16,6 +16,8 @@ pub(super) struct Run {
     /// The worker that has it is this owner's, also if the job changed hands meanwhile.
     pub(super) owner: Uid,
     pub(super) started: Mono,
+    /// Files of the job when the attempt began: those added later are not in its order.
+    pub(super) files: usize,
     /// A stop was asked for; the slot is free when the worker has answered.
     pub(super) stopping: bool,
     /// Calls to answer with this code when the worker has stopped.
@@ -197,7 +199,7 @@ impl Queue {
     pub(super) fn start_attempt(&mut self, id: JobId, now: Now) {
         let attempt = self.attempt();
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let owner = job.owner;
+        let (owner, files) = (job.owner, job.files.len());
         // From here on temporary files may exist; Cancel and Complete look at exactly these.
         let mut begun = Vec::new();
         for (index, file) in (0u32..).zip(&mut job.files) {
@@ -211,6 +213,7 @@ impl Queue {
             attempt,
             owner,
             started: now.mono,
+            files,
             stopping: false,
             after_stop: Vec::new(),
             then: None,

@@ -255,3 +255,16 @@ fn a_worker_lost_before_the_stop_for_a_complete_is_followed_by_one_finish() {
         assert!(w.answer(ticket).expect("answered").is_ok());
     }
 }
+
+#[test]
+fn a_worker_that_is_done_without_the_data_is_not_asked_again_at_once() {
+    let mut w = World::new();
+    let job = w.create(ALICE, Plan { files: 2, ..Plan::default() });
+    w.connect(job);
+    w.checkpoint(job, 0, SIZE);
+    w.done(job);
+    assert_eq!((w.state(job), w.error(job)), (JobState::TransientError, h::E_UNEXPECTED));
+    w.pass(600);
+    w.transfer(job);
+    assert_eq!(w.state(job), JobState::Transferred);
+}
