@@ -290,3 +290,29 @@ fn a_held_queue_starts_nothing_and_says_why() {
         (Suspended, Reason::Suspended, Reason::Empty)
     );
 }
+
+#[test]
+fn one_newcomer_takes_one_slot_however_long_it_takes() {
+    let mut w = World::with(Limits { max_background: 2, ..Limits::default() });
+    let lows = [0; 2].map(|_| whose(&mut w, ALICE, Low));
+    w.workers = Workers::Manual;
+    let high = w.job_at(High);
+    w.tick();
+    let normal = whose(&mut w, ALICE, Foreground);
+    w.connect(normal);
+    assert_eq!(w.states(&lows), [Queued, Connecting], "the one that ran longest");
+    w.stopped(lows[0]);
+    assert_eq!(w.states(&[high, lows[1], lows[0]]), [Connecting, Connecting, Queued]);
+}
+
+#[test]
+fn a_slot_that_is_being_freed_needs_no_other() {
+    let mut w = World::with(Limits { max_background: 2, ..Limits::default() });
+    let (normal, low) = (w.job_at(Normal), w.job_at(Low));
+    w.workers = Workers::Manual;
+    w.begin_later(ALICE, normal, Call::Suspend);
+    let high = w.job_at(High);
+    assert_eq!(w.states(&[normal, low, high]), [Suspended, Connecting, Queued]);
+    w.stopped(normal);
+    assert_eq!(w.states(&[normal, low, high]), [Suspended, Connecting, Connecting]);
+}

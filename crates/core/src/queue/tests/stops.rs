@@ -79,6 +79,9 @@ fn resume_races_the_stop_and_the_next_attempt_waits_for_the_last() {
     assert_eq!(w.state(job), Connecting);
     assert_ne!(w.attempt(job), Some(old));
     // A late word of the old attempt means nothing any more.
+    w.q.on_stopped(job, old, w.now);
+    w.drain();
+    assert!(w.is_running(job) && w.state(job) == Connecting);
     w.q.on_failed(
         job,
         old,
