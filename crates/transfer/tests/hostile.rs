@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Bench, End, Job, assert_content, job_of};
+use common::{Bench, End, Job, job_of};
 use openbits_core::AttemptId;
 use openbits_testkit::{Behaviour, Content, Origin, OriginFile};
 use openbits_transfer::protocol::{Command, Digest, DigestAlgorithm, Event, FailureClass};
@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 /// Attempts that the "service" makes as long as errors are transient.
 const ATTEMPTS: u64 = 4;
+
+/// How long a trickle is watched before it is stopped.
+const SLOW: Duration = Duration::from_secs(3);
 
 struct Case {
     behaviour: Behaviour,
@@ -91,7 +94,9 @@ fn walk(size: u64, digest: bool, resumed: bool) -> Vec<(String, String)> {
                 case.restarts += 1;
                 continue;
             }
-            Event::Progress { .. } if !case.honest && case.started.elapsed() > Duration::from_secs(6) => {
+            Event::Progress { .. }
+                if case.behaviour == Behaviour::Trickle && !case.honest && case.started.elapsed() > SLOW =>
+            {
                 if !std::mem::replace(&mut case.stopping, true) {
                     bench.send(stop);
                 }
@@ -119,7 +124,7 @@ fn walk(size: u64, digest: bool, resumed: bool) -> Vec<(String, String)> {
                 let now = origin.content(&case.name).unwrap();
                 let got = std::fs::read(&path).unwrap();
                 let same = got.len() as u64 == now.size() && now.first_difference(0, &got).is_none();
-                if same { "same".to_owned() } else { format!("OTHER FILE ({} bytes)", got.len()) }
+                if same { "same".to_owned() } else { "other".to_owned() }
             }
             End::Failed(failure) => {
                 assert!(!path.exists(), "{}: {failure:?}", case.name);
@@ -133,14 +138,41 @@ fn walk(size: u64, digest: bool, resumed: bool) -> Vec<(String, String)> {
     lines
 }
 
+/// Compares a walk with its column of the table.
+fn check(column: usize, found: &[(String, String)]) {
+    let table: Vec<Vec<&str>> = include_str!("hostile/expected.txt")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split(" | ").collect())
+        .collect();
+    assert_eq!(table.len(), found.len(), "every behaviour has its row");
+    let wrong: Vec<String> = table
+        .iter()
+        .zip(found)
+        .filter(|(row, (name, outcome))| row[0] != name || row[column] != outcome)
+        .map(|(row, (name, outcome))| format!("{name}: {outcome}, decided: {}", row[column]))
+        .collect();
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
 #[test]
-fn print() {
-    let a = walk(3 << 20, false, false);
-    let b = walk(3 << 20, false, true);
-    let c = walk(3 << 20, true, true);
-    let d = walk(100 << 10, true, false);
-    for (((a, b), c), d) in a.iter().zip(b).zip(c).zip(d) {
-        println!("T {} | {} | {} | {} | {}", a.0, a.1, b.1, c.1, d.1);
-    }
-    let _ = assert_content;
+fn fresh_downloads_end_as_decided() {
+    check(1, &walk(3 << 20, false, false));
+}
+
+#[test]
+fn continued_downloads_end_as_decided() {
+    check(2, &walk(3 << 20, false, true));
+}
+
+#[test]
+fn a_digest_lets_no_other_file_pass() {
+    let found = walk(3 << 20, true, true);
+    assert!(found.iter().all(|(_, outcome)| outcome != "other"));
+    check(3, &found);
+}
+
+#[test]
+fn short_files_end_as_decided() {
+    check(4, &walk(100 << 10, true, false));
 }
