@@ -264,9 +264,13 @@ impl Job {
         Some(self.no_progress_at().map_or(at, |end| at.min(end)))
     }
 
-    /// When the no-progress period ends.
+    /// When the no-progress period ends; `None` if it has not begun.
+    ///
+    /// A period of 0 makes attempts fail at once; it is no clock. A job that waits for the network without having tried
+    /// goes on waiting (spec/bits-core.md 12, row 41).
     pub fn no_progress_at(&self) -> Option<Mono> {
-        self.no_progress_since.map(|since| since.plus_s(u64::from(self.no_progress_timeout_s)))
+        let began = self.no_progress_since.filter(|_| self.no_progress_timeout_s > 0);
+        began.map(|since| since.plus_s(u64::from(self.no_progress_timeout_s)))
     }
 
     /// Milliseconds of active transfer counted against the maximum download time.
@@ -286,6 +290,10 @@ impl Job {
         }
         if state != JobState::TransientError {
             self.wait = None;
+        }
+        // The completion time is that of TRANSFERRED and of what Complete made of it (spec/bits-core.md 8.5, row 4).
+        if !matches!(state, JobState::Transferred | JobState::Acknowledged) {
+            self.transferred_at = FileTime::ZERO;
         }
         self.state = state;
     }

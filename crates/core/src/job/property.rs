@@ -179,11 +179,14 @@ impl Job {
         if reply_begun && properties.iter().any(|p| matches!(p, Property::ReplyFileName(_))) {
             return Err(h::BG_E_INVALID_STATE);
         }
+        let clocks =
+            |p: &Property| matches!(p, Property::MinimumRetryDelay(_) | Property::NoProgressTimeout(_));
+        let clocks_change = properties.iter().any(clocks);
         for property in properties {
             self.store(property);
         }
         self.touch(now);
-        if self.state == JobState::TransientError && !self.may_retry() {
+        if clocks_change && self.state == JobState::TransientError && !self.may_retry() {
             self.enter(JobState::Error, now);
             return Ok(Change::ok(Notice::Error));
         }

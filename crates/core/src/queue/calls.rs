@@ -71,6 +71,9 @@ impl Queue {
             return Err(Failure::new(h::E_UNEXPECTED, "the job id is in use"));
         }
         check_new_files(&new.files)?;
+        for property in &new.properties {
+            property.check(new.kind)?;
+        }
         if !caller.exempt {
             let own = self.count(Some(caller.uid));
             if own >= self.limits.jobs_per_user as usize {
@@ -103,7 +106,7 @@ impl Queue {
         }
         let id = job.id;
         self.admit(job);
-        self.effects.push(Effect::Save(id));
+        self.save(id);
         self.save_files(id, 0..count);
         self.notice(id, NoticeKind::Created, now.wall);
         self.settle(id, now);
@@ -124,6 +127,10 @@ impl Queue {
             h::BG_E_NOT_FOUND => Failure::new(code, format!("there is no job {id}")),
             code => Failure::new(code, "the job belongs to another user"),
         })?;
+        // Rights come before the state (spec/bits-core.md 4.1).
+        if call == Call::TakeOwnership && !caller.is_administrator() {
+            return Err(Failure::new(h::E_ACCESSDENIED, "only root may take ownership"));
+        }
         if job.state.is_final() {
             return Err(Failure::new(h::BG_E_INVALID_STATE, format!("the job is {} already", job.state)));
         }
@@ -141,6 +148,7 @@ impl Queue {
         let files_max = self.files_max(caller);
         let job = self.jobs.get_mut(&id).ok_or(h::BG_E_NOT_FOUND)?;
         let files_before = job.files.len();
+        let suspends = call == Call::Suspend;
         let change = match call {
             Call::AddFiles(files) => {
                 check_new_files(&files)?;
@@ -160,23 +168,20 @@ impl Queue {
             Call::Complete => return self.complete(id, now),
         };
         let files_after = job.files.len();
-        if change.notice == crate::job::Notice::None {
-            return Ok(Called::Done(Ok(change.code)));
+        if change.notice != crate::job::Notice::None {
+            self.save(id);
+            self.save_files(id, files_before..files_after);
+            self.tell(id, change.notice, now);
+            self.settle(id, now);
         }
-        self.save(id);
-        self.save_files(id, files_before..files_after);
-        self.tell(id, change.notice, now);
-        self.settle(id, now);
-        // Suspend promises that no byte is written after it returned: it waits for the worker.
-        if let Some(run) = self.runs.get_mut(&id).filter(|run| run.stopping) {
-            let suspended =
-                self.jobs.get(&id).is_some_and(|job| job.state == crate::enums::JobState::Suspended);
-            if suspended {
-                let ticket = Ticket(self.next_ticket);
-                self.next_ticket += 1;
+        // Suspend promises that no byte is written after it returned: it waits for the worker, also when an earlier
+        // Suspend (or an error) stops it already.
+        if suspends && self.runs.get(&id).is_some_and(|run| run.stopping) {
+            let ticket = self.ticket();
+            if let Some(run) = self.runs.get_mut(&id) {
                 run.after_stop.push((ticket, change.code));
-                return Ok(Called::Later(ticket));
             }
+            return Ok(Called::Later(ticket));
         }
         Ok(Called::Done(Ok(change.code)))
     }
@@ -206,9 +211,6 @@ impl Queue {
     }
 
     fn take_ownership(&mut self, caller: Caller, id: JobId, now: Now) -> Result<Called, Failure> {
-        if !caller.is_administrator() {
-            return Err(Failure::new(h::E_ACCESSDENIED, "only root may take ownership"));
-        }
         let job = self.jobs.get_mut(&id).ok_or(h::BG_E_NOT_FOUND)?;
         let old = job.owner;
         let change = job.take_ownership(caller.uid, now)?;
@@ -272,10 +274,10 @@ impl Queue {
 
     fn owner_only(&self, caller: Caller, id: JobId) -> Result<(), Failure> {
         let job = self.held_job(caller, id)?;
-        if job.state.is_final() {
-            return Err(h::BG_E_INVALID_STATE.into());
+        if job.owner != caller.uid {
+            return Err(h::E_ACCESSDENIED.into());
         }
-        if job.owner == caller.uid { Ok(()) } else { Err(h::E_ACCESSDENIED.into()) }
+        if job.state.is_final() { Err(h::BG_E_INVALID_STATE.into()) } else { Ok(()) }
     }
 
     /// Quota of files for this caller.

@@ -99,15 +99,17 @@ impl Queue {
             file.begun = true;
             file.transferred = report.finished;
             if report.finished {
+                // Its end is known now, whatever the server said before.
+                file.size = file.size.or(Some(file.done.len()));
                 finished.push(report.file);
             }
             self.effects.push(Effect::SaveFile(id, report.file));
         }
         let all = job.all_transferred();
         if moved {
-            // Of an attempt that is being stopped the state does not change any more, but its bytes are activity.
-            self.change(id, Event::BytesMoved, now);
+            job.bytes_stored(now);
             self.save(id);
+            self.arm_for(id, now);
         }
         for file in finished {
             if !all {
@@ -189,18 +191,21 @@ impl Queue {
 
     /// The worker of an owner is gone: its jobs are QUEUED again, and a Complete or Cancel is repeated by its successor.
     pub fn on_worker_lost(&mut self, owner: Uid, now: Now) {
-        let lost: Vec<JobId> =
-            self.runs.iter().filter(|(_, run)| run.owner == owner).map(|(id, _)| *id).collect();
-        for id in lost {
-            self.change(id, Event::Preempted, now);
-            self.ended(id, now);
-        }
-        let unfinished: Vec<_> = self
+        // Read before the runs end: what their ends begin is with the successor already.
+        let mut unfinished: Vec<_> = self
             .finishes
             .iter()
             .filter(|(id, _)| self.jobs.get(id).is_some_and(|job| job.owner == owner))
             .map(|(id, finish)| (*id, finish.kind))
             .collect();
+        unfinished.sort_unstable_by_key(|(id, _)| *id);
+        let mut lost: Vec<JobId> =
+            self.runs.iter().filter(|(_, run)| run.owner == owner).map(|(id, _)| *id).collect();
+        lost.sort_unstable_by_key(|id| self.runs[id].attempt);
+        for id in lost {
+            self.change(id, Event::Preempted, now);
+            self.ended(id, now);
+        }
         for (id, kind) in unfinished {
             self.finish_again(id, kind);
         }

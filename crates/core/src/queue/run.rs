@@ -70,6 +70,7 @@ impl Queue {
 
     /// Brings queue, slots and clocks in line with the job's state.
     pub(super) fn settle(&mut self, id: JobId, now: Now) {
+        self.pass_gates(id, now);
         let Some(job) = self.jobs.get(&id) else { return };
         let (state, owner, priority) = (job.state, job.owner, job.priority);
         let run = self.runs.get(&id).map(|run| (run.stopping, run.owner));
@@ -112,9 +113,14 @@ impl Queue {
     }
 
     /// When the turn of a running background job ends because another of its level waits.
+    ///
+    /// `None` while that moment would change nothing: the queue is held, or a slot is about to be free anyway.
     pub(super) fn slice_end(&self) -> Option<Mono> {
+        if self.paused || self.background_runs().any(|(_, _, run)| run.stopping) {
+            return None;
+        }
         self.background_runs()
-            .filter(|(_, priority, run)| !run.stopping && self.scheduler.waiting(*priority) > 0)
+            .filter(|(_, priority, _)| self.scheduler.waiting(*priority) > 0)
             .map(|(_, _, run)| run.started.plus_s(self.limits.time_slice_s))
             .min()
     }
@@ -275,6 +281,7 @@ impl Queue {
 
     /// The files of a job that is CANCELLED already: after the worker stopped, or at once.
     pub(super) fn begin_cancel_files(&mut self, id: JobId, caller: Option<Ticket>, now: Now) {
+        self.unlist(id);
         self.scheduler.remove(id);
         if let Some(run) = self.runs.get_mut(&id) {
             run.then = Some((Finishing::Cancel, caller));
@@ -337,8 +344,13 @@ impl Queue {
             self.settle(id, now);
             return;
         }
-        // Nobody called: the service itself completed the job. It must not try for ever, and somebody has to be told.
+        // Nobody waits for the answer. A job that the service completes by itself must not try for ever, and somebody has to be
+        // told; one whose caller was lost in a crash stays TRANSFERRED, for him to complete again.
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.state != JobState::Transferred || !job.extras().auto_complete {
+            self.settle(id, now);
+            return;
+        }
         let mut record = ErrorRecord::new(code, ErrorContext::LocalFile, now.wall);
         record.file = file;
         record.detail = detail.into();

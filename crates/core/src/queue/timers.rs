@@ -35,6 +35,15 @@ impl Timers {
         self.armed.insert((job, kind), at);
     }
 
+    /// Forgets a job that is gone: nobody is woken for it.
+    pub(super) fn forget(&mut self, job: JobId) {
+        for kind in [Kind::NoProgress, Kind::Retry, Kind::DownloadTime, Kind::Inactivity] {
+            if let Some(at) = self.armed.remove(&(job, kind)) {
+                self.order.remove(&(at, job, kind));
+            }
+        }
+    }
+
     fn first(&self) -> Option<Mono> {
         self.order.first().map(|entry| entry.0)
     }
@@ -66,6 +75,9 @@ impl Queue {
 
     fn look(&mut self, id: JobId, kind: Kind, now: Now) {
         let Some(job) = self.jobs.get(&id) else { return };
+        if job.finishing.is_some() && kind != Kind::Inactivity {
+            return; // a Complete that fails arms them again
+        }
         let (deadline, event) = match kind {
             Kind::Retry => (job.retry_at(), Event::RetryDelayOver),
             Kind::NoProgress => {
@@ -103,6 +115,12 @@ impl Queue {
             self.notice(id, NoticeKind::Modified, now.wall);
             self.begin_cancel_files(id, None, now);
         }
+    }
+
+    pub(super) fn arm_inactivity(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let at = job.last_activity.plus_s(self.limits.job_inactivity_s);
+        self.timers.arm(id, Kind::Inactivity, at);
     }
 
     /// Arms what the job's present state calls for.

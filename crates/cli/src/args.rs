@@ -1,0 +1,317 @@
+//! The arguments.
+
+use crate::text;
+use clap::{Args, Parser, Subcommand};
+use openbits_client::Choice;
+use openbits_core::{JobState, JobType, Priority};
+use std::path::PathBuf;
+
+/// Background transfers that survive logout, crash and reboot.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bits",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Socket of the service
+    #[arg(long, global = true, value_name = "PATH", conflicts_with_all = ["system", "user"])]
+    pub(crate) socket: Option<PathBuf>,
+    /// Use the system's service
+    #[arg(long, global = true, conflicts_with = "user")]
+    pub(crate) system: bool,
+    /// Use your own service; it is started when it does not run
+    #[arg(long, global = true)]
+    pub(crate) user: bool,
+    /// Print JSON (JSON Lines for streams)
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print no notes and no progress, only data and errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Program to start as your own service, for tests and packagers
+    #[arg(long, global = true, hide = true, env = "OPENBITS_SERVICE_PROGRAM", value_name = "PATH")]
+    pub(crate) service_program: Option<PathBuf>,
+}
+
+impl Global {
+    /// Which service is wanted.
+    pub(crate) fn choice(&self) -> Choice {
+        match (&self.socket, self.system, self.user) {
+            (Some(path), ..) => Choice::Path(path.clone()),
+            (None, true, _) => Choice::System,
+            (None, false, true) => Choice::User,
+            (None, false, false) => Choice::Any,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Download files and wait for them, or leave them to the service with -b
+    ///
+    /// `get URL [PATH]` fetches one file; `get URL...` several, into the present folder or DIR. The name is the URL's last part. An
+    /// existing file is replaced when the new one is complete, like `curl -O` does, unless --no-clobber is given.
+    ///
+    /// Exit status: 0 all files are in place, 4 a transfer failed, 130 interrupted, 5 a limit or a policy refuses, 6 no service.
+    Get(Get),
+    /// Create an empty job; prints its GUID
+    Create(Create),
+    /// Add files to a job
+    Add(Add),
+    /// Put jobs into the queue
+    Resume(Jobs),
+    /// Pause jobs
+    Suspend(Jobs),
+    /// Delete jobs and what they have received
+    Cancel(Jobs),
+    /// Put the files of finished jobs in place
+    Complete(Jobs),
+    /// List jobs
+    List(List),
+    /// Show everything about a job
+    Show(OneJob),
+    /// Watch jobs as they change
+    Watch(Watch),
+    /// Wait until jobs are transferred
+    ///
+    /// Exit status: 0 all transferred (or completed already), 4 a job failed, 2 a job was cancelled or is not known, 124 time is up.
+    Wait(Wait),
+    /// Say why a job does not move
+    Why(OneJob),
+    /// Change properties of a job
+    Set(Set),
+    /// Become the owner of a job (root)
+    Own(OneJob),
+    /// Show the version and state of the service
+    ServiceInfo,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OneJob {
+    /// GUID, unique beginning of a GUID (6 digits or more), or exact name
+    pub(crate) job: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Jobs {
+    /// GUID, unique beginning of a GUID (6 digits or more), or exact name
+    #[arg(required = true, value_name = "JOB")]
+    pub(crate) jobs: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// URL... or URL PATH
+    #[arg(value_name = "URL", required_unless_present = "input")]
+    pub(crate) urls: Vec<String>,
+    /// Folder for the files
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Read `URL [PATH]` lines from FILE; `-` is standard input, `#` begins a comment
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    /// Expected SHA-256 of the file (one URL)
+    #[arg(long, value_name = "HEX", value_parser = sha256)]
+    pub(crate) sha256: Option<String>,
+    /// Leave the transfer to the service; prints the GUIDs of the jobs
+    #[arg(short, long)]
+    pub(crate) background: bool,
+    /// FOREGROUND, HIGH, NORMAL or LOW [default: FOREGROUND, with -b NORMAL]
+    #[arg(long, value_parser = named::<Priority>)]
+    pub(crate) priority: Option<Priority>,
+    /// Name of the job [default: name of the file]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Local address or network interface to use
+    #[arg(long, value_name = "ADDR|IFACE")]
+    pub(crate) interface: Option<String>,
+    /// Seconds between attempts [default: 5, with -b 600]
+    #[arg(long, value_name = "S", value_parser = text::seconds)]
+    pub(crate) retry_delay: Option<u32>,
+    /// Seconds without progress until the transfer fails; 0: no second attempt [default: 14 days]
+    #[arg(long, value_name = "S", value_parser = text::seconds)]
+    pub(crate) no_progress_timeout: Option<u32>,
+    /// Most jobs at a time when there are several URLs
+    #[arg(short, long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=60))]
+    pub(crate) jobs: u16,
+    /// Keep the jobs when interrupted or failed
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Make missing folders
+    #[arg(long)]
+    pub(crate) mkdir: bool,
+    /// Skip files that exist
+    #[arg(long, overrides_with = "force")]
+    pub(crate) no_clobber: bool,
+    /// Replace files that exist (the default)
+    #[arg(long, overrides_with = "no_clobber")]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    /// Name of the job
+    pub(crate) name: String,
+    /// DOWNLOAD, UPLOAD or UPLOAD-REPLY
+    #[arg(long = "type", value_name = "TYPE", default_value = "DOWNLOAD", value_parser = named::<JobType>)]
+    pub(crate) kind: JobType,
+    /// FOREGROUND, HIGH, NORMAL or LOW
+    #[arg(long, value_parser = named::<Priority>)]
+    pub(crate) priority: Option<Priority>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Add {
+    /// GUID, unique beginning of a GUID (6 digits or more), or exact name
+    pub(crate) job: String,
+    /// URL of the file
+    #[arg(required_unless_present = "from", conflicts_with = "from")]
+    pub(crate) url: Option<String>,
+    /// Where the file goes
+    #[arg(required_unless_present = "from")]
+    pub(crate) path: Option<PathBuf>,
+    /// Expected SHA-256 of the file
+    #[arg(long, value_name = "HEX", value_parser = sha256, conflicts_with = "from")]
+    pub(crate) sha256: Option<String>,
+    /// Add the files of a list: .csv with the columns Source and Destination, otherwise `URL PATH` lines; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Jobs of all users (root)
+    #[arg(long)]
+    pub(crate) all_users: bool,
+    /// Only jobs in these states, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "STATE", value_parser = named::<JobState>)]
+    pub(crate) state: Vec<JobState>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// GUID, unique beginning of a GUID (6 digits or more), or exact name [default: all jobs]
+    pub(crate) job: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Wait {
+    /// GUID, unique beginning of a GUID (6 digits or more), or exact name
+    #[arg(required = true, value_name = "JOB")]
+    pub(crate) jobs: Vec<String>,
+    /// Longest time to wait, in seconds (or e.g. 10m, 2h)
+    #[arg(long, value_name = "S", value_parser = text::seconds)]
+    pub(crate) timeout: Option<u32>,
+    /// Complete each job when it is transferred
+    #[arg(long)]
+    pub(crate) complete: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Set {
+    /// GUID, unique beginning of a GUID (6 digits or more), or exact name
+    pub(crate) job: String,
+    /// name, description, priority, notify-flags, retry-delay, no-progress-timeout, proxy (PRECONFIG, NO_PROXY, AUTODETECT or
+    /// OVERRIDE:list[;bypass]), auto-complete, bind, notify-command (program and arguments; empty for none)
+    #[arg(required = true, value_name = "KEY=VALUE")]
+    pub(crate) properties: Vec<String>,
+}
+
+fn named<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "unknown value".to_owned())
+}
+
+/// 64 hexadecimal digits.
+pub(crate) fn sha256(text: &str) -> Result<String, String> {
+    if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("a SHA-256 has 64 hexadecimal digits".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn good_lines() {
+        let hex = "0123456789abcdefABCDEF0123456789abcdef0123456789abcdef0123456789";
+        for line in [
+            "bits get http://h/a",
+            "bits get http://h/a x -b --keep --priority low",
+            "bits get -i - -d dir -j 60",
+            &format!("bits get http://h/a --sha256 {hex}"),
+            "bits --socket /s list --state queued,TRANSIENT-ERROR --json",
+            "bits list --user",
+            "bits create n --type upload-reply",
+            "bits add j http://h/a p",
+            "bits add j --from f.csv",
+            "bits wait a b --timeout 10m --complete",
+            "bits set j name=x priority=LOW",
+            "bits watch",
+            "bits completions bash",
+            "bits service-info",
+        ] {
+            parse(line).unwrap_or_else(|e| panic!("{line}: {e}"));
+        }
+    }
+
+    #[test]
+    fn bad_lines() {
+        for line in [
+            "bits get",
+            "bits get http://h/a --priority urgent",
+            "bits get http://h/a --sha256 12",
+            "bits get http://h/a -j 0",
+            "bits get http://h/a -j 61",
+            "bits list --system --user",
+            "bits list --socket /s --user",
+            "bits list --state DONE",
+            "bits add j http://h/a",
+            "bits add j http://h/a p --from f",
+            "bits wait",
+            "bits wait j --timeout soon",
+            "bits set j",
+            "bits nonsense",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_last_of_force_and_no_clobber_counts() {
+        let get = |line| match parse(line).unwrap().command {
+            Command::Get(get) => get.no_clobber,
+            other => panic!("{other:?}"),
+        };
+        assert!(!get("bits get http://h/a --no-clobber --force"));
+        assert!(get("bits get http://h/a --force --no-clobber"));
+    }
+}

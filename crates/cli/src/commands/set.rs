@@ -1,0 +1,166 @@
+//! `key=value` of `bits set`.
+
+use crate::failure::Failure;
+use crate::text;
+use openbits_api::{NotifyCommandView, ProxyRequest, SetProperties};
+use openbits_core::ProxyUsage;
+
+/// Reads all pairs; a key may come once.
+pub(super) fn properties(pairs: &[String]) -> Result<SetProperties, Failure> {
+    let mut set = SetProperties::default();
+    for pair in pairs {
+        let Some((key, value)) = pair.split_once('=') else {
+            return Err(Failure::Usage(format!("`{pair}` is not KEY=VALUE")));
+        };
+        let bad = |why: &str| Failure::Usage(format!("{key}: {why}"));
+        let once = match key {
+            "name" => put(&mut set.display_name, value.to_owned()),
+            "description" => put(&mut set.description, value.to_owned()),
+            "priority" => {
+                let priority = value.parse().map_err(|_| bad("FOREGROUND, HIGH, NORMAL or LOW"))?;
+                put(&mut set.priority, priority)
+            }
+            "notify-flags" => {
+                put(&mut set.notify_flags, flags(value).ok_or_else(|| bad("a number, 0 to 63"))?)
+            }
+            "retry-delay" => put(&mut set.minimum_retry_delay_s, text::seconds(value).map_err(|e| bad(&e))?),
+            "no-progress-timeout" => {
+                put(&mut set.no_progress_timeout_s, text::seconds(value).map_err(|e| bad(&e))?)
+            }
+            "proxy" => put(&mut set.proxy, proxy(value).map_err(|e| bad(&e))?),
+            "auto-complete" => put(&mut set.auto_complete, switch(value).ok_or_else(|| bad("yes or no"))?),
+            "bind" => put(&mut set.bind, value.to_owned()),
+            "notify-command" => put(&mut set.notify_command, command(value)),
+            _ => {
+                return Err(Failure::Usage(format!(
+                    "unknown property `{key}`; there are name, description, priority, notify-flags, retry-delay, \
+                     no-progress-timeout, proxy, auto-complete, bind and notify-command"
+                )));
+            }
+        };
+        if !once {
+            return Err(bad("given twice"));
+        }
+    }
+    Ok(set)
+}
+
+fn put<T>(slot: &mut Option<T>, value: T) -> bool {
+    slot.replace(value).is_none()
+}
+
+fn flags(text: &str) -> Option<u32> {
+    match text.strip_prefix("0x") {
+        Some(hex) => u32::from_str_radix(hex, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+fn switch(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "yes" | "true" | "on" | "1" => Some(true),
+        "no" | "false" | "off" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+/// `PRECONFIG`, `NO_PROXY`, `AUTODETECT`, or `OVERRIDE:list[;bypass]`; the lists are separated by commas or blanks.
+fn proxy(text: &str) -> Result<ProxyRequest, String> {
+    let (usage, lists) = text.split_once(':').map_or((text, None), |(u, l)| (u, Some(l)));
+    let usage: ProxyUsage =
+        usage.parse().map_err(|_| "PRECONFIG, NO_PROXY, AUTODETECT or OVERRIDE:list[;bypass]".to_owned())?;
+    let blanks = |list: &str| {
+        let words: Vec<&str> = list.split([',', ' ']).filter(|w| !w.is_empty()).collect();
+        (!words.is_empty()).then(|| words.join(" "))
+    };
+    let (list, bypass) = match lists {
+        None => (None, None),
+        Some(lists) => {
+            let (list, bypass) = lists.split_once(';').unwrap_or((lists, ""));
+            (blanks(list), blanks(bypass))
+        }
+    };
+    match (usage, &list) {
+        (ProxyUsage::Override, None) => Err("OVERRIDE needs a list: OVERRIDE:host:8080".to_owned()),
+        (ProxyUsage::Override, Some(_)) => Ok(ProxyRequest { usage, list, bypass }),
+        _ if lists.is_some() => Err("a list goes with OVERRIDE only".to_owned()),
+        _ => Ok(ProxyRequest { usage, list: None, bypass: None }),
+    }
+}
+
+/// The program is the first word of the command line; nothing clears it (spec/behaviour.md 16.4).
+fn command(text: &str) -> NotifyCommandView {
+    match text.split_whitespace().next() {
+        None => NotifyCommandView::default(),
+        Some(program) if program == text.trim() => {
+            NotifyCommandView { program: Some(program.to_owned()), parameters: None }
+        }
+        Some(program) => {
+            NotifyCommandView { program: Some(program.to_owned()), parameters: Some(text.trim().to_owned()) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openbits_core::Priority;
+
+    fn read(pairs: &[&str]) -> Result<SetProperties, Failure> {
+        properties(&pairs.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn every_key() {
+        let set = read(&[
+            "name=a=b",
+            "description=",
+            "priority=low",
+            "notify-flags=0x3",
+            "retry-delay=1m",
+            "no-progress-timeout=0",
+            "proxy=OVERRIDE:p1:80,p2;<local> *.x",
+            "auto-complete=yes",
+            "bind=eth0",
+            "notify-command=/bin/x a b",
+        ])
+        .unwrap();
+        let proxy = set.proxy.unwrap();
+        let command = set.notify_command.unwrap();
+        assert_eq!(set.display_name.as_deref(), Some("a=b"));
+        assert_eq!(set.description.as_deref(), Some(""));
+        assert_eq!((set.priority, set.notify_flags), (Some(Priority::Low), Some(3)));
+        assert_eq!((set.minimum_retry_delay_s, set.no_progress_timeout_s), (Some(60), Some(0)));
+        assert_eq!((proxy.list.as_deref(), proxy.bypass.as_deref()), (Some("p1:80 p2"), Some("<local> *.x")));
+        assert_eq!((set.auto_complete, set.bind.as_deref()), (Some(true), Some("eth0")));
+        assert_eq!(command.program.as_deref(), Some("/bin/x"));
+        assert_eq!(command.parameters.as_deref(), Some("/bin/x a b"));
+    }
+
+    #[test]
+    fn clearing() {
+        assert_eq!(read(&["notify-command="]).unwrap().notify_command, Some(NotifyCommandView::default()));
+        assert_eq!(read(&["bind="]).unwrap().bind.as_deref(), Some(""));
+        assert_eq!(command("/bin/x").parameters, None);
+        assert_eq!(read(&["proxy=no-proxy"]).unwrap().proxy.map(|p| p.usage), Some(ProxyUsage::NoProxy));
+    }
+
+    #[test]
+    fn refused() {
+        for bad in [
+            &["name"][..],
+            &["colour=red"],
+            &["priority=urgent"],
+            &["retry-delay=soon"],
+            &["notify-flags=x"],
+            &["auto-complete=maybe"],
+            &["proxy=OVERRIDE"],
+            &["proxy=OVERRIDE:;x"],
+            &["proxy=NO_PROXY:x"],
+            &["proxy=direct"],
+            &["name=a", "name=b"],
+        ] {
+            assert!(matches!(read(bad), Err(Failure::Usage(_))), "{bad:?}");
+        }
+    }
+}

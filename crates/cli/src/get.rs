@@ -1,0 +1,69 @@
+//! `bits get`: download files, wait for them or leave them to the service.
+
+mod interrupt;
+mod plan;
+mod screen;
+mod wait;
+
+use crate::args::Get;
+use crate::context::{Context, print, print_json};
+use crate::create;
+use crate::failure::Failure;
+use openbits_api::{CreateJob, SetProperties};
+use openbits_core::{JobType, Priority};
+use plan::{Batch, Plan};
+
+/// Seconds between attempts while somebody waits.
+const WAITING_RETRY_DELAY_S: u32 = 5;
+
+/// Runs the command; the exit code.
+pub(crate) async fn run(context: &Context, args: &Get) -> Result<u8, Failure> {
+    let plan = plan::plan(args)?;
+    for skipped in &plan.skipped {
+        context.note(format!("bits: {} exists; skipped", crate::text::clean(skipped)));
+    }
+    if plan.batches.is_empty() {
+        return Ok(0);
+    }
+    if args.background { background(context, args, plan).await } else { wait::run(context, args, plan).await }
+}
+
+async fn background(context: &Context, args: &Get, plan: Plan) -> Result<u8, Failure> {
+    let batches = plan.batches.len();
+    for (done, batch) in plan.batches.into_iter().enumerate() {
+        let request = request(args, &batch);
+        let job = match create::create(&context.client, &request).await {
+            Ok(job) => job,
+            Err(e) => {
+                if done > 0 {
+                    context.note(format!("bits: {done} of {batches} jobs are queued, the others are not"));
+                }
+                return Err(e.into());
+            }
+        };
+        if context.json { print_json(&job)? } else { print(&job.id)? }
+    }
+    Ok(0)
+}
+
+/// The whole job in one request: there is either a started job with all its files, or none.
+fn request(args: &Get, batch: &Batch) -> CreateJob {
+    let priority =
+        args.priority.unwrap_or(if args.background { Priority::Normal } else { Priority::Foreground });
+    let retry = args.retry_delay.or((!args.background).then_some(WAITING_RETRY_DELAY_S));
+    CreateJob {
+        display_name: args.name.clone().unwrap_or_else(|| batch.name()),
+        kind: JobType::Download,
+        files: batch.files.clone(),
+        resume: true,
+        properties: SetProperties {
+            priority: Some(priority),
+            minimum_retry_delay_s: retry,
+            no_progress_timeout_s: args.no_progress_timeout,
+            auto_complete: Some(true),
+            bind: args.interface.clone(),
+            ..SetProperties::default()
+        },
+        environment_proxy: create::environment_proxy(|name| std::env::var(name).ok()),
+    }
+}

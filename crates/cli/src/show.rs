@@ -1,0 +1,164 @@
+//! Jobs as text for people.
+
+use crate::failure::job_error_lines;
+use crate::text::{self, clean};
+use openbits_api::{EventView, FileView, JobView, ServiceInfo, Why};
+
+/// A table of jobs: heading and one line each.
+pub(crate) fn table(jobs: &[JobView]) -> Vec<String> {
+    let mut rows = vec![["GUID", "STATE", "PRIORITY", "FILES", "BYTES", "NAME"].map(str::to_owned)];
+    rows.extend(jobs.iter().map(|job| {
+        [
+            clean(&job.id),
+            job.state.to_string(),
+            job.priority.to_string(),
+            format!("{}/{}", job.files_transferred, job.files_total),
+            text::progress(job.bytes_transferred, job.bytes_total),
+            clean(&job.display_name),
+        ]
+    }));
+    let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..6).map(width).collect();
+    let line = |row: &[String; 6]| {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+/// Everything about a job.
+pub(crate) fn job(job: &JobView) -> Vec<String> {
+    let or_none = |t: &Option<String>| t.as_deref().map_or_else(|| "none".to_owned(), clean);
+    let notify = match (job.notify_program.as_str(), job.notify_parameters.as_str()) {
+        ("", _) => "none".to_owned(),
+        (program, "") => clean(program),
+        (program, parameters) => format!("{} ({})", clean(program), clean(parameters)),
+    };
+    let proxy = [
+        job.proxy.list.as_deref(),
+        job.proxy.bypass.as_deref().map(|_| "bypass"),
+        job.proxy.bypass.as_deref(),
+    ];
+    let proxy = proxy.into_iter().flatten().map(|p| format!(" {}", clean(p))).collect::<String>();
+    let times = |ms: Option<i64>| ms.map_or_else(|| "none".to_owned(), text::time);
+    let rows = [
+        ("GUID", clean(&job.id)),
+        ("Name", clean(&job.display_name)),
+        ("Description", clean(&job.description)),
+        ("Type", job.kind.to_string()),
+        ("State", job.state.to_string()),
+        ("Priority", job.priority.to_string()),
+        ("Owner", format!("{} ({})", job.owner_uid, clean(&job.owner_sid))),
+        ("Files", format!("{} / {}", job.files_transferred, job.files_total)),
+        ("Bytes", text::progress(job.bytes_transferred, job.bytes_total)),
+        ("Created", text::time(job.creation_time_ms)),
+        ("Modified", text::time(job.modification_time_ms)),
+        ("Transferred", times(job.transfer_completion_time_ms)),
+        ("Errors", job.error_count.to_string()),
+        ("Next try", times(job.next_retry_time_ms)),
+        ("Retry delay", format!("{} s", job.minimum_retry_delay_s)),
+        ("No-progress timeout", format!("{} s", job.no_progress_timeout_s)),
+        ("Notify flags", job.notify_flags.to_string()),
+        ("Notify command", notify),
+        ("Proxy", format!("{}{proxy}", job.proxy.usage)),
+        ("Auto-complete", if job.auto_complete { "yes" } else { "no" }.to_owned()),
+        ("Bind", or_none(&job.bind)),
+        ("Peer", or_none(&job.peer)),
+    ];
+    let mut lines: Vec<String> = rows
+        .iter()
+        .map(|(key, value)| format!("{:<21}{value}", format!("{key}:")).trim_end().to_owned())
+        .collect();
+    if let Some(error) = &job.error {
+        lines.push("Error:".to_owned());
+        lines.extend(
+            job_error_lines(job, error)
+                .into_iter()
+                .map(|l| format!("  {}", l.strip_prefix("bits: error ").unwrap_or(&l))),
+        );
+    }
+    for one in job.files.iter().flatten() {
+        file(one, &mut lines);
+    }
+    lines
+}
+
+fn file(file: &FileView, lines: &mut Vec<String>) {
+    let state = match (file.completed, file.transferred) {
+        (true, _) => "in place",
+        (false, true) => "transferred",
+        (false, false) => "working",
+    };
+    lines.push(format!(
+        "File {}:  {}  {state}",
+        file.index,
+        text::progress(file.bytes_transferred, file.bytes_total)
+    ));
+    lines.push(format!("  from:      {}", clean(&text::redact_url(&file.remote_name))));
+    lines.push(format!("  to:        {}", clean(&file.local_name)));
+    if let Some(temporary) = &file.temporary_name {
+        lines.push(format!("  temporary: {}", clean(temporary)));
+    }
+    if let Some(sha256) = &file.sha256 {
+        lines.push(format!("  SHA-256:   {}", clean(sha256)));
+    }
+    if file.restarts > 0 {
+        lines.push(format!("  restarts:  {}", file.restarts));
+    }
+}
+
+/// One line for an event.
+pub(crate) fn event(event: &EventView) -> String {
+    let mut line = format!(
+        "{} {} '{}' {} {} files {}/{} bytes {}",
+        text::time(event.time_ms),
+        clean(&event.job),
+        clean(&event.display_name),
+        event.kind.as_str(),
+        event.state,
+        event.files_transferred,
+        event.files_total,
+        text::progress(event.bytes_transferred, event.bytes_total),
+    );
+    if let Some(file) = event.file {
+        line.push_str(&format!(" file {file}"));
+    }
+    if let Some(hresult) = &event.hresult {
+        let name = openbits_api::error::parse_code(hresult).map(openbits_api::error::name);
+        line.push_str(&format!(" {} {}", clean(hresult), name.unwrap_or_default()));
+    }
+    line.trim_end().to_owned()
+}
+
+/// Why a job does not move.
+pub(crate) fn why(why: &Why) -> Vec<String> {
+    let mut lines = vec![format!("{}: {}", why.state, clean(&why.text))];
+    let mut add = |key: &str, value: Option<String>| {
+        if let Some(value) = value.filter(|v| !v.is_empty()) {
+            lines.push(format!("  {:<12}{}", format!("{key}:"), clean(&value)));
+        }
+    };
+    add("reason", Some(why.reason.clone()));
+    add("until", why.until_ms.map(text::time));
+    add("jobs ahead", why.jobs_ahead.map(|n| n.to_string()));
+    add("error", why.hresult.as_ref().map(|h| format!("{h} {}", why.name.as_deref().unwrap_or_default())));
+    add("detail", why.detail.as_deref().map(text::redact_urls_in));
+    add("try", Some(why.remedy.clone()));
+    lines
+}
+
+/// What the service says of itself.
+pub(crate) fn service(info: &ServiceInfo, socket: &std::path::Path) -> Vec<String> {
+    let mut lines = vec![
+        format!("version: {}", clean(&info.version)),
+        format!("mode:    {}", clean(&info.mode)),
+        format!("pid:     {}", info.pid),
+        format!("socket:  {}", clean(&socket.to_string_lossy())),
+        format!("jobs:    {} ({} running)", info.jobs, info.running),
+        format!("network: {}", if info.network { "yes" } else { "no" }),
+        format!("store:   {}", info.store_error.as_deref().map_or_else(|| "ok".to_owned(), clean)),
+    ];
+    lines.extend(info.findings.iter().map(|f| format!("found:   {}", clean(f))));
+    lines
+}

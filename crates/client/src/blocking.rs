@@ -1,0 +1,117 @@
+//! The client for callers without a runtime: every call blocks the calling thread.
+
+use crate::calls::{Action, Client as Async, ErrorText, JobQuery};
+use crate::error::Error;
+use crate::events::{EventStream as AsyncEvents, Item};
+use crate::socket::{Choice, Endpoint};
+use crate::start::Starter;
+use openbits_api::{
+    AddFile, CreateJob, ErrorView, FileView, JobPage, JobView, Outcome, ServiceInfo, SetProperties, Why,
+};
+use openbits_core::{HResult, JobId};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
+
+/// [`crate::Client`] with a runtime of its own, driven by the calling thread. May be shared between threads: calls take turns.
+///
+/// Must not be used inside an asynchronous task.
+#[derive(Clone, Debug)]
+pub struct Client {
+    runtime: Arc<Mutex<Runtime>>,
+    client: Async,
+}
+
+macro_rules! calls {
+    ($($(#[$meta:meta])* $name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
+        $($(#[$meta])* pub fn $name(&self, $($arg: $type),*) -> Result<$answer, Error> {
+            self.block(self.client.$name($($arg),*))
+        })*
+    };
+}
+
+impl Client {
+    /// Wraps an asynchronous client. Fails if the kernel gives no descriptors for the runtime.
+    pub fn new(client: Async) -> std::io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { runtime: Arc::new(Mutex::new(runtime)), client })
+    }
+
+    /// Finds the service by the rule of [`crate::socket`].
+    pub fn find(choice: &Choice, starter: Option<Starter>) -> Result<Self, Error> {
+        let client = Async::find(choice, starter)?;
+        let path = client.endpoint().path.clone();
+        Self::new(client).map_err(|source| Error::Unreachable { path, source })
+    }
+
+    /// The socket in use.
+    pub fn endpoint(&self) -> &Endpoint {
+        self.client.endpoint()
+    }
+
+    calls! {
+        /// See [`crate::Client::service_info`].
+        service_info() -> ServiceInfo;
+        /// See [`crate::Client::create_job`].
+        create_job(job: &CreateJob) -> Outcome;
+        /// See [`crate::Client::jobs_page`].
+        jobs_page(query: &JobQuery) -> JobPage;
+        /// See [`crate::Client::jobs`].
+        jobs(query: &JobQuery) -> Vec<JobView>;
+        /// See [`crate::Client::job`].
+        job(id: JobId, files: bool, held: bool) -> JobView;
+        /// See [`crate::Client::files`].
+        files(id: JobId) -> Vec<FileView>;
+        /// See [`crate::Client::add_files`].
+        add_files(id: JobId, files: Vec<AddFile>) -> Outcome;
+        /// See [`crate::Client::set_properties`].
+        set_properties(id: JobId, properties: &SetProperties) -> Outcome;
+        /// See [`crate::Client::act`].
+        act(id: JobId, action: Action) -> Outcome;
+        /// See [`crate::Client::error`].
+        error(id: JobId) -> ErrorView;
+        /// See [`crate::Client::why`].
+        why(id: JobId) -> Why;
+        /// See [`crate::Client::describe`].
+        describe(code: HResult, language: u32) -> ErrorText;
+    }
+
+    /// See [`crate::Client::events`]. The stream has a runtime of its own: waiting in it does not hold up calls.
+    pub fn events(&self, after: Option<u64>, job: Option<JobId>) -> Result<EventStream, Error> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|source| Error::Unreachable { path: self.endpoint().path.clone(), source })?;
+        let after = match after {
+            Some(seq) => seq,
+            None => self.service_info()?.last_event,
+        };
+        let stream = runtime.block_on(self.client.events(Some(after), job))?;
+        Ok(EventStream { runtime, stream })
+    }
+
+    fn block<T>(&self, call: impl Future<Output = T>) -> T {
+        // A panic in another call leaves the runtime as good as it was.
+        self.runtime.lock().unwrap_or_else(PoisonError::into_inner).block_on(call)
+    }
+}
+
+/// [`crate::EventStream`] that blocks.
+#[derive(Debug)]
+pub struct EventStream {
+    runtime: Runtime,
+    stream: AsyncEvents,
+}
+
+impl EventStream {
+    /// Waits for the next item; nothing if none came within `limit`.
+    pub fn next(&mut self, limit: Duration) -> Result<Option<Item>, Error> {
+        let Self { runtime, stream } = self;
+        runtime.block_on(async { tokio::time::timeout(limit, stream.next()).await.ok().transpose() })
+    }
+
+    /// Cursor of the last durable event that was given.
+    pub fn cursor(&self) -> u64 {
+        self.stream.cursor()
+    }
+}

@@ -1,0 +1,441 @@
+//! The calls of the service, one method each.
+
+use crate::connection::{Connection, Failure, Request, Response};
+use crate::error::Error;
+use crate::events::EventStream;
+use crate::socket::{Choice, Endpoint, Environment, Kind};
+use crate::start::Starter;
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use openbits_api::{
+    AddFile, AddFiles, CreateJob, ErrorView, FileView, JobPage, JobView, Outcome, Problem, ServiceInfo,
+    SetProperties, Why,
+};
+use openbits_core::{HResult, JobId, JobState};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+/// Longest answer that is read, in bytes: a page of 1,000 jobs with some files each.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// How many connections that take no request are borne for one call.
+const UNSENT_MAX: u32 = 3;
+
+/// How long to wait for the service.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// For the answer to one call.
+    pub call: Duration,
+    /// For a service that went away to come back, while an event stream is followed.
+    pub return_of_service: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { call: Duration::from_secs(60), return_of_service: Duration::from_secs(60) }
+    }
+}
+
+/// The asynchronous client. Cheap to clone; clones share one connection, and calls on it take turns.
+///
+/// A call that finds its connection closed opens another. A call whose connection breaks after the request has left is sent once
+/// more if it is idempotent, otherwise it is [`Error::Interrupted`]. With a [`Starter`], a service that is gone is started.
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    endpoint: Endpoint,
+    starter: Option<Starter>,
+    timeouts: Timeouts,
+    connection: Mutex<Option<Connection>>,
+}
+
+/// Calls on a job without a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Put it into the queue.
+    Resume,
+    /// Pause it.
+    Suspend,
+    /// Delete it and what it has received.
+    Cancel,
+    /// Put its files in place and finish it.
+    Complete,
+    /// Become its owner.
+    TakeOwnership,
+}
+
+impl Action {
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Resume => "resume",
+            Self::Suspend => "suspend",
+            Self::Cancel => "cancel",
+            Self::Complete => "complete",
+            Self::TakeOwnership => "take-ownership",
+        }
+    }
+
+    /// Carrying it out twice is the same as once, also in its answer.
+    const fn is_idempotent(self) -> bool {
+        matches!(self, Self::Resume | Self::Suspend | Self::TakeOwnership)
+    }
+}
+
+/// What `GET /v1/jobs` shall list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobQuery {
+    /// Jobs of all users (root only).
+    pub all_users: bool,
+    /// Only these states; empty for all.
+    pub states: Vec<JobState>,
+    /// Only jobs with exactly this name.
+    pub name: Option<String>,
+    /// Only jobs whose GUID begins with these hexadecimal digits.
+    pub id_prefix: Option<String>,
+    /// With their files.
+    pub files: bool,
+    /// Most jobs in the page.
+    pub limit: Option<usize>,
+    /// `next` of the page before.
+    pub after: Option<String>,
+}
+
+impl JobQuery {
+    fn path(&self) -> String {
+        let mut query = Query::new("/v1/jobs");
+        if self.all_users {
+            query.add("all_users", "true");
+        }
+        if !self.states.is_empty() {
+            let states: Vec<_> = self.states.iter().map(|s| s.as_str()).collect();
+            query.add("state", &states.join(","));
+        }
+        if let Some(name) = &self.name {
+            query.add("name", name);
+        }
+        if let Some(prefix) = &self.id_prefix {
+            query.add("id_prefix", prefix);
+        }
+        if self.files {
+            query.add("files", "true");
+        }
+        if let Some(limit) = self.limit {
+            query.add("limit", &limit.to_string());
+        }
+        if let Some(after) = &self.after {
+            query.add("after", after);
+        }
+        query.text
+    }
+}
+
+/// A path with a query that grows.
+pub(crate) struct Query {
+    text: String,
+    separator: char,
+}
+
+impl Query {
+    pub(crate) fn new(path: &str) -> Self {
+        Self { text: path.to_owned(), separator: '?' }
+    }
+
+    pub(crate) fn add(&mut self, key: &str, value: &str) {
+        use std::fmt::Write as _;
+        self.text.push(std::mem::replace(&mut self.separator, '&'));
+        self.text.push_str(key);
+        self.text.push('=');
+        for &byte in value.as_bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b',' => {
+                    self.text.push(char::from(byte));
+                }
+                _ => write!(self.text, "%{byte:02X}").expect("a String takes everything"),
+            }
+        }
+    }
+
+    pub(crate) fn into_text(self) -> String {
+        self.text
+    }
+}
+
+/// What a code means: `GET /v1/errors/{hresult}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorText {
+    /// `0x80200001`
+    pub hresult: String,
+    /// Symbolic name.
+    pub name: String,
+    /// What it means.
+    pub text: String,
+    /// What to do about it.
+    pub suggestion: String,
+}
+
+#[derive(Deserialize)]
+struct FileList {
+    files: Vec<FileView>,
+}
+
+impl Client {
+    /// A client of the service behind `endpoint`. Nothing is sent yet. The starter is used for the user's own service only.
+    pub fn new(endpoint: Endpoint, starter: Option<Starter>, timeouts: Timeouts) -> Self {
+        let starter = starter.filter(|_| endpoint.kind == Kind::User);
+        Self { inner: Arc::new(Inner { endpoint, starter, timeouts, connection: Mutex::new(None) }) }
+    }
+
+    /// Finds the service by the rule of [`crate::socket`].
+    pub fn find(choice: &Choice, starter: Option<Starter>) -> Result<Self, Error> {
+        let endpoint = Environment::of_process().find(choice)?;
+        Ok(Self::new(endpoint, starter, Timeouts::default()))
+    }
+
+    /// The socket in use.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.inner.endpoint
+    }
+
+    /// The limits in time.
+    pub fn timeouts(&self) -> Timeouts {
+        self.inner.timeouts
+    }
+
+    /// `GET /v1/service`
+    pub async fn service_info(&self) -> Result<ServiceInfo, Error> {
+        self.get("/v1/service").await
+    }
+
+    /// `POST /v1/jobs`. [`Error::Interrupted`] leaves open whether there is a job.
+    pub async fn create_job(&self, job: &CreateJob) -> Result<Outcome, Error> {
+        self.call(Method::POST, "/v1/jobs", to_json(job)?, false).await
+    }
+
+    /// `GET /v1/jobs`: one page.
+    pub async fn jobs_page(&self, query: &JobQuery) -> Result<JobPage, Error> {
+        self.get(&query.path()).await
+    }
+
+    /// `GET /v1/jobs`: all pages.
+    pub async fn jobs(&self, query: &JobQuery) -> Result<Vec<JobView>, Error> {
+        let mut query = query.clone();
+        let mut jobs = Vec::new();
+        loop {
+            let page = self.jobs_page(&query).await?;
+            jobs.extend(page.jobs);
+            match page.next {
+                Some(next) if query.after.as_ref() != Some(&next) => query.after = Some(next),
+                _ => return Ok(jobs),
+            }
+        }
+    }
+
+    /// `GET /v1/jobs/{id}`: the job; `files` with its files, `held` also if it finished recently.
+    pub async fn job(&self, id: JobId, files: bool, held: bool) -> Result<JobView, Error> {
+        let mut query = Query::new(&format!("/v1/jobs/{id}"));
+        if files {
+            query.add("files", "true");
+        }
+        if held {
+            query.add("held", "true");
+        }
+        self.get(&query.text).await
+    }
+
+    /// `GET /v1/jobs/{id}/files`
+    pub async fn files(&self, id: JobId) -> Result<Vec<FileView>, Error> {
+        let list: FileList = self.get(&format!("/v1/jobs/{id}/files")).await?;
+        Ok(list.files)
+    }
+
+    /// `POST /v1/jobs/{id}/files`: all or none.
+    pub async fn add_files(&self, id: JobId, files: Vec<AddFile>) -> Result<Outcome, Error> {
+        self.call(Method::POST, &format!("/v1/jobs/{id}/files"), to_json(&AddFiles { files })?, false).await
+    }
+
+    /// `PATCH /v1/jobs/{id}`: all or none.
+    pub async fn set_properties(&self, id: JobId, properties: &SetProperties) -> Result<Outcome, Error> {
+        self.call(Method::PATCH, &format!("/v1/jobs/{id}"), to_json(properties)?, true).await
+    }
+
+    /// `POST /v1/jobs/{id}/ACTION`
+    pub async fn act(&self, id: JobId, action: Action) -> Result<Outcome, Error> {
+        let path = format!("/v1/jobs/{id}/{}", action.path());
+        self.call(Method::POST, &path, Bytes::new(), action.is_idempotent()).await
+    }
+
+    /// `GET /v1/jobs/{id}/error`
+    pub async fn error(&self, id: JobId) -> Result<ErrorView, Error> {
+        self.get(&format!("/v1/jobs/{id}/error")).await
+    }
+
+    /// `GET /v1/jobs/{id}/why`
+    pub async fn why(&self, id: JobId) -> Result<Why, Error> {
+        self.get(&format!("/v1/jobs/{id}/why")).await
+    }
+
+    /// `GET /v1/errors/{hresult}`: text of a code; `language` is a Windows language id, e.g. 1033.
+    pub async fn describe(&self, code: HResult, language: u32) -> Result<ErrorText, Error> {
+        self.get(&format!("/v1/errors/{code}?language={language}")).await
+    }
+
+    /// Follows the events after the cursor `after`, or from now on; of one job, or of all that the caller may see.
+    pub async fn events(&self, after: Option<u64>, job: Option<JobId>) -> Result<EventStream, Error> {
+        let after = match after {
+            Some(seq) => seq,
+            None => self.service_info().await?.last_event,
+        };
+        EventStream::open(self.clone(), after, job).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        self.call(Method::GET, path, Bytes::new(), true).await
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        idempotent: bool,
+    ) -> Result<T, Error> {
+        let limit = self.inner.timeouts.call;
+        let mut connection = self.inner.connection.lock().await;
+        // Taken out, so that a call that is dropped half-way leaves no half-read answer for the next one.
+        let mut open = connection.take();
+        let mut again = idempotent;
+        let mut unsent = 0;
+        loop {
+            let mut current = match open.take() {
+                Some(kept) => {
+                    // Lets the connection's task see that the service hung up.
+                    tokio::task::yield_now().await;
+                    tokio::task::yield_now().await;
+                    if kept.is_open() { kept } else { self.connect().await? }
+                }
+                None => self.connect().await?,
+            };
+            let request = request(&method, path, body.clone())?;
+            let exchange = async {
+                match current.send(request).await {
+                    Ok(response) => read(response).await.map(Some),
+                    Err(Failure::NotSent) => Ok(None),
+                    Err(Failure::Lost) => Err(Error::Interrupted),
+                }
+            };
+            match timeout(limit, exchange).await.map_err(|_| Error::Timeout(limit))? {
+                Ok(Some((status, body))) => {
+                    *connection = Some(current);
+                    return understand(status, &body);
+                }
+                // Nothing was sent: a new connection cannot do harm. `connect` ends the loop when nobody is there.
+                Ok(None) if unsent < UNSENT_MAX => unsent += 1,
+                Ok(None) => return Err(Error::Interrupted),
+                Err(Error::Interrupted) if again => again = false,
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// Connects; starts the user's own service if it does not answer.
+    pub(crate) async fn connect(&self) -> Result<Connection, Error> {
+        let endpoint = &self.inner.endpoint;
+        match (Connection::open(endpoint).await, &self.inner.starter) {
+            (Err(Error::Unreachable { .. }), Some(starter)) => {
+                starter.start(endpoint).await?;
+                Connection::open(endpoint).await
+            }
+            (result, _) => result,
+        }
+    }
+}
+
+pub(crate) fn request(method: &Method, path: &str, body: Bytes) -> Result<Request, Error> {
+    let mut builder = http::Request::builder().method(method).uri(path).header("host", "localhost");
+    if !body.is_empty() {
+        builder = builder.header("content-type", "application/json");
+    }
+    builder.body(Full::new(body)).map_err(|e| Error::Protocol(format!("cannot ask for {path}: {e}")))
+}
+
+async fn read(response: Response) -> Result<(StatusCode, Bytes), Error> {
+    let status = response.status();
+    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(|e| {
+        if e.is::<http_body_util::LengthLimitError>() {
+            Error::Protocol(format!("it is longer than {ANSWER_BYTES_MAX} bytes"))
+        } else {
+            Error::Interrupted
+        }
+    })?;
+    Ok((status, body.to_bytes()))
+}
+
+/// Reads a refusal's body.
+pub(crate) async fn refusal(response: Response) -> Error {
+    match read(response).await {
+        Ok((status, body)) => refused(status, &body),
+        Err(e) => e,
+    }
+}
+
+fn refused(status: StatusCode, body: &[u8]) -> Error {
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => Error::Problem(Box::new(problem)),
+        Err(_) => Error::Protocol(format!("HTTP status {status} without a problem description")),
+    }
+}
+
+fn understand<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, Error> {
+    if !status.is_success() {
+        return Err(refused(status, body));
+    }
+    serde_json::from_slice(body).map_err(|e| Error::Protocol(e.to_string()))
+}
+
+fn to_json<T: Serialize>(value: &T) -> Result<Bytes, Error> {
+    serde_json::to_vec(value).map(Bytes::from).map_err(|e| Error::Protocol(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_escaped() {
+        let query = JobQuery {
+            states: vec![JobState::Queued, JobState::TransientError],
+            name: Some("a&b=ü ?/#".to_owned()),
+            limit: Some(3),
+            ..JobQuery::default()
+        };
+        assert_eq!(
+            query.path(),
+            "/v1/jobs?state=QUEUED,TRANSIENT_ERROR&name=a%26b%3D%C3%BC%20%3F%2F%23&limit=3"
+        );
+        assert_eq!(JobQuery::default().path(), "/v1/jobs");
+        request(&Method::GET, &query.path(), Bytes::new()).unwrap();
+    }
+
+    #[test]
+    fn answers_that_break_the_contract_are_said_to() {
+        let ok = StatusCode::OK;
+        assert!(matches!(understand::<ServiceInfo>(ok, b"{}"), Err(Error::Protocol(_))));
+        assert!(matches!(
+            understand::<ServiceInfo>(StatusCode::BAD_GATEWAY, b"<html>"),
+            Err(Error::Protocol(_))
+        ));
+        let problem = Problem::new(openbits_core::hresult::BG_E_NOT_FOUND, "x");
+        let body = serde_json::to_vec(&problem).unwrap();
+        let error = understand::<ServiceInfo>(StatusCode::NOT_FOUND, &body).unwrap_err();
+        assert!(error.is_code(openbits_core::hresult::BG_E_NOT_FOUND), "{error}");
+    }
+}

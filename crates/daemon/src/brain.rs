@@ -1,0 +1,248 @@
+//! The brain task: the one owner of the queue. Everything that changes a job goes through here, one after the other.
+//!
+//! The order of every step is: decide (queue) -> store -> act. Answers, commands to workers and events leave only after the
+//! batch with their state is on disk; batches are handed to the store without waiting, so that many share one sync.
+//!
+//! If a commit fails, the memory is ahead of the disk: it is thrown away and read anew from the store, whoever waits gets the
+//! error, and nothing is started until a write succeeds again (docs/decisions/0003).
+
+mod act;
+mod ask;
+mod recover;
+mod worker_events;
+
+use crate::alarm::Alarm;
+use crate::clock::Clock;
+use crate::hub::Hub;
+use crate::settings::Settings;
+use crate::workers::{WorkerMessage, Workers};
+use openbits_core::{Mono, Queue, Ticket};
+use openbits_store::{CommitError, Op, Store};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{Notify, mpsc};
+
+pub use act::Action;
+pub use ask::{Answer, Ask, Handle, View};
+
+/// Messages taken before the store is given a batch.
+const DRAIN: usize = 512;
+/// Durable events that are kept for readers who come back.
+const EVENTS_KEPT: u64 = 100_000;
+/// Batches in flight to the store before the brain takes no further messages.
+const IN_FLIGHT: usize = 4096;
+
+/// What the store's writer thread reports: the last batch that is durable, or the first error.
+#[derive(Debug, Default)]
+pub(crate) struct Committed {
+    last: AtomicU64,
+    error: Mutex<Option<CommitError>>,
+    notify: Notify,
+}
+
+impl Committed {
+    fn report(&self, batch: u64, result: Result<(), CommitError>) {
+        match result {
+            Ok(()) => self.last.store(batch, Ordering::Release),
+            Err(error) => {
+                self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            }
+        }
+        self.notify.notify_one();
+    }
+
+    fn take_error(&self) -> Option<CommitError> {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Actions that wait for a batch.
+struct Pending {
+    batch: u64,
+    actions: Vec<Action>,
+}
+
+/// The brain's state.
+pub struct Brain {
+    queue: Queue,
+    clock: Clock,
+    store: Arc<Store>,
+    settings: Settings,
+    workers: Workers,
+    hub: Hub,
+    asks: mpsc::Receiver<Ask>,
+    worker_messages: mpsc::Receiver<WorkerMessage>,
+    alarm: Alarm,
+    committed: Arc<Committed>,
+    pending: VecDeque<Pending>,
+    next_batch: u64,
+    event_seq: u64,
+    last_trim: u64,
+    /// Who waits for which ticket.
+    waiting: HashMap<Ticket, Answer>,
+    probes: ask::Probes,
+    /// Actions of the present round, to be carried out after its batch.
+    round: Vec<Action>,
+    /// The store refuses writes, and why.
+    store_error: Option<String>,
+    findings: Vec<String>,
+    /// After a failed commit: when to try a write again, and whether one succeeded.
+    trial_at: Option<Mono>,
+    trial: Arc<AtomicBool>,
+    closing: Option<tokio::sync::oneshot::Sender<()>>,
+}
+
+/// What the brain is made of.
+pub struct Parts {
+    /// Clocks.
+    pub clock: Clock,
+    /// The open store.
+    pub store: Arc<Store>,
+    /// The queue as it was stored.
+    pub queue: Queue,
+    /// Newest durable event.
+    pub event_seq: u64,
+    /// Settings in force.
+    pub settings: Settings,
+    /// Workers.
+    pub workers: Workers,
+    /// Their messages.
+    pub worker_messages: mpsc::Receiver<WorkerMessage>,
+    /// Listeners.
+    pub hub: Hub,
+    /// What was noticed when the store was opened.
+    pub findings: Vec<String>,
+}
+
+impl Brain {
+    /// A brain and the handle to ask it.
+    pub fn new(parts: Parts) -> std::io::Result<(Self, Handle)> {
+        let (sender, asks) = mpsc::channel(1024);
+        let handle = Handle { sender, hub: parts.hub.clone(), store: Arc::clone(&parts.store) };
+        let brain = Self {
+            queue: parts.queue,
+            clock: parts.clock,
+            store: parts.store,
+            settings: parts.settings,
+            workers: parts.workers,
+            hub: parts.hub,
+            asks,
+            worker_messages: parts.worker_messages,
+            alarm: Alarm::new()?,
+            committed: Arc::default(),
+            pending: VecDeque::new(),
+            next_batch: 1,
+            event_seq: parts.event_seq,
+            last_trim: parts.event_seq,
+            waiting: HashMap::new(),
+            probes: ask::Probes::default(),
+            round: Vec::new(),
+            store_error: None,
+            findings: parts.findings,
+            trial_at: None,
+            trial: Arc::default(),
+            closing: None,
+        };
+        Ok((brain, handle))
+    }
+
+    /// Runs until a shutdown is asked for and everything is stored.
+    pub async fn run(mut self) {
+        self.queue.start(self.clock.now());
+        self.flush();
+        loop {
+            let deadline = [self.queue.next_deadline(), self.recovery_deadline(), self.workers.deadline()];
+            if let Err(error) = self.alarm.set(deadline.into_iter().flatten().min(), self.clock) {
+                tracing::error!(%error, "the alarm clock cannot be set");
+            }
+            let room = self.pending.len() < IN_FLIGHT;
+            let committed = Arc::clone(&self.committed);
+            tokio::select! {
+                () = committed.notify.notified() => {}
+                () = self.alarm.fired() => {}
+                Some(message) = self.worker_messages.recv(), if room => self.on_worker(message),
+                ask = self.asks.recv(), if room => match ask {
+                    Some(ask) => self.on_ask(ask),
+                    None => break,
+                },
+            }
+            for _ in 0..DRAIN {
+                if self.pending.len() >= IN_FLIGHT {
+                    break;
+                }
+                // One of each, so that busy workers do not keep callers waiting, nor the other way round.
+                let message = self.worker_messages.try_recv().ok();
+                let ask = self.asks.try_recv().ok();
+                if message.is_none() && ask.is_none() {
+                    break;
+                }
+                message.into_iter().for_each(|message| self.on_worker(message));
+                ask.into_iter().for_each(|ask| self.on_ask(ask));
+            }
+            let now = self.clock.now();
+            if self.queue.next_deadline().is_some_and(|at| at <= now.mono) {
+                self.queue.tick(now);
+            }
+            self.check_workers(now);
+            self.flush();
+            self.settle_commits();
+            self.recovered();
+            self.recover_if_due();
+            if self.closing.is_some() && self.workers.is_idle() && self.pending.is_empty() {
+                break;
+            }
+        }
+        if let Some(done) = self.closing.take() {
+            let _ = done.send(());
+        }
+    }
+
+    /// Hands the round's changes to the store and keeps its actions until they are durable.
+    fn flush(&mut self) {
+        let mut operations = Vec::new();
+        let effects = self.queue.take_effects();
+        let mut actions = Vec::new();
+        for effect in effects {
+            self.translate(effect, &mut operations, &mut actions);
+        }
+        actions.append(&mut self.round);
+        if operations.is_empty() && actions.is_empty() {
+            return;
+        }
+        if operations.is_empty() && self.pending.is_empty() {
+            for action in actions {
+                self.act(action);
+            }
+            return;
+        }
+        if !operations.is_empty() && self.event_seq - self.last_trim >= 1000 {
+            self.last_trim = self.event_seq;
+            operations.push(Op::TrimEvents { keep: EVENTS_KEPT });
+        }
+        let batch = self.next_batch;
+        self.next_batch += 1;
+        self.pending.push_back(Pending { batch, actions });
+        let committed = Arc::clone(&self.committed);
+        let done = Box::new(move |result| committed.report(batch, result));
+        // The store's queue is longer than IN_FLIGHT: this never waits.
+        if self.store.submit(operations, done).is_err() {
+            self.committed.report(batch, Err(CommitError::Poisoned));
+        }
+    }
+
+    /// Carries out what became durable.
+    fn settle_commits(&mut self) {
+        if let Some(error) = self.committed.take_error() {
+            self.fail_over(&error);
+            return;
+        }
+        loop {
+            let last = self.committed.last.load(Ordering::Acquire);
+            let Some(pending) = self.pending.pop_front_if(|p| p.batch <= last) else { break };
+            for action in pending.actions {
+                self.act(action);
+            }
+        }
+    }
+}

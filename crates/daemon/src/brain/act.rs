@@ -1,0 +1,104 @@
+//! From effects of the queue to rows of the store and actions in the world.
+
+use super::Brain;
+use super::ask::Answer;
+use crate::hub::Published;
+use crate::{order, rows, views};
+use openbits_api::JobView;
+use openbits_core::queue::{Effect, Failure, NoticeKind};
+use openbits_core::{HResult, Uid};
+use openbits_store::{EventRow, Op};
+use openbits_transfer::protocol::Command;
+use std::sync::Arc;
+
+/// Something to do once the batch before it is durable.
+pub enum Action {
+    /// A command to the worker of an owner.
+    Worker(Uid, Command),
+    /// An event to the listeners.
+    Publish(Published),
+    /// An answer to a call.
+    Answer(Answer, Box<Result<(HResult, JobView), Failure>>),
+    /// An answer to a question: already made, and delivered now.
+    Deliver(Box<dyn FnOnce() + Send>),
+}
+
+impl Brain {
+    pub(super) fn translate(&mut self, effect: Effect, operations: &mut Vec<Op>, actions: &mut Vec<Action>) {
+        match effect {
+            Effect::Save(id) => {
+                let row = self.queue.get(id).map(rows::job_row);
+                operations.extend(row.map(Op::PutJob));
+            }
+            Effect::SaveFile(id, index) => {
+                let row = self.queue.get(id).and_then(|job| rows::file_row(job, index));
+                operations.extend(row.map(Op::PutFile));
+            }
+            Effect::Delete(id) => operations.push(Op::DeleteJob(*id.as_bytes())),
+            Effect::Start { job, attempt } => {
+                if let Some(job) = self.queue.get(job) {
+                    let order = order::order(job, attempt, &self.settings);
+                    actions.push(Action::Worker(job.owner, Command::Start(Box::new(order))));
+                }
+            }
+            Effect::Stop { job, attempt, owner } => {
+                actions.push(Action::Worker(owner, Command::Stop { job, attempt }));
+            }
+            Effect::Finish { job, ticket, plan, replay } => {
+                if let Some(job) = self.queue.get(job) {
+                    let finish = order::finish(job, ticket, &plan, replay);
+                    actions.push(Action::Worker(job.owner, Command::Finish(Box::new(finish))));
+                }
+            }
+            Effect::Answer(ticket, result) => {
+                if let Some(answer) = self.waiting.remove(&ticket) {
+                    let result = self.with_view(&answer, result);
+                    actions.push(Action::Answer(answer, Box::new(result)));
+                }
+            }
+            Effect::Notice(notice) => {
+                if notice.kind == NoticeKind::Progress {
+                    if self.hub.has_listeners() {
+                        let event = Arc::new(views::event(&notice, None));
+                        actions.push(Action::Publish(Published { owner: notice.owner, event }));
+                    }
+                    return;
+                }
+                self.event_seq += 1;
+                let event = views::event(&notice, Some(self.event_seq));
+                operations.push(Op::AppendEvent(EventRow {
+                    seq: self.event_seq,
+                    owner: notice.owner.0,
+                    job: *notice.job.as_bytes(),
+                    kind: event.kind.as_str().to_owned(),
+                    at_ms: event.time_ms,
+                    body: serde_json::to_string(&event).expect("an event has a JSON form"),
+                }));
+                if self.hub.has_listeners() {
+                    actions.push(Action::Publish(Published { owner: notice.owner, event: Arc::new(event) }));
+                }
+            }
+        }
+    }
+
+    /// Adds the job as it is after the call.
+    pub(super) fn with_view(
+        &self,
+        answer: &Answer,
+        result: Result<HResult, Failure>,
+    ) -> Result<(HResult, JobView), Failure> {
+        let code = result?;
+        // The caller had the right when the call began; the job may have left the queue by it.
+        let job = self.queue.held_job(openbits_core::Caller::root(), answer.job)?;
+        Ok((code, views::job(&self.queue, job, false, self.clock)))
+    }
+
+    pub(super) fn act(&mut self, action: Action) {
+        match action {
+            Action::Worker(owner, command) => self.command(owner, command),
+            Action::Publish(event) => self.hub.publish(event),
+            Action::Answer(answer, result) => answer.send(*result),
+            Action::Deliver(deliver) => deliver(),
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! What the doors ask of the brain.
+
+use super::{Action, Brain};
+use crate::clock::Clock;
+use crate::hub::{Hub, Published};
+use openbits_api::{JobView, ServiceInfo};
+use openbits_core::hresult as h;
+use openbits_core::job::NewFile;
+use openbits_core::queue::{Call, Called, Failure, NewJob, Queue};
+use openbits_core::{Caller, HResult, JobId, JobType, Ticket, Uid, names};
+use openbits_store::Store;
+use openbits_transfer::protocol::{Command, Purpose};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+/// Result of a call: the success code and the job after it.
+pub(super) type CallResult = Result<(HResult, JobView), Failure>;
+
+/// Where the answer of a call goes.
+#[derive(Debug)]
+pub struct Answer {
+    pub(super) job: JobId,
+    sender: oneshot::Sender<CallResult>,
+}
+
+impl Answer {
+    pub(super) fn send(self, result: CallResult) {
+        // A caller who went away does not take the call back.
+        let _ = self.sender.send(result);
+    }
+}
+
+/// What a question may look at.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// All jobs.
+    pub queue: &'a Queue,
+    /// Clocks.
+    pub clock: Clock,
+    store_error: Option<&'a str>,
+    findings: &'a [String],
+    event_seq: u64,
+}
+
+impl View<'_> {
+    /// The service, as this caller may see it.
+    pub fn service(&self, caller: Caller, mode: &str) -> ServiceInfo {
+        let owner = (!caller.is_administrator()).then_some(caller.uid);
+        let running =
+            self.queue.running().filter(|(job, _)| owner.is_none_or(|uid| job.owner == uid)).count();
+        ServiceInfo {
+            schema: openbits_api::SCHEMA,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            mode: mode.to_owned(),
+            pid: std::process::id(),
+            jobs: self.queue.count(owner) as u64,
+            running: running as u64,
+            network: self.queue.network(),
+            store_error: self.store_error.map(str::to_owned),
+            findings: self.findings.to_vec(),
+            last_event: self.event_seq,
+        }
+    }
+}
+
+type Question = Box<dyn FnOnce(View<'_>) -> Box<dyn FnOnce() + Send> + Send>;
+
+/// A message to the brain.
+pub enum Ask {
+    /// CreateJob with everything that comes with it.
+    Create(Caller, Box<NewJob>, oneshot::Sender<CallResult>),
+    /// A call on a job.
+    Call(Caller, JobId, Call, oneshot::Sender<CallResult>),
+    /// A question.
+    Read(Question),
+    /// Store everything and end.
+    Close(oneshot::Sender<()>),
+}
+
+/// Asks the brain; cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    pub(super) sender: mpsc::Sender<Ask>,
+    pub(super) hub: Hub,
+    pub(super) store: Arc<Store>,
+}
+
+fn gone() -> Failure {
+    Failure::new(h::RPC_E_DISCONNECTED, "the service is stopping")
+}
+
+impl Handle {
+    /// Creates a job.
+    pub async fn create(&self, caller: Caller, new: NewJob) -> CallResult {
+        let (sender, answer) = oneshot::channel();
+        self.sender.send(Ask::Create(caller, Box::new(new), sender)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// A call on a job.
+    pub async fn call(&self, caller: Caller, id: JobId, call: Call) -> CallResult {
+        let (sender, answer) = oneshot::channel();
+        self.sender.send(Ask::Call(caller, id, call, sender)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// A question. The answer shows only what is durable.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(View<'_>) -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (sender, answer) = oneshot::channel();
+        let question: Question = Box::new(move |view| {
+            let value = question(view);
+            Box::new(move || drop(sender.send(value)))
+        });
+        self.sender.send(Ask::Read(question)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())
+    }
+
+    /// Live events.
+    pub fn listen(&self) -> broadcast::Receiver<Published> {
+        self.hub.listen()
+    }
+
+    /// The store, for reading kept events.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// Stores everything and ends the brain.
+    pub async fn close(&self) {
+        let (sender, done) = oneshot::channel();
+        if self.sender.send(Ask::Close(sender)).await.is_ok() {
+            let _ = done.await;
+        }
+    }
+}
+
+/// A call that waits until a worker has looked at its paths.
+enum Probing {
+    Create(Box<NewJob>, oneshot::Sender<CallResult>),
+    Add(JobId, Vec<NewFile>, oneshot::Sender<CallResult>),
+}
+
+struct Probe {
+    caller: Caller,
+    owner: Uid,
+    call: Probing,
+    left: usize,
+    refused: Option<(usize, HResult)>,
+}
+
+/// Calls whose paths are being looked at, and which answer belongs to which path.
+#[derive(Default)]
+pub(super) struct Probes {
+    calls: HashMap<u64, Probe>,
+    tickets: HashMap<Ticket, (u64, usize)>,
+    next: u64,
+}
+
+impl Probes {
+    /// Whose worker was asked.
+    pub(super) fn owner(&self, ticket: Ticket) -> Option<Uid> {
+        let (key, _) = self.tickets.get(&ticket)?;
+        self.calls.get(key).map(|probe| probe.owner)
+    }
+}
+
+impl Brain {
+    pub(super) fn on_ask(&mut self, ask: Ask) {
+        match ask {
+            Ask::Create(caller, new, sender) => self.on_create(caller, new, sender),
+            Ask::Call(caller, id, call, sender) => self.on_call(caller, id, call, sender),
+            Ask::Read(question) => {
+                let view = View {
+                    queue: &self.queue,
+                    clock: self.clock,
+                    store_error: self.store_error.as_deref(),
+                    findings: &self.findings,
+                    event_seq: self.event_seq,
+                };
+                let deliver = question(view);
+                self.round.push(Action::Deliver(deliver));
+            }
+            Ask::Close(done) => {
+                self.queue.pause();
+                self.workers.shut_down(self.clock.now().mono);
+                self.closing = Some(done);
+            }
+        }
+    }
+
+    /// While the store takes no writes, no call is begun.
+    fn refusal(&self) -> Option<Failure> {
+        if self.closing.is_some() {
+            return Some(gone());
+        }
+        let error = self.store_error.as_ref()?;
+        Some(Failure::new(h::ERROR_DISK_FULL, format!("the service's queue cannot be written: {error}")))
+    }
+
+    fn on_create(&mut self, caller: Caller, new: Box<NewJob>, sender: oneshot::Sender<CallResult>) {
+        if let Some(failure) = self.refusal() {
+            let _ = sender.send(Err(failure));
+        } else if let Err(failure) = self.check_creator(caller, &new) {
+            let _ = sender.send(Err(failure));
+        } else if new.files.is_empty() {
+            self.create(caller, *new, sender);
+        } else {
+            let paths = new.files.iter().map(|f| f.local.clone()).collect();
+            self.probe(caller, caller.uid, Probing::Create(new, sender), paths);
+        }
+    }
+
+    fn check_creator(&self, caller: Caller, new: &NewJob) -> Result<(), Failure> {
+        if !self.workers.serves(caller.uid) {
+            return Err(Failure::new(
+                h::E_ACCESSDENIED,
+                "this is another user's own service; it takes no jobs of yours",
+            ));
+        }
+        if new.kind != JobType::Download {
+            return Err(Failure::new(h::E_NOTIMPL, "this version transfers downloads only"));
+        }
+        self.check_files(&new.files)
+    }
+
+    fn check_files(&self, files: &[NewFile]) -> Result<(), Failure> {
+        for file in files {
+            names::check_remote_name(&file.remote).map_err(|code| {
+                Failure::new(code, format!("not a usable http or https URL: {:?}", short(&file.remote)))
+            })?;
+            names::check_local_name(&file.local, self.settings.limits.strict_names).map_err(|code| {
+                Failure::new(code, format!("not an absolute path of a file: {:?}", short(&file.local)))
+            })?;
+            let digest = file.sha256.as_deref().unwrap_or("");
+            let hexadecimal = digest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+            if file.sha256.is_some() && (digest.len() != 64 || !hexadecimal) {
+                return Err(Failure::new(h::E_INVALIDARG, "sha256 is not 64 hexadecimal digits"));
+            }
+        }
+        Ok(())
+    }
+
+    fn on_call(&mut self, caller: Caller, id: JobId, call: Call, sender: oneshot::Sender<CallResult>) {
+        if let Some(failure) = self.refusal() {
+            let _ = sender.send(Err(failure));
+            return;
+        }
+        let refused = match &call {
+            Call::AddFiles(files) => self.check_files(files),
+            Call::TakeOwnership if !self.workers.serves(caller.uid) => {
+                let text = "this is another user's own service; its files are not yours";
+                Err(Failure::new(h::BG_E_NEW_OWNER_NO_FILE_ACCESS, text))
+            }
+            _ => Ok(()),
+        };
+        if let Err(failure) = refused {
+            let _ = sender.send(Err(failure));
+            return;
+        }
+        match (call, self.queue.job(caller, id).map(|job| job.owner)) {
+            (Call::AddFiles(files), Ok(owner)) if !files.is_empty() => {
+                let paths = files.iter().map(|f| f.local.clone()).collect();
+                self.probe(caller, owner, Probing::Add(id, files, sender), paths);
+            }
+            (call, _) => self.call(caller, id, call, sender),
+        }
+    }
+
+    fn call(&mut self, caller: Caller, id: JobId, call: Call, sender: oneshot::Sender<CallResult>) {
+        let answer = Answer { job: id, sender };
+        match self.queue.call(caller, id, call, self.clock.now()) {
+            Called::Later(ticket) => drop(self.waiting.insert(ticket, answer)),
+            Called::Done(result) => self.answer_in_round(answer, result),
+        }
+    }
+
+    fn create(&mut self, caller: Caller, new: NewJob, sender: oneshot::Sender<CallResult>) {
+        let answer = Answer { job: new.id, sender };
+        let result = self.queue.create(caller, new, self.clock.now()).map(|_| h::S_OK);
+        self.answer_in_round(answer, result);
+    }
+
+    fn answer_in_round(&mut self, answer: Answer, result: Result<HResult, Failure>) {
+        let result = self.with_view(&answer, result);
+        self.round.push(Action::Answer(answer, Box::new(result)));
+    }
+
+    /// Lets the owner's worker look at the paths: the service itself never opens a user's path.
+    fn probe(&mut self, caller: Caller, owner: Uid, call: Probing, paths: Vec<String>) {
+        let key = self.probes.next;
+        self.probes.next += 1;
+        let probe = Probe { caller, owner, call, left: paths.len(), refused: None };
+        self.probes.calls.insert(key, probe);
+        for (position, path) in paths.into_iter().enumerate() {
+            let ticket = self.queue.ticket();
+            self.probes.tickets.insert(ticket, (key, position));
+            self.command(owner, Command::Probe { ticket, path, purpose: Purpose::Destination });
+        }
+    }
+
+    pub(super) fn on_probed(&mut self, ticket: Ticket, result: Result<Option<u64>, HResult>) {
+        let Some((key, position)) = self.probes.tickets.remove(&ticket) else { return };
+        let Some(probe) = self.probes.calls.get_mut(&key) else { return };
+        probe.left -= 1;
+        if let Err(code) = result
+            && probe.refused.is_none_or(|(first, _)| position < first)
+        {
+            probe.refused = Some((position, code));
+        }
+        if probe.left > 0 {
+            return;
+        }
+        let Some(Probe { caller, call, refused, .. }) = self.probes.calls.remove(&key) else { return };
+        let failure = |files: &[NewFile]| {
+            refused.map(|(position, code)| {
+                let path = files.get(position).map_or("", |f| f.local.as_str());
+                Failure::new(code, refused_path(code, path))
+            })
+        };
+        match call {
+            Probing::Create(new, sender) => match failure(&new.files) {
+                Some(failure) => drop(sender.send(Err(failure))),
+                None => self.create(caller, *new, sender),
+            },
+            Probing::Add(id, files, sender) => match failure(&files) {
+                Some(failure) => drop(sender.send(Err(failure))),
+                None => self.call(caller, id, Call::AddFiles(files), sender),
+            },
+        }
+    }
+
+    /// The worker that was to look at paths is gone: the callers are told, nothing was changed.
+    pub(super) fn fail_probes(&mut self, owner: Option<Uid>, why: &str) {
+        let gone: Vec<u64> = self
+            .probes
+            .calls
+            .iter()
+            .filter(|(_, p)| owner.is_none_or(|o| p.owner == o))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in gone {
+            let Some(probe) = self.probes.calls.remove(&key) else { continue };
+            let (Probing::Create(_, sender) | Probing::Add(_, _, sender)) = probe.call;
+            let _ = sender.send(Err(Failure::new(h::RPC_E_DISCONNECTED, why)));
+        }
+        let calls = &self.probes.calls;
+        self.probes.tickets.retain(|_, (key, _)| calls.contains_key(key));
+    }
+}
+
+/// What a worker's refusal of a destination means, in words.
+fn refused_path(code: HResult, path: &str) -> String {
+    match code {
+        h::E_ACCESSDENIED => format!("the job's owner may not write there: {path}"),
+        h::ERROR_PATH_NOT_FOUND => format!("the folder does not exist: {path}"),
+        h::E_INVALIDARG => format!("a folder is in the way: {path}"),
+        code => format!("{}: {path}", code.text().trim_end_matches('.')),
+    }
+}
+
+/// At most 200 characters of a caller's text for a message.
+fn short(text: &str) -> String {
+    text.chars().take(200).collect()
+}

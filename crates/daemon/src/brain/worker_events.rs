@@ -1,0 +1,134 @@
+//! What workers report, and what happens to workers.
+
+use super::Brain;
+use crate::order;
+use crate::workers::{WorkerMessage, WorkerNews};
+use openbits_core::hresult as h;
+use openbits_core::job::ErrorRecord;
+use openbits_core::job::api::FinishResult;
+use openbits_core::{ErrorContext, Now, Uid};
+use openbits_transfer::protocol::{Command, Event};
+
+impl Brain {
+    pub(super) fn command(&mut self, owner: Uid, command: Command) {
+        if let Err(error) = self.workers.send(owner, command, self.clock.now().mono) {
+            tracing::error!(owner = owner.0, %error, "no worker for this owner");
+            self.no_worker(owner, &error.to_string());
+        }
+    }
+
+    /// The owner's jobs cannot run at all (its account is gone, or no process can be started).
+    fn no_worker(&mut self, owner: Uid, why: &str) {
+        let now = self.clock.now();
+        self.fail_probes(Some(owner), why);
+        let running: Vec<_> = self
+            .queue
+            .running()
+            .filter(|(job, _)| job.owner == owner)
+            .map(|(job, attempt)| (job.id, attempt))
+            .collect();
+        for (job, attempt) in running {
+            let mut error =
+                ErrorRecord::new(h::ERROR_ACCOUNT_DISABLED, ErrorContext::GeneralQueueManager, now.wall);
+            error.detail = why.into();
+            self.queue.on_failed(job, attempt, error, None, now);
+            self.queue.on_stopped(job, attempt, now);
+        }
+    }
+
+    pub(super) fn on_worker(&mut self, message: WorkerMessage) {
+        let now = self.clock.now();
+        if !self.workers.is_current(message.owner, message.generation) {
+            return;
+        }
+        self.workers.heard_from(message.owner);
+        match message.news {
+            WorkerNews::Event(event) => {
+                // A worker parses what strangers send. Whatever it says, it can only speak of its own owner's jobs.
+                if self.may_speak(message.owner, &event) {
+                    self.on_event(event, now);
+                } else {
+                    tracing::error!(owner = message.owner.0, "a worker spoke of a job that it does not have");
+                }
+            }
+            WorkerNews::Lost(why) => {
+                let expected = self.workers.forget(message.owner, now.mono);
+                if !expected {
+                    tracing::warn!(
+                        owner = message.owner.0,
+                        why,
+                        "a worker is gone; its jobs go on in a new one"
+                    );
+                }
+                self.fail_probes(Some(message.owner), "the worker was lost; try again");
+                self.queue.on_worker_lost(message.owner, now);
+            }
+        }
+    }
+
+    fn may_speak(&self, owner: Uid, event: &Event) -> bool {
+        let job = match event {
+            Event::Connected { job, .. }
+            | Event::Progress { job, .. }
+            | Event::Checkpoint { job, .. }
+            | Event::Restarted { job, .. }
+            | Event::Done { job, .. }
+            | Event::Failed { job, .. }
+            | Event::Stopped { job, .. }
+            | Event::FinishDone { job, .. } => *job,
+            Event::Probed { ticket, .. } => {
+                return self.probes.owner(*ticket).is_none_or(|asked| asked == owner);
+            }
+            Event::Pong { .. } => return true,
+        };
+        // A late word about a job that nobody has any more is harmless, and ignored further on.
+        self.queue.worker_of(job).is_none_or(|holder| holder == owner)
+    }
+
+    fn on_event(&mut self, event: Event, now: Now) {
+        match event {
+            Event::Connected { job, attempt, file, size, peer } => {
+                self.queue.on_connected(job, attempt, file, size, &peer, now);
+            }
+            Event::Progress { job, attempt, file, bytes } => {
+                self.queue.on_progress(job, attempt, file, bytes, now);
+            }
+            Event::Checkpoint { job, attempt, files } => {
+                self.queue.on_checkpoint(job, attempt, files.into_iter().map(order::report).collect(), now);
+            }
+            Event::Restarted { job, attempt, file, reason } => {
+                tracing::info!(%job, file, reason, "a file begins again");
+                self.queue.on_restarted(job, attempt, file, now);
+            }
+            Event::Done { job, attempt } => self.queue.on_done(job, attempt, now),
+            Event::Failed { job, attempt, failure } => {
+                tracing::info!(%job, code = %failure.code, status = failure.http_status, detail = failure.detail, "attempt failed");
+                let (record, retry) = order::failure(*failure, now.wall);
+                self.queue.on_failed(job, attempt, record, retry, now);
+            }
+            Event::Stopped { job, attempt } => self.queue.on_stopped(job, attempt, now),
+            Event::Probed { ticket, result } => self.on_probed(ticket, result),
+            Event::FinishDone { ticket, renamed, error, left, job } => {
+                if !left.is_empty() {
+                    tracing::warn!(?left, "temporary files could not be removed");
+                }
+                let code = error.as_ref().map(|(_, code, _)| *code);
+                let result = FinishResult { renamed, error: code, left_behind: !left.is_empty() };
+                self.queue.on_finish_done(job, ticket, &result, error, now);
+            }
+            Event::Pong { .. } => {}
+        }
+    }
+
+    /// Pings busy workers, replaces silent ones, lets idle ones go.
+    pub(super) fn check_workers(&mut self, now: Now) {
+        if self.workers.deadline().is_none_or(|at| at > now.mono) {
+            return;
+        }
+        let queue = &self.queue;
+        for owner in self.workers.check(now.mono, |owner| queue.owner_is_busy(owner)) {
+            self.fail_probes(Some(owner), "the worker hung and was replaced; try again");
+            self.queue.on_worker_lost(owner, now);
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The HTTP door: JSON over the Unix socket, the caller being whom the kernel says.
+
+#[allow(unused_qualifications, reason = "the path macro qualifies")]
+pub mod events;
+pub mod extract;
+#[allow(unused_qualifications, reason = "the path macro qualifies")]
+pub mod jobs;
+pub mod openapi;
+pub mod server;
+#[allow(unused_qualifications, reason = "the path macro qualifies")]
+pub mod service;
+
+use crate::brain::Handle;
+use axum::Router;
+use axum::routing::{get, post};
+
+/// What every handler has.
+#[derive(Clone)]
+pub struct App {
+    /// The brain.
+    pub brain: Handle,
+    /// `user` or `system`.
+    pub mode: &'static str,
+    /// Tells streams that the service ends.
+    pub closing: tokio::sync::watch::Receiver<bool>,
+}
+
+/// All routes.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route("/v1/service", get(service::service))
+        .route("/v1/openapi.json", get(openapi::document))
+        .route("/v1/errors/{hresult}", get(service::error_text))
+        .route("/v1/jobs", get(jobs::list).post(jobs::create))
+        .route("/v1/jobs/{id}", get(jobs::show).patch(jobs::set))
+        .route("/v1/jobs/{id}/files", get(jobs::files).post(jobs::add_files))
+        .route("/v1/jobs/{id}/resume", post(jobs::resume))
+        .route("/v1/jobs/{id}/suspend", post(jobs::suspend))
+        .route("/v1/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/v1/jobs/{id}/complete", post(jobs::complete))
+        .route("/v1/jobs/{id}/take-ownership", post(jobs::take_ownership))
+        .route("/v1/jobs/{id}/error", get(jobs::error))
+        .route("/v1/jobs/{id}/why", get(jobs::why))
+        .route("/v1/events", get(events::events))
+        .fallback(service::no_such_path)
+        .method_not_allowed_fallback(service::no_such_method)
+        .layer(axum::extract::DefaultBodyLimit::max(openbits_api::REQUEST_BYTES_MAX))
+        .with_state(app)
+}

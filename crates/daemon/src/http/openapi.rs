@@ -1,0 +1,43 @@
+//! The description of the API, generated from the handlers.
+
+use super::{events, jobs, service};
+use axum::Json;
+use utoipa::OpenApi;
+
+/// The document.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "openbits", description = "Background transfer service: HTTP/1.1 with JSON over a Unix socket. The caller is the peer of the socket.", license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")),
+    paths(
+        service::service, service::error_text, jobs::create, jobs::list, jobs::show, jobs::set, jobs::files, jobs::add_files,
+        jobs::resume, jobs::suspend, jobs::cancel, jobs::complete, jobs::take_ownership, jobs::error, jobs::why, events::events,
+    ),
+    tags((name = "jobs", description = "Jobs and their files"), (name = "service", description = "The service itself"), (name = "events", description = "What happens"))
+)]
+pub struct Document;
+
+/// The document as pretty JSON with a final line break.
+pub fn text() -> String {
+    let mut text = Document::openapi().to_pretty_json().expect("the document has a JSON form");
+    text.push('\n');
+    text
+}
+
+/// `GET /v1/openapi.json`
+pub async fn document() -> Json<utoipa::openapi::OpenApi> {
+    Json(Document::openapi())
+}
+
+#[cfg(test)]
+mod tests {
+    /// `cargo xtask generate` writes the file; this fails when it is stale.
+    #[test]
+    fn the_committed_document_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            committed == super::text(),
+            "docs/openapi.json is stale: run `cargo run -p openbits-daemon -- openapi > docs/openapi.json`"
+        );
+    }
+}

@@ -1,0 +1,132 @@
+//! Orders for workers, made of jobs.
+
+use crate::settings::Settings;
+use openbits_core::job::api::FinishPlan;
+use openbits_core::job::{ErrorRecord, File};
+use openbits_core::queue::FileReport;
+use openbits_core::{AttemptId, FileTime, Job, ProxyUsage, Ticket};
+use openbits_transfer::protocol::{
+    Digest, DigestAlgorithm, Failure, FailureClass, FileCheckpoint, FileOrder, Finish, Order, Proxy, Rename,
+    TransferOptions, Validator,
+};
+
+/// The order for an attempt: every unfinished file.
+pub fn order(job: &Job, attempt: AttemptId, settings: &Settings) -> Order {
+    let files = (0u32..).zip(&job.files).filter(|(_, file)| !file.transferred);
+    Order {
+        job: job.id,
+        attempt,
+        priority: job.priority,
+        files: files.map(|(index, file)| file_order(job, index, file)).collect(),
+        options: options(job, settings),
+    }
+}
+
+fn file_order(job: &Job, index: u32, file: &File) -> FileOrder {
+    let validator = Validator {
+        etag: file.etag.as_deref().map(str::to_owned),
+        last_modified: file.last_modified.as_deref().map(str::to_owned),
+    };
+    FileOrder {
+        index,
+        remote: file.remote.to_string(),
+        local: file.local.to_string(),
+        temp: job.temporary_name(index),
+        size: file.size,
+        done: file.done.clone(),
+        validator: (validator != Validator::default()).then_some(validator),
+        digest: file
+            .sha256
+            .as_deref()
+            .map(|hex| Digest { algorithm: DigestAlgorithm::Sha256, hex: hex.to_owned() }),
+    }
+}
+
+fn options(job: &Job, settings: &Settings) -> TransferOptions {
+    let mut options = settings.transfer.clone();
+    if let Some(bind) = &job.extras().bind {
+        options.bind = Some(bind.clone());
+    }
+    options.proxy = match job.proxy.as_deref() {
+        None => preconfigured(job),
+        Some(proxy) => match proxy.usage {
+            ProxyUsage::Preconfig | ProxyUsage::Autodetect => preconfigured(job),
+            ProxyUsage::NoProxy => Proxy::None,
+            ProxyUsage::Override => {
+                Proxy::List { list: proxy.list.clone().unwrap_or_default(), bypass: proxy.bypass.clone() }
+            }
+        },
+    };
+    options
+}
+
+/// PRECONFIG: the environment captured when the job was created (spec/behaviour.md 20, Linux).
+fn preconfigured(job: &Job) -> Proxy {
+    job.extras().environment_proxy.as_ref().map_or(Proxy::None, |e| Proxy::Environment {
+        http: e.http.clone(),
+        https: e.https.clone(),
+        all: e.all.clone(),
+        no: e.no.clone(),
+    })
+}
+
+/// The order for the last step of a job.
+pub fn finish(job: &Job, ticket: Ticket, plan: &FinishPlan, replay: bool) -> Finish {
+    let file = |index: u32| job.files.get(index as usize);
+    Finish {
+        job: job.id,
+        ticket,
+        rename: plan
+            .rename
+            .iter()
+            .filter_map(|&index| {
+                let file = file(index)?;
+                Some(Rename {
+                    index,
+                    local: file.local.to_string(),
+                    temp: job.temporary_name(index),
+                    size: file.size.unwrap_or_else(|| file.done.len()),
+                    modified_s: file.modified_s,
+                })
+            })
+            .collect(),
+        remove: plan
+            .remove
+            .iter()
+            .filter_map(|&index| Some((file(index)?.local.to_string(), job.temporary_name(index))))
+            .collect(),
+        replay,
+    }
+}
+
+/// A checkpoint in the brain's words.
+pub fn report(checkpoint: FileCheckpoint) -> FileReport {
+    let validator = checkpoint.validator.unwrap_or_default();
+    FileReport {
+        file: checkpoint.file,
+        size: checkpoint.size,
+        done: checkpoint.done,
+        etag: validator.etag,
+        last_modified: validator.last_modified,
+        modified_s: checkpoint.modified_s,
+        finished: checkpoint.finished,
+    }
+}
+
+/// A failure in the brain's words: the record, and the wait a server asked for if trying again may help.
+pub fn failure(failure: Failure, at: FileTime) -> (ErrorRecord, Option<u64>) {
+    let retry = match failure.class {
+        FailureClass::Transient => Some(failure.retry_after_ms.unwrap_or(0)),
+        FailureClass::Fatal => None,
+    };
+    let record = ErrorRecord {
+        code: failure.code,
+        context: failure.context,
+        file: failure.file,
+        at,
+        http_status: failure.http_status,
+        url: failure.url.map(Into::into),
+        detail: failure.detail.into(),
+    };
+    (record, retry)
+}

@@ -1,0 +1,234 @@
+//! Arguments, start and stop of the service.
+
+use crate::brain::{Brain, Parts};
+use crate::clock::Clock;
+use crate::http::server::{Admission, serve};
+use crate::http::{App, openapi, router};
+use crate::hub::Hub;
+use crate::rows;
+use crate::settings::Settings;
+use crate::system::paths::Paths;
+use crate::system::socket::{Access, listen};
+use crate::workers::{Mode, Workers};
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand};
+use openbits_core::Uid;
+use openbits_core::queue::Queue;
+use openbits_store::{Finding, Opened, Store};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+/// The background transfer service.
+#[derive(Debug, Parser)]
+#[command(name = "bitsd", version, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Special>,
+    #[command(flatten)]
+    run: Run,
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    /// Serve all users of this machine (started as root).
+    #[arg(long, conflicts_with = "user")]
+    system: bool,
+    /// Serve the user who starts it (the default).
+    #[arg(long)]
+    user: bool,
+    /// Socket of the API [default: /run/openbits/bitsd.sock, or openbits/bitsd.sock in XDG_RUNTIME_DIR]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Database of the queue [default: /var/lib/openbits/queue.db, or openbits/queue.db in XDG_STATE_HOME]
+    #[arg(long, value_name = "PATH")]
+    database: Option<PathBuf>,
+    /// Policy file [default: /etc/openbits/policy.toml, or openbits/policy.toml in XDG_CONFIG_HOME]
+    #[arg(long, value_name = "PATH")]
+    policy: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Special {
+    /// Transfer for one user (started by the service itself).
+    #[command(hide = true)]
+    Worker,
+    /// Print the OpenAPI document.
+    Openapi,
+}
+
+/// Runs the program with these arguments (the first is its own name).
+pub fn main_with_args(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::from(error.use_stderr()));
+        }
+    };
+    let result = match arguments.command {
+        Some(Special::Worker) => crate::workers::process::run_here(),
+        Some(Special::Openapi) => print_openapi(),
+        None => run(arguments.run),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            eprintln!("bitsd: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print_openapi() -> Result<()> {
+    use std::io::Write;
+    Ok(std::io::stdout().write_all(openapi::text().as_bytes())?)
+}
+
+/// Log lines go to stderr; `OPENBITS_LOG` chooses what (default `info`).
+pub(crate) fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("OPENBITS_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .try_init();
+}
+
+fn run(arguments: Run) -> Result<()> {
+    start_log();
+    // `bits` runs this code too (docs/decisions/0001); in lists of processes it is the service.
+    let _ = rustix::thread::set_name(c"bitsd");
+    raise_descriptor_limit();
+    let uid = rustix::process::geteuid().as_raw();
+    if arguments.system && uid != 0 {
+        bail!(
+            "--system has to be started as root, so that it can take on each job owner's identity; without it the service is your own"
+        );
+    }
+    let defaults = if arguments.system { Paths::system() } else { Paths::user() };
+    let paths = Paths {
+        socket: arguments.socket.unwrap_or(defaults.socket),
+        database: arguments.database.unwrap_or(defaults.database),
+        policy: arguments.policy.unwrap_or(defaults.policy),
+    };
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
+    let result = runtime.block_on(main(arguments.system, uid, paths));
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    result
+}
+
+/// Connections and running jobs each need descriptors; the usual soft limit of 1,024 is for programs that use select(2).
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(65_536, |most| most.min(65_536));
+    if limit.current.is_some_and(|current| current < wanted)
+        && let Err(error) =
+            setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum })
+    {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+}
+
+async fn main(system: bool, uid: u32, paths: Paths) -> Result<()> {
+    let (settings, warnings) = Settings::read(&paths.policy);
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let clock = Clock::start();
+    let Opened { store, loaded, findings } =
+        Store::open(&paths.database, openbits_store::Options::default()).context("opening the queue")?;
+    let mut notes = describe(&findings);
+    let event_seq = loaded.last_event_seq;
+    let (jobs, complaints) = rows::jobs(loaded);
+    notes.extend(complaints);
+    for note in &notes {
+        tracing::warn!("{note}");
+    }
+    let count = jobs.len();
+    let queue = Queue::load(settings.limits.clone(), jobs, clock.now());
+    // The lock of the store is held: from here on this is the only service of this queue.
+    let access = if system { Access::Everybody } else { Access::Owner };
+    let listener = tokio::net::UnixListener::from_std(listen(&paths.socket, access)?)?;
+    let (sender, worker_messages) = mpsc::channel(1024);
+    let mode =
+        if system { Mode::Process { program: "/proc/self/exe".into() } } else { Mode::Thread(Uid(uid)) };
+    let store = Arc::new(store);
+    let (brain, handle) = Brain::new(Parts {
+        clock,
+        store: Arc::clone(&store),
+        queue,
+        event_seq,
+        workers: Workers::new(mode, sender),
+        worker_messages,
+        hub: Hub::default(),
+        findings: notes,
+        settings: settings.clone(),
+    })?;
+    let brain = tokio::spawn(brain.run());
+    let (close, closing) = watch::channel(false);
+    let app =
+        App { brain: handle.clone(), mode: if system { "system" } else { "user" }, closing: closing.clone() };
+    let admission = Admission {
+        only: (!system).then_some(Uid(uid)),
+        system_accounts_below: if system && settings.exempt_system_accounts { 1000 } else { 0 },
+    };
+    let server = tokio::spawn(serve(listener, router(app), admission, closing));
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status("serving")]);
+    tracing::info!(jobs = count, socket = %paths.socket.display(), "ready");
+    wait_for_signal().await?;
+    tracing::info!("stopping");
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    let _ = close.send(true);
+    // Two seconds at most, with nothing lost: whatever is not stored by then was never reported as stored.
+    let _ = tokio::time::timeout(Duration::from_millis(1500), async {
+        handle.close().await;
+        let _ = server.await;
+    })
+    .await;
+    drop(handle);
+    let _ = tokio::time::timeout(Duration::from_millis(300), brain).await;
+    let _ = std::fs::remove_file(&paths.socket);
+    if let Ok(store) = Arc::try_unwrap(store) {
+        store.close();
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn wait_for_signal() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+fn describe(findings: &[Finding]) -> Vec<String> {
+    findings
+        .iter()
+        .filter_map(|finding| match finding {
+            Finding::CreatedNew => None,
+            Finding::Migrated { from, to } => Some(format!("the queue was brought from version {from} to version {to}")),
+            Finding::DamagedKeptAside { path, reason, salvaged_jobs, salvaged_files, unusable_rows, .. } => Some(format!(
+                "the queue was damaged ({reason}); it is kept at {}; {salvaged_jobs} jobs and {salvaged_files} files were saved, \
+                 {unusable_rows} rows could not be used; temporary files of lost jobs (BIT*.tmp) may remain",
+                path.display()
+            )),
+            Finding::NetworkFileSystem { kind } => {
+                Some(format!("the queue is on a {kind} file system, where its locks cannot be trusted"))
+            }
+            other => Some(format!("{other:?}")),
+        })
+        .collect()
+}

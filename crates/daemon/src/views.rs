@@ -1,0 +1,209 @@
+//! Jobs, errors and reasons in the forms of the contract.
+
+use crate::clock::Clock;
+use openbits_api::{ErrorView, EventKind, EventView, FileView, JobView, ProxyView, SCHEMA, Why, error};
+use openbits_core::job::ErrorRecord;
+use openbits_core::queue::{Notice, NoticeKind, Queue, Reason};
+use openbits_core::{Job, ProxyUsage};
+
+/// A job; `files` adds the list of its files.
+pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
+    let progress = job.progress();
+    let (program, parameters) = job
+        .notify_command
+        .as_deref()
+        .map_or_else(Default::default, |c| (c.program.clone(), c.parameters.clone().unwrap_or_default()));
+    let proxy = job.proxy.as_deref();
+    JobView {
+        schema: SCHEMA,
+        id: job.id.to_string(),
+        display_name: job.display_name.to_string(),
+        description: job.description.to_string(),
+        kind: job.kind,
+        state: job.state,
+        priority: job.priority,
+        owner_uid: job.owner.0,
+        owner_sid: job.owner.sid(),
+        bytes_total: progress.bytes_total,
+        bytes_transferred: progress.bytes_transferred,
+        files_total: progress.files_total,
+        files_transferred: progress.files_transferred,
+        creation_time_ms: job.created.unix_ms(),
+        modification_time_ms: job.modified.unix_ms(),
+        transfer_completion_time_ms: (job.transferred_at.0 != 0).then(|| job.transferred_at.unix_ms()),
+        error_count: job.error_count,
+        error: job.error.as_deref().map(error_view),
+        minimum_retry_delay_s: job.minimum_retry_delay_s,
+        no_progress_timeout_s: job.no_progress_timeout_s,
+        notify_flags: job.notify_flags,
+        notify_program: program,
+        notify_parameters: parameters,
+        proxy: ProxyView {
+            usage: proxy.map_or(ProxyUsage::Preconfig, |p| p.usage),
+            list: proxy.and_then(|p| p.list.clone()),
+            bypass: proxy.and_then(|p| p.bypass.clone()),
+        },
+        auto_complete: job.extras().auto_complete,
+        bind: job.extras().bind.clone(),
+        next_retry_time_ms: job.retry_at().map(|at| clock.wall_ms(at)),
+        peer: queue.peer(job.id).map(str::to_owned),
+        files: files.then(|| self::files(job)),
+    }
+}
+
+/// The files of a job.
+pub fn files(job: &Job) -> Vec<FileView> {
+    (0u32..)
+        .zip(&job.files)
+        .map(|(index, file)| FileView {
+            index,
+            remote_name: file.remote.to_string(),
+            local_name: file.local.to_string(),
+            bytes_total: file.size,
+            bytes_transferred: file.bytes_transferred(),
+            transferred: file.transferred,
+            completed: file.completed,
+            temporary_name: (file.begun && !file.completed).then(|| job.temporary_name(index)),
+            sha256: file.sha256.as_deref().map(str::to_owned),
+            restarts: file.restarts,
+        })
+        .collect()
+}
+
+/// The error record of a job.
+pub fn error_view(record: &ErrorRecord) -> ErrorView {
+    ErrorView {
+        hresult: record.code.to_string(),
+        name: error::name(record.code),
+        text: record.code.text(),
+        context: record.context,
+        context_text: record.context.text().to_owned(),
+        file: record.get_file().ok(),
+        protocol: record.get_protocol().ok().map(str::to_owned),
+        http_status: record.http_status,
+        url: record.url.as_deref().map(str::to_owned),
+        detail: record.detail.to_string(),
+        time_ms: record.at.unix_ms(),
+        suggestion: error::row(record.code).suggestion.to_owned(),
+    }
+}
+
+/// A notice as an event.
+pub fn event(notice: &Notice, seq: Option<u64>) -> EventView {
+    let (kind, file) = match notice.kind {
+        NoticeKind::Created => (EventKind::Created, None),
+        NoticeKind::Modified => (EventKind::Modified, None),
+        NoticeKind::Transferred => (EventKind::Transferred, None),
+        NoticeKind::Error => (EventKind::Error, None),
+        NoticeKind::FileTransferred(file) => (EventKind::FileTransferred, Some(file)),
+        NoticeKind::Acknowledged => (EventKind::Acknowledged, None),
+        NoticeKind::Cancelled => (EventKind::Cancelled, None),
+        NoticeKind::Progress => (EventKind::Progress, None),
+    };
+    EventView {
+        seq,
+        kind,
+        job: notice.job.to_string(),
+        time_ms: notice.at.unix_ms(),
+        state: notice.state,
+        display_name: notice.display_name.to_string(),
+        bytes_transferred: notice.progress.bytes_transferred,
+        bytes_total: notice.progress.bytes_total,
+        files_transferred: notice.progress.files_transferred,
+        files_total: notice.progress.files_total,
+        hresult: notice.error.map(|(code, _)| code.to_string()),
+        file,
+    }
+}
+
+/// Why a job does not move.
+pub fn why(queue: &Queue, job: &Job, clock: Clock) -> Option<Why> {
+    let why = queue.why(job.id)?;
+    let (reason, text, remedy) = words(why.reason);
+    let record = job.error.as_deref().filter(|_| why.code.is_some());
+    Some(Why {
+        schema: SCHEMA,
+        id: job.id.to_string(),
+        state: job.state,
+        moving: why.reason == Reason::Moving,
+        reason: reason.to_owned(),
+        text: text.to_owned(),
+        until_ms: why.until.map(|at| clock.wall_ms(at)),
+        remedy: match record {
+            Some(record) if why.reason == Reason::Error => {
+                format!("{} {remedy}", error::row(record.code).suggestion)
+            }
+            _ => remedy.to_owned(),
+        },
+        jobs_ahead: why.ahead,
+        hresult: why.code.map(|c| c.to_string()),
+        name: why.code.map(error::name),
+        detail: record.map(|r| if r.detail.is_empty() { r.code.text() } else { r.detail.to_string() }),
+    })
+}
+
+/// Stable word, sentence, remedy.
+fn words(reason: Reason) -> (&'static str, &'static str, &'static str) {
+    match reason {
+        Reason::Moving => ("moving", "The job is moving.", ""),
+        Reason::Empty => (
+            "empty",
+            "The job has no files.",
+            "Add one with `bits add JOB URL PATH`, then `bits resume JOB`.",
+        ),
+        Reason::Suspended => {
+            ("suspended", "A client suspended the job, or never resumed it.", "`bits resume JOB`")
+        }
+        Reason::WaitsForTurn => (
+            "waits-for-turn",
+            "Other background jobs are served first.",
+            "Wait, raise it with `bits set JOB priority=HIGH`, or run it now with `priority=FOREGROUND`.",
+        ),
+        Reason::WaitsForForegroundSlot => (
+            "waits-for-foreground-slot",
+            "As many foreground jobs run as the policy allows (scheduler.max_foreground).",
+            "Wait, or raise the cap in the policy file.",
+        ),
+        Reason::Stopping => {
+            ("stopping", "The last attempt is being stopped before the next one begins.", "Wait a moment.")
+        }
+        Reason::StoreUnavailable => (
+            "store-unavailable",
+            "The service's queue cannot be written, so nothing is started.",
+            "See `bits service-info` for the cause; free space on the disk of the queue.",
+        ),
+        Reason::NoNetwork => {
+            ("no-network", "There is no network.", "The job goes on by itself when the network is back.")
+        }
+        Reason::BlockedByPolicy => (
+            "blocked-by-policy",
+            "The bandwidth policy allows background jobs nothing now.",
+            "Wait for the end of the interval, or `bits set JOB priority=FOREGROUND`.",
+        ),
+        Reason::VolumeLocked => (
+            "volume-locked",
+            "The volume of the destination is locked.",
+            "The job goes on when the lock is gone.",
+        ),
+        Reason::WaitsForRetry => (
+            "waits-for-retry",
+            "The last attempt failed with an error that may pass; the next one is timed.",
+            "`bits resume JOB` tries at once.",
+        ),
+        Reason::Error => (
+            "error",
+            "The last attempt failed with an error that does not pass by itself.",
+            "Then `bits resume JOB`.",
+        ),
+        Reason::WaitsForComplete => (
+            "waits-for-complete",
+            "All data is there; the files appear when the owner completes the job.",
+            "`bits complete JOB`",
+        ),
+        Reason::Finishing => {
+            ("finishing", "Files are being renamed into place or removed.", "Wait a moment.")
+        }
+        Reason::Acknowledged => ("acknowledged", "The job is completed and has left the queue.", ""),
+        Reason::Cancelled => ("cancelled", "The job was cancelled and has left the queue.", ""),
+    }
+}
