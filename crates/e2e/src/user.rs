@@ -132,7 +132,12 @@ impl User {
 impl Drop for User {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("log of the service:\n{}", self.log());
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!(
+                "last lines of the service's log:\n{}",
+                lines[lines.len().saturating_sub(40)..].join("\n")
+            );
         }
         kill_group_of_environment(self.sandbox.path());
     }
