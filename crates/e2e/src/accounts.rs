@@ -38,15 +38,19 @@ pub fn accounts() -> Option<[Account; 2]> {
     if nix::unistd::Group::from_name(EXTRA_GROUP).ok()?.is_none() {
         run("groupadd", &[EXTRA_GROUP])?;
     }
-    let make = |name: &str, groups: &[&str]| {
+    let make = |name: &str| {
         if nix::unistd::User::from_name(name).ok()?.is_none() {
-            let fixed = ["--no-create-home", "--user-group", "--shell", "/usr/sbin/nologin"];
-            run("useradd", &[&fixed, groups, &[name]].concat())?;
+            run("useradd", &["--no-create-home", "--user-group", "--shell", "/usr/sbin/nologin", name])?;
         }
         let user = nix::unistd::User::from_name(name).ok()??;
         Some(Account { name: name.to_owned(), uid: user.uid.as_raw(), gid: user.gid.as_raw() })
     };
-    Some([make("openbits-t1", &["--groups", EXTRA_GROUP])?, make("openbits-t2", &[])?])
+    let pair = [make("openbits-t1")?, make("openbits-t2")?];
+    let members = nix::unistd::Group::from_name(EXTRA_GROUP).ok()??.mem;
+    if !members.contains(&pair[0].name) {
+        run("usermod", &["--append", "--groups", EXTRA_GROUP, &pair[0].name])?;
+    }
+    Some(pair)
 }
 
 fn run(program: &str, arguments: &[&str]) -> Option<()> {
