@@ -172,7 +172,7 @@ fn call(job: &mut Job, event: &str, condition: &str) -> Result<Change, HResult> 
                 "download, a rename fails" => FinishResult {
                     renamed: vec![plan.rename[0]],
                     error: Some(h::ERROR_SHARING_VIOLATION),
-                    left_behind: false,
+                    ..FinishResult::default()
                 },
                 "download, temporary file cannot be deleted" => {
                     // Both success codes apply where files are unfinished, and PARTIAL wins (12, row 17): the row itself is
@@ -180,9 +180,13 @@ fn call(job: &mut Job, event: &str, condition: &str) -> Result<Change, HResult> 
                     if job.state != JobState::Transferred {
                         job.files.clear();
                     }
-                    FinishResult { renamed: plan.rename.clone(), error: None, left_behind: true }
+                    FinishResult {
+                        renamed: plan.rename.clone(),
+                        left_behind: true,
+                        ..FinishResult::default()
+                    }
                 }
-                _ => FinishResult { renamed: plan.rename.clone(), error: None, left_behind: false },
+                _ => FinishResult { renamed: plan.rename.clone(), ..FinishResult::default() },
             };
             job.completed(&result, LATER)
         }

@@ -22,6 +22,8 @@ pub struct FinishResult {
     pub renamed: Vec<u32>,
     /// Code of the first rename that failed.
     pub error: Option<HResult>,
+    /// Files whose finished data is gone or damaged: they are fetched again. Only together with `error`.
+    pub lost: Vec<u32>,
     /// At least one temporary file could not be removed.
     pub left_behind: bool,
 }
@@ -155,7 +157,8 @@ impl Job {
         }
     }
 
-    /// Second half of Complete: marks what is in place; ACKNOWLEDGED unless a rename failed.
+    /// Second half of Complete: marks what is in place; ACKNOWLEDGED unless a rename failed. Files whose data was lost begin again at
+    /// zero.
     pub fn completed(&mut self, result: &FinishResult, now: Now) -> Result<Change, HResult> {
         self.finishing = None;
         for &index in &result.renamed {
@@ -164,6 +167,11 @@ impl Job {
             }
         }
         if let Some(code) = result.error {
+            for &index in &result.lost {
+                if let Some(file) = self.files.get_mut(index as usize).filter(|file| !file.completed) {
+                    file.restart();
+                }
+            }
             // A transfer that ran was stopped for this Complete (spec/bits-core.md 12, row 16).
             if self.state.is_running() || self.state == JobState::Queued {
                 self.enter(JobState::Suspended, now);
@@ -187,7 +195,8 @@ impl Job {
         Ok(Change { code, notice: Notice::Final })
     }
 
-    /// A Complete that the service made by itself failed: the job goes to ERROR, and Resume tries again.
+    /// Complete failed in a way that somebody has to be told of: the service began it by itself, or data has to be fetched again. The
+    /// job goes to ERROR, and Resume tries again.
     pub fn fail_completion(&mut self, error: super::ErrorRecord, now: Now) {
         self.error = Some(Box::new(error));
         self.error_count = self.error_count.saturating_add(1);

@@ -337,21 +337,21 @@ impl Queue {
         result: &FinishResult,
         now: Now,
     ) {
-        for &index in &result.renamed {
+        for &index in result.renamed.iter().chain(&result.lost) {
             self.effects.push(Effect::SaveFile(id, index));
         }
         self.save(id);
         let (file, detail) = error.map_or((None, String::new()), |(file, _, text)| (Some(file), text));
         if let Some(caller) = caller {
-            let detail = if detail.is_empty() { code.text() } else { detail };
+            let detail = if detail.is_empty() { code.text() } else { detail.clone() };
             self.effects.push(Effect::Answer(caller, Err(Failure { code, detail })));
-            self.settle(id, now);
-            return;
         }
-        // Nobody waits for the answer. A job that the service completes by itself must not try for ever, and somebody has to be
-        // told; one whose caller was lost in a crash stays TRANSFERRED, for him to complete again.
+        // The job stays TRANSFERRED for another Complete (spec/behaviour.md 14.1), with two exceptions. One that the service completes by
+        // itself must not try for ever, and somebody has to be told. One whose data was lost can only be completed after a Resume has
+        // fetched it again.
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.state != JobState::Transferred || !job.extras().auto_complete {
+        let alone = caller.is_none() && job.extras().auto_complete;
+        if job.state != JobState::Transferred || !(alone || !result.lost.is_empty()) {
             self.settle(id, now);
             return;
         }

@@ -128,7 +128,8 @@ impl Brain {
                     tracing::warn!(?left, "temporary files could not be removed");
                 }
                 let code = error.as_ref().map(|(_, code, _)| *code);
-                let result = FinishResult { renamed, error: code, left_behind: !left.is_empty() };
+                let result =
+                    FinishResult { renamed, lost: Vec::new(), error: code, left_behind: !left.is_empty() };
                 self.queue.on_finish_done(job, ticket, &result, error, now);
             }
             Event::Pong { .. } => {}

@@ -110,11 +110,23 @@ impl World {
 
     /// The first `renamed` files are in place, the next one could not be renamed.
     pub(super) fn file_work_failed(&mut self, ticket: Ticket, renamed: usize, code: HResult) {
+        self.file_work_failed_with(ticket, renamed, code, vec![]);
+    }
+
+    /// The same, and the data of some files is gone.
+    pub(super) fn file_work_failed_with(
+        &mut self,
+        ticket: Ticket,
+        renamed: usize,
+        code: HResult,
+        lost: Vec<u32>,
+    ) {
         let work = self.work.remove(&ticket).expect("under way");
         let at = work.plan.rename[renamed];
         let result = FinishResult {
             renamed: work.plan.rename[..renamed].to_vec(),
             error: Some(code),
+            lost,
             left_behind: false,
         };
         self.q.on_finish_done(work.job, ticket, &result, Some((at, code, "in use".into())), self.now);
