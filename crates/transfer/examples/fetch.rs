@@ -61,8 +61,8 @@ fn main() -> ExitCode {
             None => return ExitCode::FAILURE,
         }
     }
-    let rename = vec![Rename { index: 0, local, temp, size, modified_s }];
-    let finish = Finish { job, ticket: Ticket(1), rename, remove: Vec::new(), replay: false };
+    let rename = vec![Rename { index: 0, local, temp, size, validator: None, modified_s }];
+    let finish = Finish { job, ticket: Ticket(1), rename, remove: Vec::new() };
     send(Command::Finish(Box::new(finish)));
     loop {
         match worker.events.blocking_recv() {

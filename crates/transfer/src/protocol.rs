@@ -28,7 +28,8 @@ pub enum Command {
         /// What the job wants there.
         purpose: Purpose,
     },
-    /// Rename finished files into place and remove the others. Answered by [`Event::FinishDone`]. Repeating it is harmless.
+    /// Rename finished files into place and remove the others. Answered by [`Event::FinishDone`]. Repeating it is harmless: a missing
+    /// temporary file counts as renamed if the destination carries the mark of exactly this file of this job.
     Finish(Box<Finish>),
     /// Answered by [`Event::Pong`] at once; silence means that the worker hangs.
     Ping {
@@ -202,8 +203,6 @@ pub struct Finish {
     pub rename: Vec<Rename>,
     /// Temporary files to remove: absolute path of the destination, and the temporary name beside it.
     pub remove: Vec<(String, String)>,
-    /// This is a replay after a crash: a missing temporary file counts as already renamed.
-    pub replay: bool,
 }
 
 /// One rename of [`Finish`].
@@ -217,6 +216,8 @@ pub struct Rename {
     pub temp: String,
     /// Exact size that the file must have, as a last check.
     pub size: u64,
+    /// The version that was downloaded: the temporary file must carry its mark, where the file system has such marks.
+    pub validator: Option<Validator>,
     /// Modification time to set: seconds since 1970, from `Last-Modified`.
     pub modified_s: Option<i64>,
 }
@@ -309,7 +310,10 @@ pub enum Event {
         renamed: Vec<u32>,
         /// The first rename that failed: index, code, plain text.
         error: Option<(u32, HResult, String)>,
-        /// Temporary files that could not be removed (absolute paths).
+        /// Files of the order whose finished data is not there any more, or is not what was downloaded: to be fetched again. Filled only
+        /// together with `error`.
+        lost: Vec<u32>,
+        /// Temporary files that could not be removed (absolute paths; a few, if there are many).
         left: Vec<String>,
     },
     /// Answer to [`Command::Ping`].

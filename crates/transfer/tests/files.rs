@@ -38,16 +38,107 @@ fn an_attempt_continues_where_the_last_one_stopped() {
     assert_eq!(requests[0].range(), Some(format!("bytes={}-", SIZE / 3).as_str()));
     assert!(requests[0].header("if-range").is_some());
     assert_eq!(std::fs::metadata(job.temp(0)).unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(bench.finish(&job, false), (vec![0], None, vec![]));
+    assert_eq!(bench.finish(&job), (vec![0], None, vec![]));
     assert_content(&job.local(0), &content);
     let file = std::fs::metadata(job.local(0)).unwrap();
     assert_eq!(file.mtime(), job.files[0].modified_s.unwrap());
     assert_ne!(file.permissions().mode() & 0o400, 0);
     assert_eq!(bench.leftovers(), Vec::<String>::new());
-    // A replay after a crash finds everything done.
-    assert_eq!(bench.finish(&job, true), (vec![0], None, vec![]));
-    let (renamed, error, _) = bench.finish(&job, false);
-    assert_eq!((renamed, error.unwrap().1), (vec![], ERROR_FILE_NOT_FOUND.bits()));
+    // A replay after a crash finds everything done: the file carries the mark of this rename, and no other.
+    let value = |name: &str| {
+        let mut value = [0; 100];
+        rustix::fs::getxattr(job.local(0), name, &mut value[..])
+            .map(|length| String::from_utf8_lossy(&value[..length]).into_owned())
+    };
+    assert_eq!(value("user.openbits.file"), Ok(format!("{}/0", job.id)));
+    assert_eq!(value("user.openbits.version"), Err(rustix::io::Errno::NODATA));
+    assert_eq!(bench.finish(&job), (vec![0], None, vec![]));
+}
+
+/// The machine stops between the intention and the rename, and the temporary file vanishes: what is at the destination is the old
+/// version, whatever its size and date.
+#[test]
+fn an_old_file_of_the_same_size_is_not_taken_for_the_new_one() {
+    let (origin, mut bench) = (Origin::start(), Bench::new());
+    let old = Content::new(1, 1000);
+    origin.put("f", old.clone());
+    let mut first = bench.job(&[(&origin.url("f"), "f")]);
+    assert_eq!(bench.attempt(&mut first).end, End::Done);
+    bench.finish(&first);
+    origin.put("f", Content::new(2, 1000));
+    let mut job = bench.job(&[(&origin.url("f"), "f")]);
+    assert_eq!(bench.attempt(&mut job).end, End::Done);
+    std::fs::remove_file(job.temp(0)).unwrap();
+    let (renamed, error, _, lost) = bench.finish_and_lost(&job);
+    assert_eq!((renamed, error.unwrap().1, lost), (vec![], ERROR_FILE_NOT_FOUND.bits(), vec![0]));
+    assert_content(&job.local(0), &old);
+    // It carries the mark of another job; with none at all it is the same.
+    rustix::fs::removexattr(job.local(0), "user.openbits.file").unwrap();
+    assert_eq!(bench.finish_and_lost(&job).3, [0]);
+    // Nor does the mark help a file of another size.
+    let mark = format!("{}/0", job.id);
+    let set = |mark: &str| {
+        rustix::fs::setxattr(
+            job.local(0),
+            "user.openbits.file",
+            mark.as_bytes(),
+            rustix::fs::XattrFlags::empty(),
+        )
+        .unwrap();
+    };
+    set(&mark);
+    assert_eq!(bench.finish_and_lost(&job).3, Vec::<u32>::new());
+    std::fs::OpenOptions::new().write(true).open(job.local(0)).unwrap().set_len(999).unwrap();
+    assert_eq!(bench.finish_and_lost(&job).3, [0]);
+}
+
+/// Whatever happened to the temporary files: all that have to be fetched again are told at once, and nothing damaged is delivered.
+#[test]
+fn complete_tells_which_files_are_lost() {
+    let (origin, mut bench) = (Origin::start(), Bench::new());
+    let contents: Vec<Content> = (0..6).map(|n| Content::new(n, 1000)).collect();
+    let names = ["a", "b", "c", "d", "e", "f"];
+    names.iter().zip(&contents).for_each(|(name, content)| origin.put(name, content.clone()));
+    let urls: Vec<String> = names.iter().map(|name| origin.url(name)).collect();
+    let files: Vec<(&str, &str)> = urls.iter().map(String::as_str).zip(names).collect();
+    let mut job = bench.job(&files);
+    assert_eq!(bench.attempt(&mut job).end, End::Done);
+    std::fs::remove_file(job.temp(1)).unwrap();
+    // Another file of ours of the same size under the name.
+    std::fs::remove_file(job.temp(2)).unwrap();
+    std::fs::write(job.temp(2), [0; 1000]).unwrap();
+    std::fs::OpenOptions::new().append(true).open(job.temp(3)).unwrap().set_len(1001).unwrap();
+    std::fs::remove_file(job.temp(4)).unwrap();
+    symlink(job.temp(5), job.temp(4)).unwrap();
+    let (renamed, error, _, lost) = bench.finish_and_lost(&job);
+    assert_eq!((renamed, error.unwrap().0, lost), (vec![0], 1, vec![1, 2, 3, 4]));
+    // The service begins them again; what was not damaged is not fetched twice.
+    origin.clear_log();
+    for index in [1, 2, 3, 4] {
+        let stored = &mut job.files[index];
+        (stored.finished, stored.order.done, stored.order.validator) = (false, Default::default(), None);
+        stored.order.size = None;
+    }
+    assert_eq!(bench.attempt(&mut job).end, End::Done);
+    assert!(origin.requests("a").is_empty() && origin.requests("f").is_empty());
+    assert_eq!(bench.finish(&job), (vec![0, 1, 2, 3, 4, 5], None, vec![]));
+    contents.iter().enumerate().for_each(|(index, content)| assert_content(&job.local(index), content));
+}
+
+/// A destination that cannot be replaced is no loss: the file waits for another Complete.
+#[test]
+fn a_rename_that_fails_loses_nothing() {
+    let (origin, mut bench) = (Origin::start(), Bench::new());
+    let content = Content::new(1, 1000);
+    origin.put("f", content.clone());
+    let mut job = bench.job(&[(&origin.url("f"), "f")]);
+    assert_eq!(bench.attempt(&mut job).end, End::Done);
+    std::fs::create_dir(job.local(0)).unwrap();
+    let (renamed, error, _, lost) = bench.finish_and_lost(&job);
+    assert_eq!((renamed, error.unwrap().1, lost), (vec![], E_ACCESSDENIED.bits(), vec![]));
+    std::fs::remove_dir(job.local(0)).unwrap();
+    assert_eq!(bench.finish(&job), (vec![0], None, vec![]));
+    assert_content(&job.local(0), &content);
 }
 
 #[test]
@@ -81,7 +172,7 @@ fn a_replaced_origin_restarts_the_file() {
         origin.replace("f", after);
         let run = bench.attempt(&mut job);
         assert_eq!((run.end.clone(), run.restarts()), (End::Done, 1), "{name}");
-        bench.finish(&job, false);
+        bench.finish(&job);
         assert_content(&job.local(0), &expected);
     }
 }
@@ -121,7 +212,7 @@ fn kept_bytes_are_trusted_only_in_our_own_file() {
         plant(&job.temp(0));
         let run = bench.attempt(&mut job);
         assert_eq!((run.end.clone(), run.restarts()), (End::Done, 1), "{name}");
-        bench.finish(&job, false);
+        bench.finish(&job);
         assert_content(&job.local(0), &content);
         assert_eq!(std::fs::read(&victim).unwrap(), b"precious", "{name}");
     }
@@ -143,7 +234,7 @@ fn a_planted_link_at_the_temporary_name_is_replaced() {
     // The destination may be a link too: Complete replaces the link, never its target.
     symlink(&victim, job.local(0)).unwrap();
     assert_eq!(bench.attempt(&mut job).end, End::Done);
-    assert_eq!(bench.finish(&job, false), (vec![0], None, vec![]));
+    assert_eq!(bench.finish(&job), (vec![0], None, vec![]));
     assert_content(&job.local(0), &content);
     assert!(!std::fs::symlink_metadata(job.local(0)).unwrap().is_symlink());
     assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
@@ -215,7 +306,7 @@ fn cancel_removes_what_is_there() {
     let (origin, mut bench) = (Origin::start(), Bench::new());
     let job = kept(&mut bench, &origin, "f", Content::new(1, SIZE).into());
     assert_eq!(bench.leftovers().len(), 1);
-    assert_eq!(bench.finish(&job, false), (vec![], None, vec![]));
+    assert_eq!(bench.finish(&job), (vec![], None, vec![]));
     assert_eq!(bench.leftovers(), Vec::<String>::new());
     assert!(!job.local(0).exists());
 }
@@ -226,7 +317,7 @@ fn a_temporary_file_that_cannot_be_removed_is_told() {
     let job = kept(&mut bench, &origin, "f", Content::new(1, SIZE).into());
     std::fs::remove_file(job.temp(0)).unwrap();
     std::fs::create_dir(job.temp(0)).unwrap();
-    let (_, _, left) = bench.finish(&job, false);
+    let (_, _, left) = bench.finish(&job);
     assert_eq!(left, [job.temp(0).to_str().unwrap()]);
 }
 
@@ -238,7 +329,7 @@ fn complete_refuses_a_file_of_another_size() {
     let mut job = bench.job(&[(&origin.url("f"), "f"), (&origin.url("g"), "g")]);
     assert_eq!(bench.attempt(&mut job).end, End::Done);
     std::fs::OpenOptions::new().append(true).open(job.temp(1)).unwrap().set_len(1001).unwrap();
-    let (renamed, error, _) = bench.finish(&job, false);
+    let (renamed, error, _) = bench.finish(&job);
     assert_eq!(renamed, [0]);
     assert_eq!(error.map(|(index, code, _)| (index, code)), Some((1, BG_E_LOCAL_FILE_CHANGED.bits())));
     assert!(job.local(0).exists() && !job.local(1).exists());
@@ -342,7 +433,7 @@ fn many_short_files_share_connections_and_syncs() {
     assert_eq!(run.end, End::Done);
     assert!(job.files.iter().all(|file| file.finished));
     assert_eq!(origin.accepted(), 1, "one connection for all");
-    assert_eq!(bench.finish(&job, false).0.len(), 200);
+    assert_eq!(bench.finish(&job).0.len(), 200);
     for (index, content) in contents.iter().enumerate() {
         assert_content(&job.local(index), content);
     }

@@ -116,7 +116,7 @@ fn walk(size: u64, digest: bool, resumed: bool) -> Vec<(String, String)> {
     }
     let mut lines = Vec::new();
     for case in &cases {
-        let (renamed, error, left) = bench.finish(&case.job, false);
+        let (renamed, error, left) = bench.finish(&case.job);
         assert_eq!((error, left), (None, vec![]), "{}", case.name);
         let path = case.job.local(0);
         let outcome = match case.end.as_ref().unwrap() {

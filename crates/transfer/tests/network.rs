@@ -18,7 +18,7 @@ const SIZE: u64 = 1 << 20;
 fn fetched(bench: &mut Bench, job: &mut Job, content: &Content) {
     let run = bench.attempt(job);
     assert_eq!(run.end, End::Done);
-    assert_eq!(bench.finish(job, false), (vec![0], None, vec![]));
+    assert_eq!(bench.finish(job), (vec![0], None, vec![]));
     assert_content(&job.local(0), content);
     std::fs::remove_file(job.local(0)).unwrap();
 }
@@ -315,7 +315,7 @@ fn a_worker_behind_a_socket_pair_does_the_same() {
                 break;
             }
         }
-        remote.commands.send(Command::Finish(Box::new(job.finish(false)))).await.unwrap();
+        remote.commands.send(Command::Finish(Box::new(job.finish()))).await.unwrap();
         assert!(matches!(remote.events.recv().await, Some(Event::FinishDone { error: None, .. })));
         drop(remote.commands);
         assert_eq!(remote.events.recv().await, None, "the worker leaves with its service");

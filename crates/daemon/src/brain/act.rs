@@ -46,7 +46,10 @@ impl Brain {
             }
             Effect::Finish { job, ticket, plan, replay } => {
                 if let Some(job) = self.queue.get(job) {
-                    let finish = order::finish(job, ticket, &plan, replay);
+                    if replay {
+                        tracing::info!(job = %job.id, "the last step of a job is repeated");
+                    }
+                    let finish = order::finish(job, ticket, &plan);
                     actions.push(Action::Worker(job.owner, Command::Finish(Box::new(finish))));
                 }
             }

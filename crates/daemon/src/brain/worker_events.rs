@@ -123,13 +123,12 @@ impl Brain {
             }
             Event::Stopped { job, attempt } => self.queue.on_stopped(job, attempt, now),
             Event::Probed { ticket, result } => self.on_probed(ticket, result),
-            Event::FinishDone { ticket, renamed, error, left, job } => {
+            Event::FinishDone { ticket, renamed, error, lost, left, job } => {
                 if !left.is_empty() {
                     tracing::warn!(?left, "temporary files could not be removed");
                 }
                 let code = error.as_ref().map(|(_, code, _)| *code);
-                let result =
-                    FinishResult { renamed, lost: Vec::new(), error: code, left_behind: !left.is_empty() };
+                let result = FinishResult { renamed, lost, error: code, left_behind: !left.is_empty() };
                 self.queue.on_finish_done(job, ticket, &result, error, now);
             }
             Event::Pong { .. } => {}

@@ -221,7 +221,8 @@ impl Part {
         let (file, folder) = (self.file.clone(), self.place.folder.clone());
         let (entry_durable, sync_file) = (self.entry_durable, self.sync_file);
         self.last_sync = Instant::now();
-        let task = tokio::task::spawn_blocking(move || sync_file(&file, (!entry_durable).then_some(&*folder)));
+        let task =
+            tokio::task::spawn_blocking(move || sync_file(&file, (!entry_durable).then_some(&*folder)));
         self.sync = Some(Sync { covers, task });
     }
 

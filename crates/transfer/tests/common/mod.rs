@@ -152,15 +152,20 @@ impl Bench {
     }
 
     /// Complete: the finished files are renamed, the others removed.
-    pub(crate) fn finish(
+    pub(crate) fn finish(&mut self, job: &Job) -> (Vec<u32>, Option<(u32, u32, String)>, Vec<String>) {
+        let (renamed, error, left, _) = self.finish_and_lost(job);
+        (renamed, error, left)
+    }
+
+    /// The same, and the files whose data is gone.
+    pub(crate) fn finish_and_lost(
         &mut self,
         job: &Job,
-        replay: bool,
-    ) -> (Vec<u32>, Option<(u32, u32, String)>, Vec<String>) {
-        self.send(Command::Finish(Box::new(job.finish(replay))));
+    ) -> (Vec<u32>, Option<(u32, u32, String)>, Vec<String>, Vec<u32>) {
+        self.send(Command::Finish(Box::new(job.finish())));
         match self.event() {
-            Event::FinishDone { renamed, error, left, .. } => {
-                (renamed, error.map(|(index, code, text)| (index, code.bits(), text)), left)
+            Event::FinishDone { renamed, error, lost, left, .. } => {
+                (renamed, error.map(|(index, code, text)| (index, code.bits(), text)), left, lost)
             }
             other => panic!("{other:?}"),
         }
@@ -201,7 +206,7 @@ impl Job {
         }
     }
 
-    pub(crate) fn finish(&self, replay: bool) -> Finish {
+    pub(crate) fn finish(&self) -> Finish {
         let (done, rest): (Vec<_>, Vec<_>) = self.files.iter().partition(|file| file.finished);
         Finish {
             job: self.id,
@@ -213,6 +218,7 @@ impl Job {
                     local: file.order.local.clone(),
                     temp: file.order.temp.clone(),
                     size: file.order.size.unwrap(),
+                    validator: file.order.validator.clone(),
                     modified_s: file.modified_s,
                 })
                 .collect(),
@@ -220,7 +226,6 @@ impl Job {
                 .into_iter()
                 .map(|file| (file.order.local.clone(), file.order.temp.clone()))
                 .collect(),
-            replay,
         }
     }
 
