@@ -5,6 +5,7 @@
 
 use openbits_core::{AttemptId, ErrorContext, HResult, JobId, Priority, RangeSet, Ticket};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// From the service to the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +39,47 @@ pub enum Command {
     },
     /// Checkpoint and stop every attempt, then leave.
     Shutdown,
+}
+
+impl Command {
+    /// What to answer when the command cannot be carried out at all (its order is too long, or carrying it out ended in a panic).
+    /// `None`: nobody waits for an answer.
+    pub fn refusal(&self, code: HResult, class: FailureClass, detail: &str) -> Option<Event> {
+        match self {
+            Self::Start(order) => {
+                let failure = Failure {
+                    code,
+                    context: ErrorContext::GeneralTransport,
+                    class,
+                    file: None,
+                    http_status: None,
+                    url: None,
+                    retry_after_ms: None,
+                    detail: detail.to_owned(),
+                };
+                Some(Event::Failed { job: order.job, attempt: order.attempt, failure: Box::new(failure) })
+            }
+            Self::Finish(finish) => {
+                let index = finish.rename.first().map_or(0, |rename| rename.index);
+                Some(Event::FinishDone {
+                    job: finish.job,
+                    ticket: finish.ticket,
+                    renamed: Vec::new(),
+                    error: Some((index, code, detail.to_owned())),
+                    lost: Vec::new(),
+                    left: finish
+                        .remove
+                        .first()
+                        .and_then(|(local, temp)| Some(Path::new(local).parent()?.join(temp)))
+                        .map(|path| path.to_string_lossy().into_owned())
+                        .into_iter()
+                        .collect(),
+                })
+            }
+            Self::Probe { ticket, .. } => Some(Event::Probed { ticket: *ticket, result: Err(code) }),
+            Self::Stop { .. } | Self::Ping { .. } | Self::Shutdown => None,
+        }
+    }
 }
 
 /// Purpose of a [`Command::Probe`].
@@ -373,6 +415,12 @@ pub enum FailureClass {
 
 /// Longest text in an event, in bytes.
 const TEXT_MAX: usize = 4096;
+/// A text of a stranger's making, cut to what an event may carry.
+pub(crate) fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(TEXT_MAX));
+    text
+}
+
 /// Most separate ranges of one file.
 const RANGES_MAX: usize = 10_000;
 

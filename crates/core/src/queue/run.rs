@@ -351,7 +351,7 @@ impl Queue {
         // fetched it again.
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let alone = caller.is_none() && job.extras().auto_complete;
-        if job.state != JobState::Transferred || !(alone || !result.lost.is_empty()) {
+        if job.state != JobState::Transferred || (!alone && result.lost.is_empty()) {
             self.settle(id, now);
             return;
         }

@@ -112,6 +112,8 @@ impl Attempt {
     /// Transfers one file, up to the queue of finished ones.
     async fn fetch(&mut self, file: FileOrder) -> Result<(), (Option<u32>, Box<Fail>)> {
         let mine = |fail| (None, fail);
+        #[cfg(test)]
+        super::tests::perhaps_panic(&file.remote);
         self.open(&file).await.map_err(mine)?;
         loop {
             let current = self.current.as_mut().expect("opened above");
