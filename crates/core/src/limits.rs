@@ -40,7 +40,8 @@ impl Default for Limits {
     }
 }
 
-/// Most files in a job of an exempt caller: a bound where the original has none.
-pub const FILES_PER_JOB_EXEMPT: u32 = 100_000;
+/// Most files in a job of an exempt caller: a bound where the original has none. The order for so many files, each with the longest
+/// names, must fit into one message to a worker.
+pub const FILES_PER_JOB_EXEMPT: u32 = 10_000;
 /// Most files in one call.
 pub const FILES_PER_CALL: usize = 10_000;

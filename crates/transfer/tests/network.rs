@@ -5,9 +5,9 @@ mod common;
 
 use common::{Bench, End, Job, assert_content};
 use openbits_core::hresult::*;
-use openbits_core::{ErrorContext, HResult};
+use openbits_core::{ErrorContext, HResult, RangeSet};
 use openbits_testkit::{Behaviour, Certificate, Content, Origin, OriginFile, OriginOptions};
-use openbits_transfer::protocol::{Command, Event, FailureClass, Proxy};
+use openbits_transfer::protocol::{Command, Digest, DigestAlgorithm, Event, FailureClass, Proxy, Validator};
 use openbits_transfer::pump;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -304,22 +304,23 @@ fn a_worker_behind_a_socket_pair_does_the_same() {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     let child = std::thread::spawn(move || runtime().block_on(pump::serve(theirs.into())).unwrap());
     runtime().block_on(async {
-        let mut remote = pump::attach(ours.into()).unwrap();
-        remote.commands.send(Command::Ping { count: 1 }).await.unwrap();
-        assert_eq!(remote.events.recv().await, Some(Event::Pong { count: 1 }));
-        remote.commands.send(Command::Start(Box::new(job.order()))).await.unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let mut service = tokio::net::UnixStream::from_std(ours).unwrap();
+        pump::write(&mut service, &Command::Ping { count: 1 }).await.unwrap();
+        assert_eq!(pump::read(&mut service).await.unwrap(), Some(Event::Pong { count: 1 }));
+        pump::write(&mut service, &Command::Start(Box::new(job.order()))).await.unwrap();
         loop {
-            let event = remote.events.recv().await.unwrap();
+            let event = pump::read(&mut service).await.unwrap().expect("the worker lives");
             job.note(&event);
             if matches!(event, Event::Done { .. }) {
                 break;
             }
         }
-        remote.commands.send(Command::Finish(Box::new(job.finish()))).await.unwrap();
-        assert!(matches!(remote.events.recv().await, Some(Event::FinishDone { error: None, .. })));
-        drop(remote.commands);
-        assert_eq!(remote.events.recv().await, None, "the worker leaves with its service");
-        remote.ended.await.unwrap().unwrap();
+        pump::write(&mut service, &Command::Finish(Box::new(job.finish()))).await.unwrap();
+        let done = pump::read(&mut service).await.unwrap();
+        assert!(matches!(done, Some(Event::FinishDone { error: None, .. })));
+        pump::write(&mut service, &Command::Shutdown).await.unwrap();
+        assert_eq!(pump::read::<Event>(&mut service).await.unwrap(), None, "the worker leaves");
     });
     child.join().unwrap();
     assert_content(&job.local(0), &content);
@@ -338,4 +339,83 @@ fn messages_have_a_limit() {
         let mut none: &[u8] = &[];
         assert!(pump::read::<Command>(&mut none).await.unwrap().is_none());
     });
+}
+
+/// A job with as many files as an exempt caller may add, and every text at its limit.
+#[test]
+fn the_largest_job_fits_into_one_message() {
+    use openbits_core::limits::FILES_PER_JOB_EXEMPT;
+    use openbits_core::names::{LOCAL_NAME_MAX, REMOTE_NAME_MAX};
+    let bench = Bench::new();
+    let mut job = bench.job(&[("http://host/", "f")]);
+    let validator = Validator { etag: Some("e".repeat(1024)), last_modified: Some("x".repeat(40)) };
+    let stored = &mut job.files[0];
+    stored.order.remote = "r".repeat(REMOTE_NAME_MAX);
+    stored.order.local = format!("/{}", "l".repeat(LOCAL_NAME_MAX - 1));
+    stored.order.validator = Some(validator);
+    (stored.order.size, stored.order.done) = (Some(u64::MAX >> 1), RangeSet::prefix(u64::MAX >> 2));
+    let digest = Digest { algorithm: DigestAlgorithm::Sha256, hex: "0".repeat(64) };
+    stored.order.digest = Some(digest);
+    job.files = vec![job.files[0].clone(); FILES_PER_JOB_EXEMPT as usize];
+    let start = Command::Start(Box::new(job.order()));
+    job.files.iter_mut().for_each(|file| file.finished = true);
+    let finish = Command::Finish(Box::new(job.finish()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        for command in [start, finish] {
+            let mut stream = Vec::new();
+            assert_eq!(pump::send(&mut stream, &command).await.unwrap(), None);
+            println!("{} bytes", stream.len());
+            assert_eq!(pump::read::<Command>(&mut &stream[..]).await.unwrap(), Some(command));
+        }
+    });
+}
+
+/// A limit raised by policy, or names of control characters only: the job hears of it, the worker lives on.
+#[test]
+fn an_order_that_is_too_long_fails_its_job_only() {
+    let bench = Bench::new();
+    let mut job = bench.job(&[("http://host/", "f")]);
+    job.files[0].order.local = format!("/{}", "\u{1}".repeat(pump::MAX_MESSAGE / 6));
+    let start = Command::Start(Box::new(job.order()));
+    job.files[0].finished = true;
+    job.files[0].order.size = Some(1);
+    let finish = Command::Finish(Box::new(job.finish()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut stream = Vec::new();
+        match pump::send(&mut stream, &start).await.unwrap() {
+            Some(Event::Failed { job: failed, failure, .. }) => {
+                assert_eq!((failed, failure.class), (job.id, FailureClass::Fatal));
+                assert_eq!(failure.code, BG_E_TOO_MANY_FILES_IN_JOB);
+            }
+            other => panic!("{other:?}"),
+        }
+        match pump::send(&mut stream, &finish).await.unwrap() {
+            Some(Event::FinishDone { renamed, error, lost, .. }) => {
+                assert_eq!((renamed, lost), (vec![], vec![]));
+                assert_eq!(
+                    error.map(|(index, code, _)| (index, code)),
+                    Some((0, BG_E_TOO_MANY_FILES_IN_JOB))
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(stream.is_empty(), "not a byte of it is sent");
+        assert_eq!(pump::send(&mut stream, &Command::Ping { count: 1 }).await.unwrap(), None);
+        assert!(!stream.is_empty());
+    });
+}
+
+/// An address that a stranger made long is cut, or the service would not take the report.
+#[test]
+fn a_report_stays_within_its_limits() {
+    let (origin, mut bench) = (Origin::start(), Bench::new());
+    origin.put("f", OriginFile::new(Content::new(1, SIZE)).behaviour(Behaviour::Busy));
+    // The caller's own address, in characters that grow threefold.
+    let mut job = bench.job(&[(&format!("{}{}", origin.url("f"), "\u{e9}".repeat(1000)), "f")]);
+    let run = bench.attempt(&mut job);
+    let failure = run.failure();
+    assert!(failure.url.as_ref().is_some_and(|url| url.len() == 4096), "{failure:?}");
+    assert_eq!(openbits_transfer::protocol::check(run.events.last().unwrap()), Ok(()));
 }

@@ -69,7 +69,13 @@ async fn serve(
     let write = async {
         loop {
             let command = outbox.pop().await;
-            pump::write(&mut writer, &command).await.map_err(io::Error::other)?;
+            if let Some(event) = pump::send(&mut writer, &command).await.map_err(io::Error::other)? {
+                tracing::error!(owner = owner.0, "an order is too long for the worker");
+                let message = WorkerMessage { owner, generation, news: WorkerNews::Event(event) };
+                if messages.send(message).await.is_err() {
+                    return Ok(());
+                }
+            }
         }
     };
     let read = async {
