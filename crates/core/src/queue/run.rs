@@ -138,9 +138,6 @@ impl Queue {
             let Some(id) = self.scheduler.pop(Priority::Foreground) else { break };
             foreground += usize::from(self.begin_run(id, now));
         }
-        if self.policy_blocks {
-            return;
-        }
         loop {
             let occupied = self.background_runs().count();
             let Some(best) = self.scheduler.best_background() else {

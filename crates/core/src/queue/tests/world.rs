@@ -9,7 +9,9 @@ use crate::job::api::{FinishPlan, FinishResult};
 use crate::job::property::Property;
 use crate::job::{ErrorRecord, Extras, Job, NewFile};
 use crate::limits::Limits;
-use crate::queue::{Call, Called, Effect, Failure, FileReport, NewJob, Notice, NoticeKind, Queue, Reason};
+use crate::queue::{
+    Call, Called, Effect, Failure, FileReport, NewJob, Notice, NoticeKind, PolicyBlocks, Queue, Reason,
+};
 use crate::range_set::RangeSet;
 use crate::time::{FileTime, Mono, Now};
 use std::collections::{BTreeMap, BTreeSet};
@@ -252,7 +254,8 @@ impl World {
 
     pub(super) fn policy(&mut self, blocks: bool) {
         self.policy_blocks = blocks;
-        self.q.set_policy_blocks(blocks, self.now);
+        let levels = if blocks { PolicyBlocks::BACKGROUND } else { PolicyBlocks::NONE };
+        self.q.set_policy_blocks(levels, None, self.now);
         self.drain();
     }
 
