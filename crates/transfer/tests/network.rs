@@ -1,4 +1,5 @@
 //! The way to the origin: redirects, credentials, proxies, TLS, HTTP/2, binding, and the worker behind a socket pair.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -213,7 +214,7 @@ fn certificates_are_checked() {
     let plain = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut job = bench.job(&[(&format!("https://{}/f", plain.local_addr().unwrap()), "f")]);
     std::thread::spawn(move || {
-        plain.accept().unwrap().0.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap()
+        plain.accept().unwrap().0.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
     });
     fails(&mut bench, &mut job, ERROR_WINHTTP_SECURE_CHANNEL_ERROR, FailureClass::Fatal);
 }

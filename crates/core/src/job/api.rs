@@ -206,6 +206,10 @@ impl Job {
         self.owner = new_owner;
         self.credentials.clear();
         self.notify_command = None;
+        // The old owner's proxy may carry his password.
+        if let Some(extras) = self.extras.as_deref_mut() {
+            extras.environment_proxy = None;
+        }
         self.touch(now);
         Ok(Change::ok(Notice::Modification))
     }

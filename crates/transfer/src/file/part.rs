@@ -1,7 +1,7 @@
 //! A file that is being filled: writes, syncs, and what may be reported.
 
 use super::writer::{Writer, new_hash, write_all};
-use super::{Place, temp};
+use super::{Place, direct, temp};
 use crate::failure::{Outcome, local, local_io};
 use aws_lc_rs::digest::Context;
 use bytes::Bytes;
@@ -96,11 +96,13 @@ impl Part {
         }
     }
 
-    /// Begins a run at `offset`; the run before must be finished.
-    pub(crate) fn begin(&mut self, offset: u64) -> Outcome<()> {
+    /// Begins a run at `offset` of `length` bytes, if that is known; the run before must be finished.
+    pub(crate) fn begin(&mut self, offset: u64, length: Option<u64>) -> Outcome<()> {
         debug_assert!(self.run.is_none(), "one run at a time");
         let hash = self.hash.take().filter(|(end, _)| *end == offset).map(|(_, hash)| hash);
-        let writer = Writer::start(self.file.clone(), offset, hash)
+        let long = length.is_some_and(|length| length >= direct::DIRECT_FROM);
+        let direct = if long { direct::open(&self.place, &self.file) } else { None };
+        let writer = Writer::start(self.file.clone(), direct, offset, hash)
             .map_err(|error| local_io(&error, "No thread for writing"))?;
         self.run = Some(Run { writer, start: offset, end: offset, batch: Vec::new(), batch_bytes: 0 });
         Ok(())
