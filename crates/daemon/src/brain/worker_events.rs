@@ -60,7 +60,7 @@ impl Brain {
                         "a worker is gone; its jobs go on in a new one"
                     );
                 }
-                self.fail_probes(Some(message.owner), "the worker was lost; try again");
+                self.repeat_probes(message.owner, "the worker was lost twice; try again");
                 self.queue.on_worker_lost(message.owner, now);
             }
         }
@@ -127,7 +127,7 @@ impl Brain {
         }
         let queue = &self.queue;
         for owner in self.workers.check(now.mono, |owner| queue.owner_is_busy(owner)) {
-            self.fail_probes(Some(owner), "the worker hung and was replaced; try again");
+            self.repeat_probes(owner, "the worker hung twice and was replaced; try again");
             self.queue.on_worker_lost(owner, now);
         }
     }
