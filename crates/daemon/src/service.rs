@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use openbits_core::Uid;
 use openbits_core::queue::Queue;
-use openbits_store::{Finding, Opened, Store};
+use openbits_store::{Finding, OpenError, Opened, Store};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -144,8 +144,7 @@ async fn main(system: bool, uid: u32, paths: Paths) -> Result<()> {
         tracing::warn!("{warning}");
     }
     let clock = Clock::start();
-    let Opened { store, loaded, findings } =
-        Store::open(&paths.database, openbits_store::Options::default()).context("opening the queue")?;
+    let Opened { store, loaded, findings } = open_queue(&paths).await.context("opening the queue")?;
     let mut notes = describe(&findings);
     let event_seq = loaded.last_event_seq;
     let (mut jobs, complaints) = rows::jobs(loaded);
@@ -213,6 +212,26 @@ async fn main(system: bool, uid: u32, paths: Paths) -> Result<()> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// How long a service that is on its way out may hold the queue.
+const SUCCESSION: Duration = Duration::from_secs(5);
+
+/// Opens the queue. A service that was killed or stopped a moment ago may hold it still, until its last write is through: as long
+/// as nobody answers at the socket, its end is waited for.
+async fn open_queue(paths: &Paths) -> Result<Opened, OpenError> {
+    let end = tokio::time::Instant::now() + SUCCESSION;
+    loop {
+        match Store::open(&paths.database, openbits_store::Options::default()) {
+            Err(OpenError::InUse { .. })
+                if tokio::time::Instant::now() < end
+                    && tokio::net::UnixStream::connect(&paths.socket).await.is_err() =>
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            result => return result,
+        }
+    }
 }
 
 async fn wait_for_signal() -> Result<()> {

@@ -157,9 +157,13 @@ struct Probe {
     caller: Caller,
     owner: Uid,
     call: Probing,
+    purpose: Purpose,
+    paths: Vec<String>,
     since: Mono,
     left: usize,
     refused: Option<(usize, HResult)>,
+    /// It was asked of a second worker, because the first one was lost.
+    repeated: bool,
 }
 
 /// Calls whose paths are being looked at, and which answer belongs to which path.
@@ -333,7 +337,10 @@ impl Brain {
         let key = self.probes.next;
         self.probes.next += 1;
         let since = self.clock.now().mono;
-        let probe = Probe { caller, owner, call, since, left: paths.len(), refused: None };
+        let left = paths.len();
+        let shown = paths.clone();
+        let probe =
+            Probe { caller, owner, call, purpose, paths: shown, since, left, refused: None, repeated: false };
         self.probes.calls.insert(key, probe);
         for (position, path) in paths.into_iter().enumerate() {
             let ticket = self.queue.ticket();
@@ -384,15 +391,37 @@ impl Brain {
         }
     }
 
+    /// The worker that was to look at paths was lost: its successor is asked, once; looking changes nothing. Who was asked for the
+    /// second time gives up.
+    pub(super) fn repeat_probes(&mut self, owner: Uid, why: &str) {
+        let mut commands = Vec::new();
+        for (ticket, (key, position)) in &self.probes.tickets {
+            let Some(probe) = self.probes.calls.get(key) else { continue };
+            if probe.owner != owner || probe.repeated {
+                continue;
+            }
+            if let Some(path) = probe.paths.get(*position) {
+                commands.push(Command::Probe { ticket: *ticket, path: path.clone(), purpose: probe.purpose });
+            }
+        }
+        let second = |probe: &Probe| probe.owner == owner && probe.repeated;
+        self.end_probes(second, why);
+        for probe in self.probes.calls.values_mut().filter(|probe| probe.owner == owner) {
+            probe.repeated = true;
+        }
+        for command in commands {
+            self.command(owner, command);
+        }
+    }
+
     /// The worker that was to look at paths is gone: the callers are told, nothing was changed.
     pub(super) fn fail_probes(&mut self, owner: Option<Uid>, why: &str) {
-        let gone: Vec<u64> = self
-            .probes
-            .calls
-            .iter()
-            .filter(|(_, p)| owner.is_none_or(|o| p.owner == o))
-            .map(|(key, _)| *key)
-            .collect();
+        self.end_probes(|probe| owner.is_none_or(|owner| probe.owner == owner), why);
+    }
+
+    fn end_probes(&mut self, which: impl Fn(&Probe) -> bool, why: &str) {
+        let gone: Vec<u64> =
+            self.probes.calls.iter().filter(|(_, probe)| which(probe)).map(|(key, _)| *key).collect();
         for key in gone {
             let Some(probe) = self.probes.calls.remove(&key) else { continue };
             let (Probing::Create(_, sender) | Probing::Add(_, _, sender) | Probing::TakeOwnership(_, sender)) =

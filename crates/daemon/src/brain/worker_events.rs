@@ -75,7 +75,7 @@ impl Brain {
                         "a worker is gone; its jobs go on in a new one"
                     );
                 }
-                self.fail_probes(Some(message.owner), "the worker was lost; try again");
+                self.repeat_probes(message.owner, "the worker was lost twice; try again");
                 self.queue.on_worker_lost(message.owner, now);
             }
         }
@@ -189,7 +189,7 @@ impl Brain {
         let (queue, probes) = (&self.queue, &self.probes);
         for owner in self.workers.check(now.mono, |owner| queue.owner_is_busy(owner) || probes.any_of(owner))
         {
-            self.fail_probes(Some(owner), "the worker hung and was replaced; try again");
+            self.repeat_probes(owner, "the worker hung twice and was replaced; try again");
             self.queue.on_worker_lost(owner, now);
         }
     }
