@@ -8,7 +8,7 @@ use std::process::Command;
 
 /// Whether differences are written or reported.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// Overwrite the files.
     Write,
     /// Fail when a file differs (CI's drift check).
@@ -16,19 +16,19 @@ pub enum Mode {
 }
 
 /// The repository's root folder.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository").to_path_buf()
 }
 
 /// Reads a constants file of the specification.
-pub fn constants(name: &str) -> Result<serde_json::Value> {
+pub(crate) fn constants(name: &str) -> Result<serde_json::Value> {
     let path = root().join("spec/constants").join(name);
     let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     Ok(serde_json::from_str(&text)?)
 }
 
 /// Runs every generator.
-pub fn run(mode: Mode) -> Result<()> {
+pub(crate) fn run(mode: Mode) -> Result<()> {
     let files = [("crates/core/src/hresult/table.rs", hresults::generate()?)];
     let mut stale = Vec::new();
     for (name, text) in files {
@@ -41,6 +41,15 @@ pub fn run(mode: Mode) -> Result<()> {
                 Mode::Check => stale.push(name),
             }
         }
+    }
+    if mode == Mode::Write {
+        // The API's description comes from the handlers themselves; a test of the daemon compares it.
+        let output = crate::run::cargo(&["run", "--quiet", "--package", "openbits-daemon", "--", "openapi"])
+            .output()?;
+        if !output.status.success() {
+            bail!("the service could not print its description: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        std::fs::write(root().join("docs/openapi.json"), output.stdout)?;
     }
     if !stale.is_empty() {
         bail!("stale generated files: {stale:?}; run `cargo xtask generate`");

@@ -2,21 +2,38 @@
 #![forbid(unsafe_code)]
 
 mod generate;
+mod long;
+mod run;
+mod test;
 
 use anyhow::{Result, bail};
 
 const HELP: &str = "\
 cargo xtask <command>
 
-  generate [--check]   write (or compare) every generated source file
+  test                 everything that must pass before a change lands; installs what it needs
+  generate [--check]   write (or compare) every generated source and document
+  crash [KILLS [MIB]]  the long crash loop: random SIGKILLs over one download (default 300 kills, 512 MiB)
+  hostile              every misbehaviour of the hostile origin against the service, release build
+  users                two ordinary users and root against the system's service, with the slow cases (needs root)
+  bench NAME           a benchmark: queue, transfer (see bench/README.md)
+  deny                 licences, bans and sources of all dependencies (installs cargo-deny)
 ";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
+        ["test"] => test::run(),
         ["generate"] => generate::run(generate::Mode::Write),
         ["generate", "--check"] => generate::run(generate::Mode::Check),
+        ["crash"] => long::crash("300", "512"),
+        ["crash", kills] => long::crash(kills, "512"),
+        ["crash", kills, mib] => long::crash(kills, mib),
+        ["hostile"] => long::hostile(),
+        ["users"] => long::users(),
+        ["bench", rest @ ..] => long::bench(rest),
+        ["deny"] => test::deny(),
         ["help" | "--help" | "-h"] | [] => {
             print!("{HELP}");
             Ok(())

@@ -58,7 +58,12 @@ impl Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Download files
+    /// Download files and wait for them, or leave them to the service with -b
+    ///
+    /// `get URL [PATH]` fetches one file; `get URL...` several, into the present folder or DIR. The name is the URL's last part. An
+    /// existing file is replaced when the new one is complete, like `curl -O` does, unless --no-clobber is given.
+    ///
+    /// Exit status: 0 all files are in place, 4 a transfer failed, 130 interrupted, 5 a limit or a policy refuses, 6 no service.
     Get(Get),
     /// Create an empty job; prints its GUID
     Create(Create),
@@ -97,7 +102,6 @@ pub(crate) enum Command {
     },
 }
 
-/// JOB: a GUID, the unique beginning of one (6 digits or more), or a job's exact name.
 #[derive(Debug, Args)]
 pub(crate) struct OneJob {
     /// GUID, unique beginning of a GUID (6 digits or more), or exact name
@@ -111,12 +115,6 @@ pub(crate) struct Jobs {
     pub(crate) jobs: Vec<String>,
 }
 
-/// Download files and wait for them, or leave them to the service with -b.
-///
-/// `get URL [PATH]` fetches one file; `get URL...` several, into the present folder or DIR. The name is the URL's last part. An
-/// existing file is replaced when the new one is complete, like `curl -O` does, unless --no-clobber is given.
-///
-/// Exit status: 0 all files are in place, 4 a transfer failed, 130 interrupted, 5 a limit or a policy refuses, 6 no service.
 #[derive(Debug, Args)]
 pub(crate) struct Get {
     /// URL... or URL PATH

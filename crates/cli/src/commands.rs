@@ -90,8 +90,7 @@ async fn create_job(context: &Context, args: &Create) -> Result<(), Failure> {
         properties: SetProperties { priority: args.priority, ..SetProperties::default() },
         environment_proxy: create::environment_proxy(|name| std::env::var(name).ok()),
     };
-    let known = create::known(&context.client, &args.name).await?;
-    let job = create::create(&context.client, &request, &known).await?;
+    let job = create::create(&context.client, &request).await?;
     if context.json { print_json(&job) } else { print(&job.id) }
 }
 

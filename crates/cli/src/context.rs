@@ -6,6 +6,7 @@ use crate::text;
 use openbits_client::{Client, Environment, Starter, Timeouts};
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 
 /// The service and the manner of output.
 pub(crate) struct Context {
@@ -18,8 +19,7 @@ impl Context {
     pub(crate) fn new(global: &Global) -> Result<Self, Failure> {
         let environment = Environment::of_process();
         let endpoint = environment.find(&global.choice()).map_err(openbits_client::Error::from)?;
-        // The running program itself, also when its file was replaced by an update meanwhile.
-        let program = global.service_program.clone().unwrap_or_else(|| "/proc/self/exe".into());
+        let program = global.service_program.clone().unwrap_or_else(own_program);
         let starter = Starter::new(program, environment);
         let client = Client::new(endpoint, Some(starter), Timeouts::default());
         Ok(Self { client, json: global.json, quiet: global.quiet })
@@ -53,4 +53,9 @@ pub(crate) fn on_terminal() -> bool {
 /// Standard error is a terminal.
 pub(crate) fn stderr_is_terminal() -> bool {
     std::io::stderr().is_terminal()
+}
+
+/// The running program: by its path, or by the kernel's handle when an update has replaced the file meanwhile.
+fn own_program() -> PathBuf {
+    std::env::current_exe().ok().filter(|p| p.exists()).unwrap_or_else(|| "/proc/self/exe".into())
 }

@@ -2,26 +2,37 @@
 
 use openbits_api::{CreateJob, EnvironmentProxyView, JobView};
 use openbits_client::{Client, Error, JobQuery};
-use std::collections::HashSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::{Instant, sleep};
 
-/// Creates a job. If the answer is lost, looks whether the job is there before creating it again.
-///
-/// `known` are the GUIDs that cannot be meant: jobs that were there before this call.
-pub(crate) async fn create(
-    client: &Client,
-    job: &CreateJob,
-    known: &HashSet<String>,
-) -> Result<JobView, Error> {
-    match client.create_job(job).await {
-        Ok(outcome) => return Ok(outcome.job),
-        Err(Error::Interrupted) => {}
-        Err(e) => return Err(e),
-    }
-    let query = JobQuery { name: Some(job.display_name.clone()), files: true, ..JobQuery::default() };
-    let found = client.jobs(&query).await?.into_iter().find(|j| !known.contains(&j.id) && is_this(j, job));
-    match found {
-        Some(found) => Ok(found),
-        None => Ok(client.create_job(job).await?.job),
+/// Pause between attempts to ask a service that went away.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Creates a job. If the answer is lost, waits for the service and looks whether the job is there before creating it again.
+pub(crate) async fn create(client: &Client, job: &CreateJob) -> Result<JobView, Error> {
+    // The service is on this machine: its clock is ours.
+    let begun = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis());
+    let deadline = Instant::now() + client.timeouts().return_of_service;
+    loop {
+        match client.create_job(job).await {
+            Ok(outcome) => return Ok(outcome.job),
+            Err(Error::Interrupted) => {}
+            Err(e) => return Err(e),
+        }
+        let query = JobQuery { name: Some(job.display_name.clone()), files: true, ..JobQuery::default() };
+        let jobs = loop {
+            match client.jobs(&query).await {
+                Err(e) if e.is_gone() && Instant::now() < deadline => sleep(PAUSE).await,
+                answer => break answer?,
+            }
+        };
+        let is_new = |j: &JobView| u128::try_from(j.creation_time_ms).is_ok_and(|t| t >= begun);
+        if let Some(found) = jobs.into_iter().find(|j| is_new(j) && is_this(j, job)) {
+            return Ok(found);
+        }
+        if Instant::now() >= deadline {
+            return Err(Error::Interrupted);
+        }
     }
 }
 
@@ -33,12 +44,6 @@ fn is_this(found: &JobView, wanted: &CreateJob) -> bool {
             .iter()
             .zip(&wanted.files)
             .all(|(f, w)| f.remote_name == w.remote_name && f.local_name == w.local_name)
-}
-
-/// GUIDs of the caller's jobs with this name.
-pub(crate) async fn known(client: &Client, name: &str) -> Result<HashSet<String>, Error> {
-    let query = JobQuery { name: Some(name.to_owned()), ..JobQuery::default() };
-    Ok(client.jobs(&query).await?.into_iter().map(|j| j.id).collect())
 }
 
 /// The proxy variables of an environment, as curl reads them: lower case first, upper case else, but never `HTTP_PROXY`, which

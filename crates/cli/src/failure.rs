@@ -121,7 +121,7 @@ fn clean_lines(text: &str) -> String {
 
 fn push(lines: &mut Vec<String>, key: &str, value: &str) {
     if !value.is_empty() {
-        lines.push(format!("  {:<12}{}", format!("{key}:"), clean(value)));
+        lines.push(format!("  {:<13}{}", format!("{key}:"), clean(value)));
     }
 }
 
@@ -137,7 +137,6 @@ pub(crate) fn job_error_lines(job: &JobView, error: &ErrorView) -> Vec<String> {
     let url = error.url.as_deref().or(file.map(|f| f.remote_name.as_str()));
     push(&mut lines, "URL", &url.map(text::redact_url).unwrap_or_default());
     push(&mut lines, "file", file.map_or("", |f| &f.local_name));
-    push(&mut lines, "where", &error.context_text);
     push(&mut lines, "detail", &text::redact_urls_in(&error.detail));
     if let Some(time) = job.next_retry_time_ms {
         push(&mut lines, "next try", &text::time(time));

@@ -32,8 +32,7 @@ async fn background(context: &Context, args: &Get, plan: Plan) -> Result<u8, Fai
     let batches = plan.batches.len();
     for (done, batch) in plan.batches.into_iter().enumerate() {
         let request = request(args, &batch);
-        let known = create::known(&context.client, &request.display_name).await?;
-        let job = match create::create(&context.client, &request, &known).await {
+        let job = match create::create(&context.client, &request).await {
             Ok(job) => job,
             Err(e) => {
                 if done > 0 {

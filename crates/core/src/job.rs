@@ -291,6 +291,10 @@ impl Job {
         if state != JobState::TransientError {
             self.wait = None;
         }
+        // The completion time is that of TRANSFERRED and of what Complete made of it (spec/bits-core.md 8.5, row 4).
+        if !matches!(state, JobState::Transferred | JobState::Acknowledged) {
+            self.transferred_at = FileTime::ZERO;
+        }
         self.state = state;
     }
 

@@ -19,7 +19,7 @@ use crate::job::{Job, Wait};
 use crate::limits::Limits;
 use crate::schedule::Scheduler;
 use crate::time::Now;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 pub use calls::{Call, Called, NewJob};
 pub use effect::{Effect, Failure, Notice, NoticeKind};
@@ -54,6 +54,8 @@ pub struct Queue {
     next_attempt: u64,
     next_ticket: u64,
     effects: Vec<Effect>,
+    /// Jobs that have a [`Effect::Save`] in `effects`.
+    saved: HashSet<JobId>,
 }
 
 impl Queue {
@@ -79,6 +81,7 @@ impl Queue {
             next_attempt: 1,
             next_ticket: 1,
             effects: Vec::new(),
+            saved: HashSet::new(),
         };
         let mut unfinished = Vec::new();
         let mut jobs = jobs;
@@ -112,12 +115,21 @@ impl Queue {
 
     /// What has to be done now, in order. Drain it after every input.
     pub fn take_effects(&mut self) -> Vec<Effect> {
+        self.saved.clear();
         std::mem::take(&mut self.effects)
     }
 
-    /// New limits; existing jobs stay (spec/policy.md C6).
+    /// New limits; existing jobs stay (spec/policy.md C6), and their clocks run by the new values.
     pub fn set_limits(&mut self, limits: Limits, now: Now) {
+        let periods = |l: &Limits| (l.job_inactivity_s, l.max_download_s);
+        let changed = periods(&limits) != periods(&self.limits);
         self.limits = limits;
+        if changed {
+            for id in self.ids_by_age(|_| true) {
+                self.arm_inactivity(id);
+                self.arm_for(id, now);
+            }
+        }
         self.reschedule(now);
     }
 
@@ -186,6 +198,15 @@ impl Queue {
         self.runs.values().any(|run| run.owner == owner) || self.finishes.keys().any(is_his)
     }
 
+    /// Whose worker has the job now, for a transfer or for its last step; `None` if nobody has it.
+    pub fn worker_of(&self, id: JobId) -> Option<Uid> {
+        if let Some(run) = self.runs.get(&id) {
+            return Some(run.owner);
+        }
+        self.finishes.get(&id)?;
+        self.jobs.get(&id).map(|job| job.owner)
+    }
+
     /// Peer of the job's present transfer.
     pub fn peer(&self, id: JobId) -> Option<&str> {
         self.runs.get(&id)?.peer.as_deref()
@@ -224,12 +245,9 @@ impl Queue {
             self.by_owner.entry(job.owner).or_default().insert(job.id);
             self.counted += usize::from(!job.exempt);
         }
-        self.timers.arm(
-            job.id,
-            timers::Kind::Inactivity,
-            job.last_activity.plus_s(self.limits.job_inactivity_s),
-        );
-        self.jobs.insert(job.id, job);
+        let id = job.id;
+        self.jobs.insert(id, job);
+        self.arm_inactivity(id);
     }
 
     /// A job that is over appears in no list and counts for no quota, though its files may still be worked on

@@ -159,7 +159,6 @@ impl Brain {
             let room = self.pending.len() < IN_FLIGHT;
             let committed = Arc::clone(&self.committed);
             tokio::select! {
-                biased;
                 () = committed.notify.notified() => {}
                 () = self.alarm.fired() => {}
                 Some(message) = self.worker_messages.recv(), if room => self.on_worker(message),
@@ -172,13 +171,14 @@ impl Brain {
                 if self.pending.len() >= IN_FLIGHT {
                     break;
                 }
-                if let Ok(message) = self.worker_messages.try_recv() {
-                    self.on_worker(message);
-                } else if let Ok(ask) = self.asks.try_recv() {
-                    self.on_ask(ask);
-                } else {
+                // One of each, so that busy workers do not keep callers waiting, nor the other way round.
+                let message = self.worker_messages.try_recv().ok();
+                let ask = self.asks.try_recv().ok();
+                if message.is_none() && ask.is_none() {
                     break;
                 }
+                message.into_iter().for_each(|message| self.on_worker(message));
+                ask.into_iter().for_each(|ask| self.on_ask(ask));
             }
             let now = self.clock.now();
             if self.queue.next_deadline().is_some_and(|at| at <= now.mono) {

@@ -21,12 +21,14 @@ pub struct Published {
 #[derive(Clone, Debug)]
 pub struct Hub(broadcast::Sender<Published>);
 
-impl Hub {
-    /// A hub without listeners.
-    pub fn new() -> Self {
+/// A hub without listeners.
+impl Default for Hub {
+    fn default() -> Self {
         Self(broadcast::channel(BUFFER).0)
     }
+}
 
+impl Hub {
     /// To all listeners; nobody listening is fine.
     pub fn publish(&self, event: Published) {
         let _ = self.0.send(event);

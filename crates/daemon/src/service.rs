@@ -103,6 +103,9 @@ pub(crate) fn start_log() {
 
 fn run(arguments: Run) -> Result<()> {
     start_log();
+    // `bits` runs this code too (docs/decisions/0001); in lists of processes it is the service.
+    let _ = rustix::thread::set_name(c"bitsd");
+    raise_descriptor_limit();
     let uid = rustix::process::geteuid().as_raw();
     if arguments.system && uid != 0 {
         bail!(
@@ -120,6 +123,19 @@ fn run(arguments: Run) -> Result<()> {
     let result = runtime.block_on(main(arguments.system, uid, paths));
     runtime.shutdown_timeout(Duration::from_millis(200));
     result
+}
+
+/// Connections and running jobs each need descriptors; the usual soft limit of 1,024 is for programs that use select(2).
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(65_536, |most| most.min(65_536));
+    if limit.current.is_some_and(|current| current < wanted)
+        && let Err(error) =
+            setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum })
+    {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
 }
 
 async fn main(system: bool, uid: u32, paths: Paths) -> Result<()> {
@@ -153,7 +169,7 @@ async fn main(system: bool, uid: u32, paths: Paths) -> Result<()> {
         event_seq,
         workers: Workers::new(mode, sender),
         worker_messages,
-        hub: Hub::new(),
+        hub: Hub::default(),
         findings: notes,
         settings: settings.clone(),
     })?;

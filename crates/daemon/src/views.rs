@@ -77,7 +77,7 @@ pub fn error_view(record: &ErrorRecord) -> ErrorView {
         name: error::name(record.code),
         text: record.code.text(),
         context: record.context,
-        context_text: record.context.message().text(),
+        context_text: record.context.text().to_owned(),
         file: record.get_file().ok(),
         protocol: record.get_protocol().ok().map(str::to_owned),
         http_status: record.http_status,

@@ -21,7 +21,7 @@ const EXTRA: &[(&str, u32, &str)] = &[
     ("ERROR_ACCOUNT_DISABLED", 0x8007_0533, "The account that owns the job no longer exists or is locked."),
 ];
 
-pub fn generate() -> Result<String> {
+pub(crate) fn generate() -> Result<String> {
     let json = super::constants("bits-core.json")?;
     let mut rows: Vec<(String, u32, String)> = Vec::new();
     for row in json["hresults"].as_array().context("hresults")? {

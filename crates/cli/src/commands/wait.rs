@@ -33,7 +33,7 @@ pub(super) async fn run(context: &Context, args: &Wait) -> Result<u8, Failure> {
                 Err(e) => return Err(e),
             }
         }
-        wait.to_the_end().await
+        wait.finish().await
     };
     let time_is_up = async {
         match deadline {
@@ -60,7 +60,7 @@ struct Waiting<'a> {
 }
 
 impl Waiting<'_> {
-    async fn to_the_end(&mut self) -> Result<u8, Failure> {
+    async fn finish(&mut self) -> Result<u8, Failure> {
         let info = self.context.client.service_info().await?;
         let mut events = follow::follow(&self.context.client, Some(info.last_event), None).await?;
         self.read_all().await?;
@@ -108,7 +108,7 @@ impl Waiting<'_> {
                 self.end(id, code);
                 Ok(())
             }
-            Err(e) if e.is_gone() && told.is_some() => Ok(()), // It is read again after the reconnection.
+            Err(e) if e.is_gone() => Ok(()), // It is read again after the reconnection.
             Err(e) => Err(e.into()),
         }
     }

@@ -47,9 +47,9 @@ async fn lines(context: &Context, job: Option<JobId>, events: &mut Events) -> Re
         match follow::next(events).await? {
             Item::Event(event) => {
                 if context.json {
-                    print_json(&event)?
+                    print_json(&event)?;
                 } else {
-                    print(show::event(&event))?
+                    print(show::event(&event))?;
                 }
                 if is_end(job, &event) {
                     return Ok(exit::OK);

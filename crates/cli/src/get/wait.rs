@@ -15,7 +15,7 @@ use openbits_api::error::exit;
 use openbits_api::{EventKind, EventView, JobView};
 use openbits_client::{Action, Error, Item};
 use openbits_core::{JobState, hresult as h};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -41,11 +41,10 @@ pub(crate) async fn run(context: &Context, args: &Get, plan: Plan) -> Result<u8,
         waiting: plan.batches.into(),
         active: HashMap::new(),
         finished: Totals::default(),
-        known: HashSet::new(),
         code: exit::OK,
         keys,
     };
-    let result = run.to_the_end(&mut events).await;
+    let result = run.finish(&mut events).await;
     run.screen.close();
     if result.is_err() {
         // Files may still arrive, but nobody is told: leave no job behind that the user does not expect.
@@ -63,7 +62,6 @@ struct Run<'a> {
     active: HashMap<String, Followed>,
     finished: Totals,
     files_total: u64,
-    known: HashSet<String>,
     code: u8,
     keys: watch::Receiver<bool>,
 }
@@ -81,7 +79,7 @@ struct Followed {
 type Events = tokio::sync::mpsc::Receiver<Result<Item, Error>>;
 
 impl Run<'_> {
-    async fn to_the_end(&mut self, events: &mut Events) -> Result<u8, Failure> {
+    async fn finish(&mut self, events: &mut Events) -> Result<u8, Failure> {
         self.create().await?;
         let mut reread = Instant::now() + REREAD;
         while !self.active.is_empty() {
@@ -120,17 +118,17 @@ impl Run<'_> {
         while self.active.len() < usize::from(self.args.jobs) && !*self.keys.borrow() {
             let Some(batch) = self.waiting.pop_front() else { return Ok(()) };
             let request = request(self.args, &batch);
-            if self.finished == Totals::default() && self.active.is_empty() {
-                self.known.extend(create::known(&self.context.client, &request.display_name).await?);
-            }
-            match create::create(&self.context.client, &request, &self.known).await {
+            match create::create(&self.context.client, &request).await {
                 Ok(job) => {
-                    self.known.insert(job.id.clone());
                     let id = job.id.clone();
                     self.active.insert(id.clone(), Followed { job, batch, transferred: None, said: None });
                     self.arrived(&id).await?;
                 }
-                Err(e) if e.is_code(h::BG_E_TOO_MANY_JOBS_PER_USER) && !self.active.is_empty() => {
+                // An earlier job that ends, or the stream that finds the service again, leads back here.
+                Err(e)
+                    if (e.is_code(h::BG_E_TOO_MANY_JOBS_PER_USER) || e.is_gone())
+                        && !self.active.is_empty() =>
+                {
                     self.waiting.push_front(batch);
                     return Ok(());
                 }

@@ -4,7 +4,7 @@ use super::{Change, File, Finishing, Job, NewFile, Notice};
 use crate::enums::{JobState, JobType};
 use crate::hresult::{self as h, HResult};
 use crate::id::Uid;
-use crate::time::{FileTime, Now};
+use crate::time::Now;
 
 /// What the worker has to do for Complete and Cancel.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -57,7 +57,6 @@ impl Job {
             }
         }
         if self.state == JobState::Transferred {
-            self.transferred_at = FileTime::ZERO;
             self.enter(JobState::Suspended, now);
         }
         self.touch(now);
@@ -172,8 +171,8 @@ impl Job {
             }
             return Err(code);
         }
-        let partial =
-            self.kind == JobType::Download && !self.files.is_empty() && self.state != JobState::Transferred;
+        // A job that is not TRANSFERRED may have all its data: its last bytes crossed a stop, or an earlier Complete failed.
+        let partial = self.kind == JobType::Download && self.files.iter().any(|file| !file.completed);
         let code = if partial {
             h::BG_S_PARTIAL_COMPLETE
         } else if result.left_behind {
@@ -209,9 +208,9 @@ impl Job {
         Ok(Change::ok(Notice::Modification))
     }
 
-    /// GetError.
+    /// GetError. Nothing is available of a job that is over (spec/bits-core.md 4.3).
     pub fn get_error(&self) -> Result<&super::ErrorRecord, HResult> {
-        self.error.as_deref().ok_or(h::BG_E_ERROR_INFORMATION_UNAVAILABLE)
+        self.error.as_deref().filter(|_| !self.state.is_final()).ok_or(h::BG_E_ERROR_INFORMATION_UNAVAILABLE)
     }
 
     fn indexes(&self, wanted: impl Fn(&File) -> bool) -> Vec<u32> {

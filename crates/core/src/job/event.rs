@@ -3,7 +3,7 @@
 use super::{Change, ErrorRecord, Finishing, Job, Notice, Wait};
 use crate::enums::{ErrorContext, JobState, Priority};
 use crate::hresult::{self as h, HResult};
-use crate::time::{FileTime, Now};
+use crate::time::Now;
 
 /// An internal event. What is not listed for a state in the specification is ignored there.
 #[derive(Clone, PartialEq, Debug)]
@@ -151,6 +151,19 @@ impl Job {
         }
     }
 
+    /// Bytes became durable, in whatever state the job is: activity, and the end of a no-progress period. One that waits already
+    /// waits from now on.
+    pub(crate) fn bytes_stored(&mut self, now: Now) {
+        let waits = self.state == JobState::TransientError;
+        self.no_progress_since = waits.then_some(now.mono);
+        self.touch(now);
+        // The time of the present run is kept with the bytes, so that a crash does not forget it.
+        if self.active_since.is_some() {
+            self.active_ms = self.active_time_ms(now.mono);
+            self.active_since = Some(now.mono);
+        }
+    }
+
     fn moved(&mut self, state: JobState, now: Now) -> Option<Change> {
         self.touch(now);
         self.enter(state, now);
@@ -179,7 +192,6 @@ impl Job {
         self.error = Some(Box::new(error));
         self.touch(now);
         self.enter(JobState::Error, now);
-        self.transferred_at = FileTime::ZERO;
         Some(Change::ok(Notice::Error))
     }
 }

@@ -71,6 +71,9 @@ impl Queue {
             return Err(Failure::new(h::E_UNEXPECTED, "the job id is in use"));
         }
         check_new_files(&new.files)?;
+        for property in &new.properties {
+            property.check(new.kind)?;
+        }
         if !caller.exempt {
             let own = self.count(Some(caller.uid));
             if own >= self.limits.jobs_per_user as usize {
@@ -103,7 +106,7 @@ impl Queue {
         }
         let id = job.id;
         self.admit(job);
-        self.effects.push(Effect::Save(id));
+        self.save(id);
         self.save_files(id, 0..count);
         self.notice(id, NoticeKind::Created, now.wall);
         self.settle(id, now);
@@ -124,6 +127,10 @@ impl Queue {
             h::BG_E_NOT_FOUND => Failure::new(code, format!("there is no job {id}")),
             code => Failure::new(code, "the job belongs to another user"),
         })?;
+        // Rights come before the state (spec/bits-core.md 4.1).
+        if call == Call::TakeOwnership && !caller.is_administrator() {
+            return Err(Failure::new(h::E_ACCESSDENIED, "only root may take ownership"));
+        }
         if job.state.is_final() {
             return Err(Failure::new(h::BG_E_INVALID_STATE, format!("the job is {} already", job.state)));
         }
@@ -204,9 +211,6 @@ impl Queue {
     }
 
     fn take_ownership(&mut self, caller: Caller, id: JobId, now: Now) -> Result<Called, Failure> {
-        if !caller.is_administrator() {
-            return Err(Failure::new(h::E_ACCESSDENIED, "only root may take ownership"));
-        }
         let job = self.jobs.get_mut(&id).ok_or(h::BG_E_NOT_FOUND)?;
         let old = job.owner;
         let change = job.take_ownership(caller.uid, now)?;
@@ -270,10 +274,10 @@ impl Queue {
 
     fn owner_only(&self, caller: Caller, id: JobId) -> Result<(), Failure> {
         let job = self.held_job(caller, id)?;
-        if job.state.is_final() {
-            return Err(h::BG_E_INVALID_STATE.into());
+        if job.owner != caller.uid {
+            return Err(h::E_ACCESSDENIED.into());
         }
-        if job.owner == caller.uid { Ok(()) } else { Err(h::E_ACCESSDENIED.into()) }
+        if job.state.is_final() { Err(h::BG_E_INVALID_STATE.into()) } else { Ok(()) }
     }
 
     /// Quota of files for this caller.

@@ -118,7 +118,7 @@ pub struct Notice {
 impl Queue {
     pub(super) fn save(&mut self, id: JobId) {
         // Within one input a job is saved once; its rows are made when the list is drained.
-        if !self.effects.contains(&Effect::Save(id)) {
+        if self.saved.insert(id) {
             self.effects.push(Effect::Save(id));
         }
     }

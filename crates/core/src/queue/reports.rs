@@ -99,15 +99,17 @@ impl Queue {
             file.begun = true;
             file.transferred = report.finished;
             if report.finished {
+                // Its end is known now, whatever the server said before.
+                file.size = file.size.or(Some(file.done.len()));
                 finished.push(report.file);
             }
             self.effects.push(Effect::SaveFile(id, report.file));
         }
         let all = job.all_transferred();
         if moved {
-            // Of an attempt that is being stopped the state does not change any more, but its bytes are activity.
-            self.change(id, Event::BytesMoved, now);
+            job.bytes_stored(now);
             self.save(id);
+            self.arm_for(id, now);
         }
         for file in finished {
             if !all {

@@ -344,8 +344,13 @@ impl Queue {
             self.settle(id, now);
             return;
         }
-        // Nobody called: the service itself completed the job. It must not try for ever, and somebody has to be told.
+        // Nobody waits for the answer. A job that the service completes by itself must not try for ever, and somebody has to be
+        // told; one whose caller was lost in a crash stays TRANSFERRED, for him to complete again.
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.state != JobState::Transferred || !job.extras().auto_complete {
+            self.settle(id, now);
+            return;
+        }
         let mut record = ErrorRecord::new(code, ErrorContext::LocalFile, now.wall);
         record.file = file;
         record.detail = detail.into();

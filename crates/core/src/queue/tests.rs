@@ -4,6 +4,7 @@ mod clocks;
 mod facts;
 mod finish;
 mod limits;
+mod rights;
 mod stops;
 mod store;
 mod world;

@@ -117,6 +117,12 @@ impl Queue {
         }
     }
 
+    pub(super) fn arm_inactivity(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let at = job.last_activity.plus_s(self.limits.job_inactivity_s);
+        self.timers.arm(id, Kind::Inactivity, at);
+    }
+
     /// Arms what the job's present state calls for.
     pub(super) fn arm_for(&mut self, id: JobId, now: Now) {
         let Some(job) = self.jobs.get(&id) else { return };

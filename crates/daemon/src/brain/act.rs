@@ -27,7 +27,8 @@ impl Brain {
     pub(super) fn translate(&mut self, effect: Effect, operations: &mut Vec<Op>, actions: &mut Vec<Action>) {
         match effect {
             Effect::Save(id) => {
-                operations.extend(self.queue.get(id).map(|job| Op::PutJob(rows::job_row(job))))
+                let row = self.queue.get(id).map(rows::job_row);
+                operations.extend(row.map(Op::PutJob));
             }
             Effect::SaveFile(id, index) => {
                 let row = self.queue.get(id).and_then(|job| rows::file_row(job, index));

@@ -160,6 +160,14 @@ pub(super) struct Probes {
     next: u64,
 }
 
+impl Probes {
+    /// Whose worker was asked.
+    pub(super) fn owner(&self, ticket: Ticket) -> Option<Uid> {
+        let (key, _) = self.tickets.get(&ticket)?;
+        self.calls.get(key).map(|probe| probe.owner)
+    }
+}
+
 impl Brain {
     pub(super) fn on_ask(&mut self, ask: Ask) {
         match ask {
@@ -178,7 +186,7 @@ impl Brain {
             }
             Ask::Close(done) => {
                 self.queue.pause();
-                self.workers.shut_down();
+                self.workers.shut_down(self.clock.now().mono);
                 self.closing = Some(done);
             }
         }
@@ -310,7 +318,7 @@ impl Brain {
         let failure = |files: &[NewFile]| {
             refused.map(|(position, code)| {
                 let path = files.get(position).map_or("", |f| f.local.as_str());
-                Failure::new(code, format!("{}: {path}", code.text().trim_end_matches('.')))
+                Failure::new(code, refused_path(code, path))
             })
         };
         match call {
@@ -341,6 +349,16 @@ impl Brain {
         }
         let calls = &self.probes.calls;
         self.probes.tickets.retain(|_, (key, _)| calls.contains_key(key));
+    }
+}
+
+/// What a worker's refusal of a destination means, in words.
+fn refused_path(code: HResult, path: &str) -> String {
+    match code {
+        h::E_ACCESSDENIED => format!("the job's owner may not write there: {path}"),
+        h::ERROR_PATH_NOT_FOUND => format!("the folder does not exist: {path}"),
+        h::E_INVALIDARG => format!("a folder is in the way: {path}"),
+        code => format!("{}: {path}", code.text().trim_end_matches('.')),
     }
 }
 

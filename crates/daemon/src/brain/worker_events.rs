@@ -41,9 +41,16 @@ impl Brain {
         if !self.workers.is_current(message.owner, message.generation) {
             return;
         }
-        self.workers.heard_from(message.owner, now.mono);
+        self.workers.heard_from(message.owner);
         match message.news {
-            WorkerNews::Event(event) => self.on_event(event, now),
+            WorkerNews::Event(event) => {
+                // A worker parses what strangers send. Whatever it says, it can only speak of its own owner's jobs.
+                if self.may_speak(message.owner, &event) {
+                    self.on_event(event, now);
+                } else {
+                    tracing::error!(owner = message.owner.0, "a worker spoke of a job that it does not have");
+                }
+            }
             WorkerNews::Lost(why) => {
                 let expected = self.workers.forget(message.owner, now.mono);
                 if !expected {
@@ -59,13 +66,32 @@ impl Brain {
         }
     }
 
+    fn may_speak(&self, owner: Uid, event: &Event) -> bool {
+        let job = match event {
+            Event::Connected { job, .. }
+            | Event::Progress { job, .. }
+            | Event::Checkpoint { job, .. }
+            | Event::Restarted { job, .. }
+            | Event::Done { job, .. }
+            | Event::Failed { job, .. }
+            | Event::Stopped { job, .. }
+            | Event::FinishDone { job, .. } => *job,
+            Event::Probed { ticket, .. } => {
+                return self.probes.owner(*ticket).is_none_or(|asked| asked == owner);
+            }
+            Event::Pong { .. } => return true,
+        };
+        // A late word about a job that nobody has any more is harmless, and ignored further on.
+        self.queue.worker_of(job).is_none_or(|holder| holder == owner)
+    }
+
     fn on_event(&mut self, event: Event, now: Now) {
         match event {
             Event::Connected { job, attempt, file, size, peer } => {
                 self.queue.on_connected(job, attempt, file, size, &peer, now);
             }
             Event::Progress { job, attempt, file, bytes } => {
-                self.queue.on_progress(job, attempt, file, bytes, now)
+                self.queue.on_progress(job, attempt, file, bytes, now);
             }
             Event::Checkpoint { job, attempt, files } => {
                 self.queue.on_checkpoint(job, attempt, files.into_iter().map(order::report).collect(), now);

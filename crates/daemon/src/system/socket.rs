@@ -49,7 +49,7 @@ pub fn listen(path: &Path, access: Access) -> Result<UnixListener> {
     }
     match std::fs::symlink_metadata(path) {
         Ok(about) if std::os::unix::fs::FileTypeExt::is_socket(&about.file_type()) => {
-            std::fs::remove_file(path)?
+            std::fs::remove_file(path)?;
         }
         Ok(_) => bail!("{} is in the way and not a socket", path.display()),
         Err(_) => {}

@@ -39,12 +39,17 @@ pub(super) fn spawn(
 }
 
 /// A child that is killed and reaped when it is let go.
-struct Child(std::process::Child);
+struct Child(Option<std::process::Child>);
 
 impl Drop for Child {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let Some(mut child) = self.0.take() else { return };
+        let _ = child.kill();
+        if matches!(child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        // A process that hangs in the kernel (a dead network file system) dies late: a thread waits for it, not the service.
+        let _ = std::thread::Builder::new().name("reaper".to_owned()).spawn(move || child.wait());
     }
 }
 
@@ -57,7 +62,7 @@ async fn serve(
     messages: &mpsc::Sender<WorkerMessage>,
 ) -> io::Result<()> {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-    let mut child = Child(identity.spawn(program, theirs)?);
+    let mut child = Child(Some(identity.spawn(program, theirs)?));
     ours.set_nonblocking(true)?;
     let (reader, mut writer) = tokio::net::UnixStream::from_std(ours)?.into_split();
     let mut reader = tokio::io::BufReader::new(reader);
@@ -81,7 +86,7 @@ async fn serve(
         // A broken pipe: what the worker said before its death is still read above, so give that the word once more.
         result = write => result,
     };
-    if let Ok(Some(status)) = child.0.try_wait()
+    if let Some(Ok(Some(status))) = child.0.as_mut().map(std::process::Child::try_wait)
         && !status.success()
     {
         return Err(io::Error::other(format!("the worker process ended with {status}")));

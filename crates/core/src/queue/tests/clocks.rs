@@ -78,3 +78,59 @@ fn a_queued_job_without_a_period_waits_for_the_network_for_as_long_as_it_takes()
     w.set(waiting, Property::NoProgressTimeout(0)).expect("settable");
     assert_eq!(w.state(waiting), Error);
 }
+
+#[test]
+fn the_last_checkpoint_of_a_stopped_attempt_is_progress() {
+    let (mut w, job) = trying(60, 600);
+    fail_503(&mut w, job);
+    w.pass(500);
+    w.connect(job);
+    w.workers = Workers::Manual;
+    w.network(false);
+    let before = w.job(job).last_activity;
+    w.pass(1);
+    w.checkpoint(job, 0, 100);
+    assert!(w.job(job).last_activity > before);
+    w.stopped(job);
+    w.pass(599);
+    assert_eq!(w.state(job), TransientError, "the period began anew with these bytes");
+    w.pass(1);
+    assert_eq!(w.state(job), Error);
+}
+
+#[test]
+fn active_time_survives_a_crash_with_the_bytes() {
+    let mut w = World::with(Limits { max_download_s: 1000, ..Limits::default() });
+    let job = w.job_at(Priority::Normal);
+    w.connect(job);
+    w.pass(900);
+    w.checkpoint(job, 0, 100);
+    w.pass(50);
+    w.crash();
+    w.connect(job);
+    w.pass(99);
+    assert_eq!(w.state(job), Transferring);
+    w.pass(1);
+    assert_eq!((w.state(job), w.error(job)), (Error, h::BG_E_MAXDOWNLOAD_TIMEOUT));
+}
+
+#[test]
+fn shorter_limits_hold_for_jobs_that_are_there() {
+    const DAY_S: u64 = 86_400;
+    let mut w = World::new();
+    let idle = w.create(ALICE, Plan { resume: false, ..Plan::default() });
+    let active = w.job_at(Priority::Normal);
+    w.connect(active);
+    w.pass(3600);
+    let limits = Limits { job_inactivity_s: DAY_S, max_download_s: 7200, ..Limits::default() };
+    w.q.set_limits(limits, w.now);
+    w.drain();
+    w.pass(3599);
+    assert_eq!(w.state(active), Transferring);
+    w.pass(1);
+    assert_eq!((w.state(active), w.error(active)), (Error, h::BG_E_MAXDOWNLOAD_TIMEOUT));
+    w.pass(DAY_S - 7201);
+    assert_eq!(w.state(idle), Suspended);
+    w.pass(1);
+    assert_eq!(w.state(idle), JobState::Cancelled);
+}

@@ -198,3 +198,22 @@ fn gates_do_not_disturb_a_complete() {
     w.file_work_done(work);
     assert_eq!(w.answer(ticket), Some(Ok(h::BG_S_PARTIAL_COMPLETE)));
 }
+
+/// A look through the list of effects at each save would take minutes here.
+#[test]
+fn a_flap_with_many_jobs_is_one_save_for_each() {
+    let mut w = World::new();
+    let count = 20_000_u32;
+    for n in 0..count {
+        let mut new = w.plan(&Plan { priority: Priority::Low, ..Plan::default() });
+        new.id = crate::JobId::from_random_bytes(u128::from(n).to_le_bytes());
+        w.q.create(crate::Caller::root(), new, w.now).expect("created");
+    }
+    w.q.take_effects();
+    w.q.set_network(false, w.now);
+    let saves = w.q.take_effects().iter().filter(|e| matches!(e, crate::queue::Effect::Save(_))).count();
+    assert_eq!(saves, usize::try_from(count).expect("small"));
+    w.q.set_network(true, w.now);
+    let saves = w.q.take_effects().iter().filter(|e| matches!(e, crate::queue::Effect::Save(_))).count();
+    assert_eq!(saves, usize::try_from(count).expect("small"));
+}

@@ -1,0 +1,70 @@
+//! `cargo xtask test`: the gate. The README and `.ci/run` call this and nothing else.
+
+use crate::generate;
+use crate::run::{cargo, has, is_root, step};
+use anyhow::Result;
+use std::process::Command;
+
+/// Programs that some tests start as real peers: Debian package, and what it brings.
+const PEERS: &[(&str, &str, &str)] =
+    &[("nginx-light", "/usr/sbin/nginx", "-v"), ("strace", "strace", "--version")];
+
+pub(crate) fn run() -> Result<()> {
+    peers();
+    step(cargo(&["fmt", "--all", "--check"]))?;
+    generate::run(generate::Mode::Check)?;
+    step(cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    tests()?;
+    step(cargo(&["test", "--workspace", "--doc", "--quiet"]))?;
+    if std::env::var_os("CI").is_some() {
+        deny()?;
+    }
+    Ok(())
+}
+
+/// Unit, property and process tests; with cargo-nextest where it is there, else with cargo's own runner.
+fn tests() -> Result<()> {
+    // The binary that the process tests start.
+    step(cargo(&["build", "--package", "openbits-cli"]))?;
+    if has("cargo-nextest", "--version") {
+        step(cargo(&["nextest", "run", "--workspace"]))
+    } else {
+        eprintln!("cargo-nextest is not installed; using cargo test");
+        step(cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--quiet"]))
+    }
+}
+
+/// Installs the peers where that is allowed; tests that miss one say so loudly and count as skipped.
+fn peers() {
+    let missing: Vec<_> = PEERS.iter().filter(|(_, program, argument)| !has(program, argument)).collect();
+    if missing.is_empty() {
+        return;
+    }
+    let packages: Vec<&str> = missing.iter().map(|peer| peer.0).collect();
+    if !is_root() || !has("apt-get", "--version") {
+        eprintln!(
+            "SKIPPED: {packages:?} are missing and cannot be installed here; tests against them will be skipped"
+        );
+        return;
+    }
+    let mut update = Command::new("apt-get");
+    update.args(["update", "-q"]);
+    let mut install = Command::new("apt-get");
+    install
+        .args(["install", "-y", "-q", "--no-install-recommends"])
+        .args(&packages)
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    if let Err(error) = step(update).and_then(|()| step(install)) {
+        eprintln!(
+            "SKIPPED: {packages:?} could not be installed ({error}); tests against them will be skipped"
+        );
+    }
+}
+
+/// Licences, bans and sources. The advisory database is not asked: it is not reachable from everywhere.
+pub(crate) fn deny() -> Result<()> {
+    if !has("cargo-deny", "--version") {
+        step(cargo(&["install", "cargo-deny", "--locked", "--quiet"]))?;
+    }
+    step(cargo(&["deny", "--all-features", "check", "bans", "licenses", "sources"]))
+}
