@@ -277,18 +277,21 @@ impl Attempt {
         }
         current.connect(reporter, accept.total, link.peer()).await;
         let small = accept.length.is_some_and(|length| length <= SMALL) && accept.length == accept.total;
-        let (got, end) = if small && accept.offset == 0 && accept.skip == 0 && current.part.is_none() {
-            body::collect(current, order, accept, link, reply).await?
-        } else {
-            if current.part.is_none() {
-                let part = current.new_part()?;
-                if let (Some(total), true) = (accept.total, order.options.preallocate) {
-                    part.reserve(total)?;
-                }
-                current.part = Some(part);
+        let mut early = Vec::new();
+        if small && accept.offset == 0 && accept.skip == 0 && current.part.is_none() {
+            match body::collect(current, accept, link, reply).await? {
+                Ok((got, end)) => return Ok(current.plan.end(got, end)),
+                Err(pieces) => early = pieces,
             }
-            body::stream(current, order, reporter, accept, link, reply).await?
-        };
+        }
+        if current.part.is_none() {
+            let part = current.new_part()?;
+            if let (Some(total), true) = (accept.total, order.options.preallocate && !small) {
+                part.reserve(total)?;
+            }
+            current.part = Some(part);
+        }
+        let (got, end) = body::stream(current, order, reporter, accept, link, reply, early).await?;
         Ok(current.plan.end(got, end))
     }
 
