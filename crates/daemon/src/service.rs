@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use openbits_core::Uid;
 use openbits_core::queue::Queue;
-use openbits_store::{Finding, Opened, Store};
+use openbits_store::{Finding, OpenError, Opened, Store};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -159,12 +159,22 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources) -> Result<
     let clock = Clock::start();
     let settings = Arc::new(Settings::at_start(&sources, clock.now().wall.unix_ms()));
     settings.log();
-    let Opened { store, loaded, findings } =
-        Store::open(&paths.database, openbits_store::Options::default()).context("opening the queue")?;
+    let Opened { store, loaded, findings } = open_queue(&paths).await.context("opening the queue")?;
     let mut notes = describe(&findings);
     let event_seq = loaded.last_event_seq;
-    let (jobs, complaints) = rows::jobs(loaded);
+    let (mut jobs, complaints) = rows::jobs(loaded);
     notes.extend(complaints);
+    if !system {
+        // Whatever is in the queue is done with this user's rights.
+        let before = jobs.len();
+        jobs.retain(|job| job.owner == Uid(uid));
+        if jobs.len() < before {
+            notes.push(format!(
+                "{} jobs of other users are in this queue and are left alone",
+                before - jobs.len()
+            ));
+        }
+    }
     for note in &notes {
         tracing::warn!("{note}");
     }
@@ -173,7 +183,7 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources) -> Result<
     // The lock of the store is held: from here on this is the only service of this queue.
     let access = if system { Access::Everybody } else { Access::Owner };
     let listener = tokio::net::UnixListener::from_std(listen(&paths.socket, access)?)?;
-    let (sender, worker_messages) = mpsc::channel(1024);
+    let (sender, worker_messages) = mpsc::channel(64);
     let mode =
         if system { Mode::Process { program: "/proc/self/exe".into() } } else { Mode::Thread(Uid(uid)) };
     let store = Arc::new(store);
@@ -220,6 +230,26 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources) -> Result<
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// How long a service that is on its way out may hold the queue.
+const SUCCESSION: Duration = Duration::from_secs(5);
+
+/// Opens the queue. A service that was killed or stopped a moment ago may hold it still, until its last write is through: as long
+/// as nobody answers at the socket, its end is waited for.
+async fn open_queue(paths: &Paths) -> Result<Opened, OpenError> {
+    let end = tokio::time::Instant::now() + SUCCESSION;
+    loop {
+        match Store::open(&paths.database, openbits_store::Options::default()) {
+            Err(OpenError::InUse { .. })
+                if tokio::time::Instant::now() < end
+                    && tokio::net::UnixStream::connect(&paths.socket).await.is_err() =>
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            result => return result,
+        }
+    }
 }
 
 async fn wait_for_signal() -> Result<()> {

@@ -1,7 +1,8 @@
 //! Reports of workers. One that belongs to an older attempt is ignored.
 
 use super::{Effect, NoticeKind, Queue};
-use crate::hresult::HResult;
+use crate::enums::ErrorContext;
+use crate::hresult::{self as h, HResult};
 use crate::id::{AttemptId, JobId, Ticket, Uid};
 use crate::job::ErrorRecord;
 use crate::job::api::FinishResult;
@@ -134,16 +135,23 @@ impl Queue {
         if !self.is_live(id, attempt) {
             return;
         }
-        if self.jobs.get(&id).is_some_and(crate::job::Job::all_transferred) {
+        let Some((job, run)) = self.jobs.get(&id).zip(self.runs.get(&id)) else { return };
+        if job.all_transferred() {
             self.runs.remove(&id);
             self.apply(id, Event::AllFinished, now);
-        } else {
+        } else if job.files.len() > run.files {
             // Files were added meanwhile: the job goes on with them.
-            let started = self.runs.get(&id).map_or(now.mono, |run| run.started);
+            let started = run.started;
             self.start_attempt(id, now);
             if let Some(run) = self.runs.get_mut(&id) {
                 run.started = started;
             }
+        } else {
+            // The worker believes to be ready and is not. The same order at once would have the same end, for ever.
+            self.runs.remove(&id);
+            let mut error = ErrorRecord::new(h::E_UNEXPECTED, ErrorContext::GeneralTransport, now.wall);
+            error.detail = "the transfer ended without all of its data".into();
+            self.apply(id, Event::Recoverable { error, retry_after_ms: 0 }, now);
         }
         self.reschedule(now);
     }

@@ -73,7 +73,9 @@ async fn serve(
         }
     };
     let read = async {
-        while let Some(event) = pump::read(&mut reader).await.map_err(io::Error::other)? {
+        while let Some(event) =
+            pump::read_within(&mut reader, pump::MAX_EVENT).await.map_err(io::Error::other)?
+        {
             let message = WorkerMessage { owner, generation, news: WorkerNews::Event(event) };
             if messages.send(message).await.is_err() {
                 return Ok(());
@@ -86,12 +88,25 @@ async fn serve(
         // A broken pipe: what the worker said before its death is still read above, so give that the word once more.
         result = write => result,
     };
-    if let Some(Ok(Some(status))) = child.0.as_mut().map(std::process::Child::try_wait)
-        && !status.success()
-    {
-        return Err(io::Error::other(format!("the worker process ended with {status}")));
+    match ending(&mut child).await {
+        Some(status) if !status.success() => {
+            Err(io::Error::other(format!("the worker process ended with {status}")))
+        }
+        _ => result,
     }
-    result
+}
+
+/// How the process ended. Its channel breaks a moment before the kernel tells; one that has only closed it is not waited for long.
+async fn ending(child: &mut Child) -> Option<std::process::ExitStatus> {
+    let process = child.0.as_mut()?;
+    for _ in 0..20 {
+        match process.try_wait() {
+            Ok(None) => tokio::time::sleep(Duration::from_millis(5)).await,
+            Ok(status) => return status,
+            Err(_) => return None,
+        }
+    }
+    None
 }
 
 /// The worker's side: `bitsd worker`, with the service at descriptor 3.
