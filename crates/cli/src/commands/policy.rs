@@ -33,9 +33,9 @@ pub(crate) async fn run(context: &Context, command: &Policy) -> Result<u8, Failu
             let id = resolve::job(&context.client, job).await?;
             let explanation = context.client.explain_policy(id).await?;
             if context.json {
-                print_json(&explanation)?
+                print_json(&explanation)?;
             } else {
-                print(explained(&explanation).join("\n"))?
+                print(explained(&explanation).join("\n"))?;
             }
             Ok(exit::OK)
         }
@@ -98,9 +98,9 @@ async fn show(context: &Context, args: &ShowPolicy) -> Result<u8, Failure> {
         return Err(Failure::Usage("there is no such key; `bits policy show` lists them all".to_owned()));
     }
     if context.json {
-        print_json(&policy)?
+        print_json(&policy)?;
     } else {
-        print(shown(&policy, args).join("\n"))?
+        print(shown(&policy, args).join("\n"))?;
     }
     Ok(exit::OK)
 }

@@ -63,7 +63,7 @@ impl FileWatch {
                     names.toml |= toml && name.is_empty();
                 }
                 Err(error) => {
-                    tracing::warn!(folder = %folder.display(), %error, "changes are not noticed there")
+                    tracing::warn!(folder = %folder.display(), %error, "changes are not noticed there");
                 }
             }
         };
