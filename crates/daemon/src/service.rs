@@ -123,7 +123,10 @@ fn run(arguments: Run) -> Result<()> {
         database: arguments.database.unwrap_or(defaults.database),
         config: defaults.config,
     };
-    let sources = sources(arguments.policy.as_deref(), &paths);
+    // Its folder is watched; the working directory is not what it was then.
+    let policy =
+        arguments.policy.map(std::path::absolute).transpose().context("the path of the policy file")?;
+    let sources = sources(policy.as_deref(), &paths);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
     let result = runtime.block_on(main(arguments.system, uid, paths, sources));
