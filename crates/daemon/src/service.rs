@@ -8,7 +8,7 @@ use crate::hub::Hub;
 use crate::rows;
 use crate::settings::Settings;
 use crate::system::paths::Paths;
-use crate::system::socket::{Access, listen};
+use crate::system::socket::{Access, Origin, listen};
 use crate::workers::{Mode, Workers};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
@@ -167,7 +167,8 @@ async fn main(system: bool, uid: u32, paths: Paths) -> Result<()> {
     let queue = Queue::load(settings.limits.clone(), jobs, clock.now());
     // The lock of the store is held: from here on this is the only service of this queue.
     let access = if system { Access::Everybody } else { Access::Owner };
-    let listener = tokio::net::UnixListener::from_std(listen(&paths.socket, access)?)?;
+    let (listener, origin) = listen(&paths.socket, access)?;
+    let listener = tokio::net::UnixListener::from_std(listener)?;
     let (sender, worker_messages) = mpsc::channel(64);
     let mode =
         if system { Mode::Process { program: "/proc/self/exe".into() } } else { Mode::Thread(Uid(uid)) };
@@ -183,7 +184,7 @@ async fn main(system: bool, uid: u32, paths: Paths) -> Result<()> {
         findings: notes,
         settings: settings.clone(),
     })?;
-    let brain = tokio::spawn(brain.run());
+    let mut brain = tokio::spawn(brain.run());
     let (close, closing) = watch::channel(false);
     let app =
         App { brain: handle.clone(), mode: if system { "system" } else { "user" }, closing: closing.clone() };
@@ -191,22 +192,29 @@ async fn main(system: bool, uid: u32, paths: Paths) -> Result<()> {
         only: (!system).then_some(Uid(uid)),
         system_accounts_below: if system && settings.exempt_system_accounts { 1000 } else { 0 },
     };
-    let server = tokio::spawn(serve(listener, router(app), admission, closing));
+    let mut server = tokio::spawn(serve(listener, router(app), admission, closing));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status("serving")]);
     tracing::info!(jobs = count, socket = %paths.socket.display(), "ready");
-    wait_for_signal().await?;
+    // A service without its brain or its door is worse than none: whoever manages it starts it again.
+    tokio::select! {
+        signal = wait_for_signal() => signal?,
+        ended = &mut brain => bail!("the brain ended by itself: {ended:?}"),
+        ended = &mut server => bail!("the API server ended by itself: {ended:?}"),
+    }
     tracing::info!("stopping");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let _ = close.send(true);
     // Two seconds at most, with nothing lost: whatever is not stored by then was never reported as stored.
     let _ = tokio::time::timeout(Duration::from_millis(1500), async {
         handle.close().await;
-        let _ = server.await;
+        let _ = (&mut server).await;
     })
     .await;
     drop(handle);
     let _ = tokio::time::timeout(Duration::from_millis(300), brain).await;
-    let _ = std::fs::remove_file(&paths.socket);
+    if origin == Origin::Made {
+        let _ = std::fs::remove_file(&paths.socket);
+    }
     if let Ok(store) = Arc::try_unwrap(store) {
         store.close();
     }
