@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::hub::Hub;
 use crate::settings::Settings;
 use crate::workers::{WorkerMessage, Workers};
-use openbits_core::{Mono, Queue, Ticket};
+use openbits_core::{JobId, Mono, Queue, Ticket, Uid};
 use openbits_store::{CommitError, Op, Store};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -82,6 +82,8 @@ pub struct Brain {
     /// Who waits for which ticket.
     waiting: HashMap<Ticket, Answer>,
     probes: ask::Probes,
+    /// What a worker was told to end, and by when it has to have done so.
+    due: HashMap<JobId, (Uid, Mono)>,
     /// Actions of the present round, to be carried out after its batch.
     round: Vec<Action>,
     /// The store refuses writes, and why.
@@ -137,6 +139,7 @@ impl Brain {
             last_trim: parts.event_seq,
             waiting: HashMap::new(),
             probes: ask::Probes::default(),
+            due: HashMap::new(),
             round: Vec::new(),
             store_error: None,
             findings: parts.findings,
@@ -152,7 +155,12 @@ impl Brain {
         self.queue.start(self.clock.now());
         self.flush();
         loop {
-            let deadline = [self.queue.next_deadline(), self.recovery_deadline(), self.workers.deadline()];
+            let deadline = [
+                self.queue.next_deadline(),
+                self.recovery_deadline(),
+                self.workers.deadline(),
+                self.due_deadline(),
+            ];
             if let Err(error) = self.alarm.set(deadline.into_iter().flatten().min(), self.clock) {
                 tracing::error!(%error, "the alarm clock cannot be set");
             }

@@ -147,8 +147,19 @@ async fn main(system: bool, uid: u32, paths: Paths) -> Result<()> {
     let Opened { store, loaded, findings } = open_queue(&paths).await.context("opening the queue")?;
     let mut notes = describe(&findings);
     let event_seq = loaded.last_event_seq;
-    let (jobs, complaints) = rows::jobs(loaded);
+    let (mut jobs, complaints) = rows::jobs(loaded);
     notes.extend(complaints);
+    if !system {
+        // Whatever is in the queue is done with this user's rights.
+        let before = jobs.len();
+        jobs.retain(|job| job.owner == Uid(uid));
+        if jobs.len() < before {
+            notes.push(format!(
+                "{} jobs of other users are in this queue and are left alone",
+                before - jobs.len()
+            ));
+        }
+    }
     for note in &notes {
         tracing::warn!("{note}");
     }
@@ -157,7 +168,7 @@ async fn main(system: bool, uid: u32, paths: Paths) -> Result<()> {
     // The lock of the store is held: from here on this is the only service of this queue.
     let access = if system { Access::Everybody } else { Access::Owner };
     let listener = tokio::net::UnixListener::from_std(listen(&paths.socket, access)?)?;
-    let (sender, worker_messages) = mpsc::channel(1024);
+    let (sender, worker_messages) = mpsc::channel(64);
     let mode =
         if system { Mode::Process { program: "/proc/self/exe".into() } } else { Mode::Thread(Uid(uid)) };
     let store = Arc::new(store);

@@ -127,6 +127,8 @@ impl Workers {
     /// Gives a command to the owner's worker, which is started if there is none.
     pub fn send(&mut self, owner: Uid, command: Command, now: Mono) -> io::Result<()> {
         if self.slots.get(&owner).is_none_or(|slot| slot.leaving.is_some()) {
+            // One that is leaving had nothing to do; it must not linger beside its successor.
+            self.kill(owner, now);
             self.spawn(owner, now)?;
         }
         if let Some(slot) = self.slots.get_mut(&owner) {
@@ -223,6 +225,19 @@ impl Workers {
             self.forget(*owner, now);
         }
         killed
+    }
+
+    /// True if workers are processes, which can be killed.
+    pub fn can_kill(&self) -> bool {
+        matches!(self.mode, Mode::Process { .. })
+    }
+
+    /// Kills the owner's worker; the next command goes to a new one.
+    pub fn kill(&mut self, owner: Uid, now: Mono) {
+        if let Some(slot) = self.slots.get_mut(&owner) {
+            (slot.kill)();
+            self.forget(owner, now);
+        }
     }
 
     /// Kills every worker; the next commands go to new ones.

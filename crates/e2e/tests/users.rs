@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use openbits_api::{EventKind, JobView};
-use openbits_core::JobState::{Acknowledged, Cancelled, Error, Suspended, Transferred, Transferring};
+use openbits_core::JobState::{
+    Acknowledged, Cancelled, Error, Suspended, Transferred, Transferring, TransientError,
+};
 use openbits_e2e::{
     Account, Job, NewJob, Options, System, accounts, assert_is, gone, is_root, kill, knob, leftovers, names,
     program, signal, skip,
@@ -227,15 +229,43 @@ fn root_takes_ownership() {
     let roots = Job { id: job.id.clone(), door: world.system.door() };
     let stranger = Job { id: job.id.clone(), door: world.system.door().of(world.two.uid) };
     assert_eq!(stranger.act("take-ownership").hresult(), DENIED);
+    // What a user set up as a destination must not steer root's rights: a folder that he can change is refused, and nothing changes.
+    let refused = roots.act("take-ownership");
+    assert_eq!(refused.hresult(), "0x80200016", "{refused}");
+    assert_eq!(roots.view().unwrap().owner_uid, world.one.uid);
+    job.must("resume");
+    world.origin.release("f");
+    job.wait(&[Transferred], LONG);
+    roots.must("cancel");
+    // A job without files can be taken; then it is not his any more.
+    let empty = NewJob::new("empty").create(&world.system.door().of(world.one.uid));
+    let roots = Job { id: empty.id.clone(), door: world.system.door() };
     roots.must("take-ownership");
     let view = roots.view().unwrap();
     assert_eq!((view.owner_uid, view.state), (0, Suspended));
-    assert_eq!(job.act("resume").hresult(), DENIED, "it is not his any more");
-    world.origin.release("f");
+    assert_eq!(empty.act("suspend").hresult(), DENIED, "it is not his any more");
+    roots.must("cancel");
+}
+
+/// The attack behind the rule: the folder of a waiting job becomes a link to a folder of root's, and root takes the job.
+#[test]
+fn a_taken_job_never_follows_the_old_owners_link() {
+    let Some(world) = World::new("link trap", &Options::default()) else { return };
+    world.origin.put("f", Content::new(1, 1000));
+    let trap = world.home_one.join("trap");
+    std::fs::create_dir(&trap).unwrap();
+    std::os::unix::fs::chown(&trap, Some(world.one.uid), None).unwrap();
+    let one = world.system.door().of(world.one.uid);
+    let job = NewJob::new("trap").file(&world.origin.url("f"), &trap.join("f")).create(&one);
+    let treasure = world.home_one.parent().unwrap().join("treasure");
+    std::fs::create_dir(&treasure).unwrap();
+    std::fs::remove_dir(&trap).unwrap();
+    symlink(&treasure, &trap).unwrap();
+    let roots = Job { id: job.id.clone(), door: world.system.door() };
+    assert_eq!(roots.act("take-ownership").hresult(), "0x80200016");
     roots.must("resume");
-    // Root's worker has no capabilities, so the folder of another is closed to it: a decided error or success, never a hang.
-    let end = roots.wait(&[Transferred, Error], LONG);
-    eprintln!("after the change of owner: {end:?} {:?}", roots.view().unwrap().error.map(|e| e.name));
+    roots.wait(&[Error, TransientError], LONG);
+    assert_eq!(std::fs::read_dir(&treasure).unwrap().count(), 0, "nothing was written through the link");
     roots.must("cancel");
 }
 

@@ -206,9 +206,11 @@ impl Job {
         self.owner = new_owner;
         self.credentials.clear();
         self.notify_command = None;
-        // The old owner's proxy may carry his password.
+        // The old owner's proxy may carry his password, and what he set going must not go on with the new owner's rights unasked.
         if let Some(extras) = self.extras.as_deref_mut() {
             extras.environment_proxy = None;
+            extras.auto_complete = false;
+            extras.bind = None;
         }
         self.touch(now);
         Ok(Change::ok(Notice::Modification))

@@ -58,6 +58,9 @@ pub enum Called {
     Later(Ticket),
 }
 
+/// Calls of one job that may wait for the end of its Complete.
+const DEFERRED_MAX: usize = 8;
+
 impl Queue {
     /// CreateJob, and what came with it. If any part is refused, no job is left behind.
     pub fn create(&mut self, caller: Caller, new: NewJob, now: Now) -> Result<JobId, Failure> {
@@ -140,6 +143,18 @@ impl Queue {
             return Err(Failure::new(h::BG_E_INVALID_STATE, format!("the job is {} already", job.state)));
         }
         if job.finishing.is_some() {
+            // They wait for a worker, perhaps for long: only sound calls may, and not many.
+            match &call {
+                Call::AddFiles(files) => check_new_files(files)?,
+                Call::Set(properties) => properties.iter().try_for_each(|p| p.check(job.kind))?,
+                _ => {}
+            }
+            if self.deferred.get(&id).is_some_and(|waiting| waiting.len() >= DEFERRED_MAX) {
+                return Err(Failure::new(
+                    h::BG_E_INVALID_STATE,
+                    "the job is being finished, and enough calls wait for that",
+                ));
+            }
             let ticket = self.ticket();
             self.deferred.entry(id).or_default().push((ticket, caller, call));
             return Ok(Called::Later(ticket));

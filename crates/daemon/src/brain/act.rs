@@ -95,7 +95,10 @@ impl Brain {
 
     pub(super) fn act(&mut self, action: Action) {
         match action {
-            Action::Worker(owner, command) => self.command(owner, command),
+            Action::Worker(owner, command) => {
+                self.note_deadline(owner, &command);
+                self.command(owner, command);
+            }
             Action::Publish(event) => self.hub.publish(event),
             Action::Answer(answer, result) => answer.send(*result),
             Action::Deliver(deliver) => deliver(),

@@ -7,12 +7,15 @@ use openbits_api::{JobView, ServiceInfo};
 use openbits_core::hresult as h;
 use openbits_core::job::NewFile;
 use openbits_core::queue::{Call, Called, Failure, NewJob, Queue};
-use openbits_core::{Caller, HResult, JobId, JobType, Ticket, Uid, names};
+use openbits_core::{Caller, HResult, JobId, JobType, Mono, Ticket, Uid, names};
 use openbits_store::Store;
 use openbits_transfer::protocol::{Command, Purpose};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot};
+
+/// A worker that needs longer than this to look at a path hangs (a dead network file system), in milliseconds.
+const PROBE_MS: i64 = 15_000;
 
 /// Result of a call: the success code and the job after it.
 pub(super) type CallResult = Result<(HResult, JobView), Failure>;
@@ -58,7 +61,12 @@ impl View<'_> {
             running: running as u64,
             network: self.queue.network(),
             store_error: self.store_error.map(str::to_owned),
-            findings: self.findings.to_vec(),
+            // They name paths, and jobs of others.
+            findings: if caller.is_administrator() || mode == "user" {
+                self.findings.to_vec()
+            } else {
+                Vec::new()
+            },
             last_event: self.event_seq,
         }
     }
@@ -142,26 +150,20 @@ impl Handle {
 enum Probing {
     Create(Box<NewJob>, oneshot::Sender<CallResult>),
     Add(JobId, Vec<NewFile>, oneshot::Sender<CallResult>),
+    TakeOwnership(JobId, oneshot::Sender<CallResult>),
 }
 
 struct Probe {
     caller: Caller,
     owner: Uid,
     call: Probing,
+    since: Mono,
     left: usize,
     refused: Option<(usize, HResult)>,
+    paths: Vec<String>,
+    purpose: Purpose,
     /// It was asked of a second worker, because the first one was lost.
     repeated: bool,
-}
-
-impl Probe {
-    fn path(&self, position: usize) -> Option<&str> {
-        let files = match &self.call {
-            Probing::Create(new, _) => &new.files,
-            Probing::Add(_, files, _) => files,
-        };
-        files.get(position).map(|file| file.local.as_str())
-    }
 }
 
 /// Calls whose paths are being looked at, and which answer belongs to which path.
@@ -173,6 +175,16 @@ pub(super) struct Probes {
 }
 
 impl Probes {
+    /// Somebody waits for this owner's worker to look at paths.
+    pub(super) fn any_of(&self, owner: Uid) -> bool {
+        self.calls.values().any(|probe| probe.owner == owner)
+    }
+
+    /// When the oldest question is too old, and whose worker it was put to.
+    pub(super) fn oldest(&self) -> Option<(Mono, Uid)> {
+        self.calls.values().map(|probe| (probe.since.plus_ms(PROBE_MS), probe.owner)).min()
+    }
+
     /// Whose worker was asked.
     pub(super) fn owner(&self, ticket: Ticket) -> Option<Uid> {
         let (key, _) = self.tickets.get(&ticket)?;
@@ -222,7 +234,7 @@ impl Brain {
             self.create(caller, *new, sender);
         } else {
             let paths = new.files.iter().map(|f| f.local.clone()).collect();
-            self.probe(caller, caller.uid, Probing::Create(new, sender), paths);
+            self.probe(caller, caller.uid, Probing::Create(new, sender), paths, Purpose::Destination);
         }
     }
 
@@ -276,7 +288,26 @@ impl Brain {
         match (call, self.queue.job(caller, id).map(|job| job.owner)) {
             (Call::AddFiles(files), Ok(owner)) if !files.is_empty() => {
                 let paths = files.iter().map(|f| f.local.clone()).collect();
-                self.probe(caller, owner, Probing::Add(id, files, sender), paths);
+                self.probe(caller, owner, Probing::Add(id, files, sender), paths, Purpose::Destination);
+            }
+            // What the old owner chose as a destination must not steer the new owner's rights.
+            (Call::TakeOwnership, Ok(owner)) if caller.is_administrator() && owner != caller.uid => {
+                let paths: Vec<String> = self
+                    .queue
+                    .get(id)
+                    .map(|job| job.files.iter().map(|f| f.local.to_string()).collect())
+                    .unwrap_or_default();
+                if paths.is_empty() {
+                    self.call(caller, id, Call::TakeOwnership, sender);
+                } else {
+                    self.probe(
+                        caller,
+                        caller.uid,
+                        Probing::TakeOwnership(id, sender),
+                        paths,
+                        Purpose::Inherited,
+                    );
+                }
             }
             (call, _) => self.call(caller, id, call, sender),
         }
@@ -302,15 +333,19 @@ impl Brain {
     }
 
     /// Lets the owner's worker look at the paths: the service itself never opens a user's path.
-    fn probe(&mut self, caller: Caller, owner: Uid, call: Probing, paths: Vec<String>) {
+    fn probe(&mut self, caller: Caller, owner: Uid, call: Probing, paths: Vec<String>, purpose: Purpose) {
         let key = self.probes.next;
         self.probes.next += 1;
-        let probe = Probe { caller, owner, call, left: paths.len(), refused: None, repeated: false };
+        let since = self.clock.now().mono;
+        let left = paths.len();
+        let again = paths.clone();
+        let probe =
+            Probe { caller, owner, call, since, left, refused: None, paths: again, purpose, repeated: false };
         self.probes.calls.insert(key, probe);
         for (position, path) in paths.into_iter().enumerate() {
             let ticket = self.queue.ticket();
             self.probes.tickets.insert(ticket, (key, position));
-            self.command(owner, Command::Probe { ticket, path, purpose: Purpose::Destination });
+            self.command(owner, Command::Probe { ticket, path, purpose });
         }
     }
 
@@ -342,6 +377,17 @@ impl Brain {
                 Some(failure) => drop(sender.send(Err(failure))),
                 None => self.call(caller, id, Call::AddFiles(files), sender),
             },
+            Probing::TakeOwnership(id, sender) => match refused {
+                Some((_, code)) => {
+                    let text = format!(
+                        "the new owner may not safely use the job's folders ({}); every part of each path has to belong to root and be \
+                         changed by nobody else",
+                        openbits_api::error::name(code)
+                    );
+                    let _ = sender.send(Err(Failure::new(h::BG_E_NEW_OWNER_NO_FILE_ACCESS, text)));
+                }
+                None => self.call(caller, id, Call::TakeOwnership, sender),
+            },
         }
     }
 
@@ -354,9 +400,8 @@ impl Brain {
             if probe.owner != owner || probe.repeated {
                 continue;
             }
-            if let Some(path) = probe.path(*position) {
-                let (ticket, path) = (*ticket, path.to_owned());
-                commands.push(Command::Probe { ticket, path, purpose: Purpose::Destination });
+            if let Some(path) = probe.paths.get(*position).cloned() {
+                commands.push(Command::Probe { ticket: *ticket, path, purpose: probe.purpose });
             }
         }
         let second = |probe: &Probe| probe.owner == owner && probe.repeated;
@@ -379,7 +424,8 @@ impl Brain {
             self.probes.calls.iter().filter(|(_, probe)| which(probe)).map(|(key, _)| *key).collect();
         for key in gone {
             let Some(probe) = self.probes.calls.remove(&key) else { continue };
-            let (Probing::Create(_, sender) | Probing::Add(_, _, sender)) = probe.call;
+            let (Probing::Create(_, sender) | Probing::Add(_, _, sender) | Probing::TakeOwnership(_, sender)) =
+                probe.call;
             let _ = sender.send(Err(Failure::new(h::RPC_E_DISCONNECTED, why)));
         }
         let calls = &self.probes.calls;

@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, watch};
 /// Connections at once, of all callers together.
 const CONNECTIONS_MAX: usize = 4096;
 /// Connections at once of one user other than root, so that nobody can shut the others out.
-const CONNECTIONS_PER_USER: usize = 256;
+const CONNECTIONS_PER_USER: usize = 64;
 /// A request's header has to arrive within this time once it began; a connection without a request may wait.
 const HEADER_TIME: Duration = Duration::from_secs(30);
 /// Header bytes of a request.

@@ -21,8 +21,8 @@ impl Paths {
     /// Of the system's service.
     pub fn system() -> Self {
         Self {
-            socket: variable(openbits_api::SOCKET_VARIABLE)
-                .unwrap_or_else(|| openbits_api::SYSTEM_SOCKET.into()),
+            // A variable is somebody's environment; the machine's service is told its socket on its command line or not at all.
+            socket: openbits_api::SYSTEM_SOCKET.into(),
             database: "/var/lib/openbits/queue.db".into(),
             policy: "/etc/openbits/policy.toml".into(),
         }

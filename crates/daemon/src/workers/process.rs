@@ -73,7 +73,9 @@ async fn serve(
         }
     };
     let read = async {
-        while let Some(event) = pump::read(&mut reader).await.map_err(io::Error::other)? {
+        while let Some(event) =
+            pump::read_within(&mut reader, pump::MAX_EVENT).await.map_err(io::Error::other)?
+        {
             let message = WorkerMessage { owner, generation, news: WorkerNews::Event(event) };
             if messages.send(message).await.is_err() {
                 return Ok(());

@@ -71,7 +71,11 @@ impl Direct {
 
     /// Nothing more is there at the moment: writes what is worth a direct write so, and the rest the usual way if that is all.
     pub(super) fn pause(&mut self, plain: &File, position: &mut u64) -> Result<(), Errno> {
-        if self.filled >= WORTH_IT { self.write_blocks(plain, position) } else { self.finish(plain, position) }
+        if self.filled >= WORTH_IT {
+            self.write_blocks(plain, position)
+        } else {
+            self.finish(plain, position)
+        }
     }
 
     /// Writes everything that waits.
@@ -132,7 +136,8 @@ mod tests {
     fn files(folder: &std::path::Path) -> (File, Option<File>) {
         let path = folder.join("f");
         let plain = File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
-        let direct = File::options().write(true).custom_flags(OFlags::DIRECT.bits().cast_signed()).open(&path).ok();
+        let direct =
+            File::options().write(true).custom_flags(OFlags::DIRECT.bits().cast_signed()).open(&path).ok();
         (plain, direct)
     }
 

@@ -53,10 +53,11 @@ impl Writer {
                     None => write_all(&file, &batch, position).map(|()| {
                         position += batch.iter().map(|piece| piece.len() as u64).sum::<u64>();
                     }),
-                    Some(direct) => batch
-                        .iter()
-                        .try_for_each(|piece| direct.take(piece, &file, &mut position))
-                        .and_then(|()| if batches.is_empty() { direct.pause(&file, &mut position) } else { Ok(()) }),
+                    Some(direct) => {
+                        batch.iter().try_for_each(|piece| direct.take(piece, &file, &mut position)).and_then(
+                            |()| if batches.is_empty() { direct.pause(&file, &mut position) } else { Ok(()) },
+                        )
+                    }
                 };
                 // What is written is written, also if more of the batch could not be.
                 at.store(position, Ordering::Release);

@@ -120,6 +120,10 @@ pub(super) async fn stream(
             },
             _ = tick.tick() => {
                 part.flush().await?;
+                if accept.length.is_none() {
+                    // Nobody said how much will come: the reserve is looked after on the way.
+                    part.place.folder.check_space(0, options.min_free_bytes)?;
+                }
                 ticks += 1;
                 let bytes = part.received();
                 if ticks % PROGRESS_TICKS == 0 && bytes != told {
