@@ -162,6 +162,8 @@ struct Probe {
     since: Mono,
     left: usize,
     refused: Option<(usize, HResult)>,
+    paths: Vec<String>,
+    purpose: Purpose,
     /// It was asked of a second worker, because the first one was lost.
     repeated: bool,
 }
