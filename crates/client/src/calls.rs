@@ -9,8 +9,8 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use openbits_api::{
-    AddFile, AddFiles, CreateJob, ErrorView, FileView, JobPage, JobView, Outcome, Problem, ServiceInfo,
-    SetProperties, Why,
+    AddFile, AddFiles, CheckPolicy, CreateJob, ErrorView, FileView, JobPage, JobView, Outcome,
+    PolicyExplanation, PolicyOutcome, PolicyView, Problem, ServiceInfo, SetProperties, Why,
 };
 use openbits_core::hresult::RPC_E_DISCONNECTED;
 use openbits_core::{HResult, JobId, JobState};
@@ -285,6 +285,26 @@ impl Client {
     /// `GET /v1/jobs/{id}/why`
     pub async fn why(&self, id: JobId) -> Result<Why, Error> {
         self.get(&format!("/v1/jobs/{id}/why")).await
+    }
+
+    /// `GET /v1/policy`
+    pub async fn policy(&self) -> Result<PolicyView, Error> {
+        self.get("/v1/policy").await
+    }
+
+    /// `POST /v1/policy/check`
+    pub async fn check_policy(&self, check: &CheckPolicy) -> Result<PolicyOutcome, Error> {
+        self.call(Method::POST, "/v1/policy/check", to_json(check)?, true).await
+    }
+
+    /// `POST /v1/policy/reload`
+    pub async fn reload_policy(&self) -> Result<PolicyOutcome, Error> {
+        self.call(Method::POST, "/v1/policy/reload", Bytes::new(), true).await
+    }
+
+    /// `GET /v1/jobs/{id}/policy`: which rules of the policy concern the job.
+    pub async fn explain_policy(&self, id: JobId) -> Result<PolicyExplanation, Error> {
+        self.get(&format!("/v1/jobs/{id}/policy")).await
     }
 
     /// `GET /v1/errors/{hresult}`: text of a code; `language` is a Windows language id, e.g. 1033.

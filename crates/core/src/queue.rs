@@ -18,11 +18,12 @@ use crate::id::{AttemptId, JobId, Ticket, Uid};
 use crate::job::{Job, Wait};
 use crate::limits::Limits;
 use crate::schedule::Scheduler;
-use crate::time::Now;
+use crate::time::{Mono, Now};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 pub use calls::{Call, Called, NewJob};
 pub use effect::{Effect, Failure, Notice, NoticeKind};
+pub use facts::PolicyBlocks;
 pub use reports::FileReport;
 pub use why::{Reason, Why};
 
@@ -49,7 +50,8 @@ pub struct Queue {
     deferred: HashMap<JobId, Vec<(Ticket, Caller, Call)>>,
     timers: Timers,
     network: bool,
-    policy_blocks: bool,
+    policy_blocks: PolicyBlocks,
+    policy_review: Option<Mono>,
     paused: bool,
     next_attempt: u64,
     next_ticket: u64,
@@ -63,6 +65,8 @@ impl Queue {
     ///
     /// Nothing runs before [`Queue::start`].
     pub fn load(limits: Limits, jobs: Vec<Job>, now: Now) -> Self {
+        let mut scheduler = Scheduler::default();
+        scheduler.set_fair(limits.per_user_fairness);
         let mut queue = Self {
             limits,
             jobs: HashMap::with_capacity(jobs.len()),
@@ -70,13 +74,14 @@ impl Queue {
             counted: 0,
             finished: HashMap::new(),
             finished_order: VecDeque::new(),
-            scheduler: Scheduler::default(),
+            scheduler,
             runs: HashMap::new(),
             finishes: HashMap::new(),
             deferred: HashMap::new(),
             timers: Timers::default(),
             network: true,
-            policy_blocks: false,
+            policy_blocks: PolicyBlocks::NONE,
+            policy_review: None,
             paused: true,
             next_attempt: 1,
             next_ticket: 1,
@@ -127,8 +132,9 @@ impl Queue {
 
     /// New limits; existing jobs stay (spec/policy.md C6), and their clocks run by the new values.
     pub fn set_limits(&mut self, limits: Limits, now: Now) {
-        let periods = |l: &Limits| (l.job_inactivity_s, l.max_download_s);
+        let periods = |l: &Limits| (l.job_inactivity_s, l.max_download_s, l.retry);
         let changed = periods(&limits) != periods(&self.limits);
+        self.scheduler.set_fair(limits.per_user_fairness);
         self.limits = limits;
         if changed {
             for id in self.ids_by_age(|_| true) {

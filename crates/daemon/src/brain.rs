@@ -8,13 +8,14 @@
 
 mod act;
 mod ask;
+mod policy;
 mod recover;
 mod worker_events;
 
 use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::hub::Hub;
-use crate::settings::Settings;
+use crate::policy::Settings;
 use crate::workers::{WorkerMessage, Workers};
 use openbits_core::{HResult, JobId, Mono, Queue, Ticket, Uid};
 use openbits_store::{CommitError, Op, Store};
@@ -25,6 +26,7 @@ use tokio::sync::{Notify, mpsc};
 
 pub use act::Action;
 pub use ask::{Answer, Ask, Handle, View};
+pub use policy::{ScheduleClock, forbidden};
 
 /// Messages taken before the store is given a batch.
 const DRAIN: usize = 512;
@@ -71,7 +73,7 @@ pub struct Brain {
     queue: Queue,
     clock: Clock,
     store: Arc<Store>,
-    settings: Settings,
+    settings: Arc<Settings>,
     workers: Workers,
     hub: Hub,
     asks: mpsc::Receiver<Ask>,
@@ -109,7 +111,7 @@ pub struct Parts {
     /// Newest durable event.
     pub event_seq: u64,
     /// Settings in force.
-    pub settings: Settings,
+    pub settings: Arc<Settings>,
     /// Workers.
     pub workers: Workers,
     /// Their messages.
@@ -155,6 +157,8 @@ impl Brain {
 
     /// Runs until a shutdown is asked for and everything is stored.
     pub async fn run(mut self) {
+        self.review_bandwidth();
+        self.suspend_forbidden();
         self.queue.start(self.clock.now());
         self.flush();
         loop {
@@ -194,6 +198,9 @@ impl Brain {
             let now = self.clock.now();
             if self.queue.next_deadline().is_some_and(|at| at <= now.mono) {
                 self.queue.tick(now);
+            }
+            if self.queue.policy_review().is_some_and(|at| at <= now.mono) {
+                self.review_bandwidth();
             }
             self.check_workers(now);
             // What is carried out may have consequences of its own; nothing is left lying until the next message.

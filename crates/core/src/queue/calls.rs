@@ -76,6 +76,8 @@ impl Queue {
         self.may_create(caller, &new)?;
         let mut job = Job::new(new.id, caller.uid, new.kind, &new.display_name, now);
         job.exempt = caller.exempt;
+        job.minimum_retry_delay_s = self.limits.default_retry_delay_s;
+        job.no_progress_timeout_s = self.limits.default_no_progress_s;
         if new.extras != Extras::NONE {
             job.extras = Some(Box::new(new.extras));
         }

@@ -55,6 +55,7 @@ impl Brain {
                 let mut queue = Queue::load(self.settings.limits.clone(), jobs, self.clock.now());
                 queue.continue_numbers(&self.queue);
                 self.queue = queue;
+                self.review_bandwidth();
             }
             Err(error) => {
                 // Neither written nor read: nothing can be promised any more. A restart keeps the file aside and salvages it.

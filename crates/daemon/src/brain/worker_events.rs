@@ -114,7 +114,7 @@ impl Brain {
             Event::Done { job, attempt } => self.queue.on_done(job, attempt, now),
             Event::Failed { job, attempt, failure } => {
                 tracing::info!(%job, code = %failure.code, status = failure.http_status, detail = failure.detail, "attempt failed");
-                let (record, retry) = order::failure(*failure, now.wall);
+                let (record, retry) = order::failure(*failure, now.wall, self.settings.full_is_transient());
                 self.queue.on_failed(job, attempt, record, retry, now);
             }
             Event::Stopped { job, attempt } => self.queue.on_stopped(job, attempt, now),

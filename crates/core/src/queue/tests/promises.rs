@@ -118,8 +118,10 @@ impl World {
             .values()
             .filter(|a| self.q.jobs.get(&a.job).is_some_and(|job| job.priority != Priority::Foreground));
         let background = background.count();
-        if self.q.jobs[&id].priority != Priority::Foreground {
-            assert!(!self.policy_blocks && background <= self.q.limits().max_background as usize);
+        let priority = self.q.jobs[&id].priority;
+        assert!(!self.policy_blocks.holds(priority), "a level that is held does not run");
+        if priority != Priority::Foreground {
+            assert!(background <= self.q.limits().max_background as usize);
         }
     }
 
@@ -200,14 +202,11 @@ impl World {
             let waits = job.state == JobState::Queued && !q.runs.contains_key(id) && job.finishing.is_none();
             assert_eq!(q.scheduler.ahead(*id).is_some(), waits, "membership of {job:?}");
             waiting += usize::from(waits);
-            if !waits || self.paused || !q.network {
+            if !waits || self.paused || !q.network || self.policy_blocks.holds(job.priority) {
                 continue;
             }
             if job.priority == Priority::Foreground {
                 assert!(cap > 0 && foreground >= cap, "a foreground job waits for nothing else");
-                continue;
-            }
-            if self.policy_blocks {
                 continue;
             }
             assert!(background.len() >= q.limits.max_background as usize, "no slot is left empty");
