@@ -88,20 +88,13 @@ impl Queue {
             effects: Vec::new(),
             saved: HashSet::new(),
         };
-        let mut unfinished = Vec::new();
         let mut jobs = jobs;
         jobs.sort_unstable_by_key(|job| (job.created, job.id));
         for mut job in jobs {
             let _ = job.apply(crate::job::event::Event::ServiceRestarted, now);
             let id = job.id;
-            if let Some(finishing) = job.finishing {
-                unfinished.push((id, finishing));
-            }
             queue.admit(job);
             queue.settle(id, now);
-        }
-        for (id, finishing) in unfinished {
-            queue.finish_again(id, finishing);
         }
         queue
     }
@@ -109,6 +102,14 @@ impl Queue {
     /// Lets jobs run (or again, after a pause).
     pub fn start(&mut self, now: Now) {
         self.paused = false;
+        // What was begun before a restart goes on; not earlier, since its end could not be stored.
+        for id in self.ids_by_age(|job| job.finishing.is_some()) {
+            let begun = self.jobs.get(&id).and_then(|job| job.finishing);
+            let under_way = self.finishes.contains_key(&id) || self.runs.contains_key(&id);
+            if let Some(finishing) = begun.filter(|_| !under_way) {
+                self.finish_again(id, finishing);
+            }
+        }
         // A condition may have ended while nobody looked, and a job that completes itself was not completed.
         let waits_for_gate = |job: &Job| matches!(job.wait, Some(Wait::Network | Wait::Policy));
         let completes = |job: &Job| job.extras().auto_complete && job.all_transferred();
@@ -116,6 +117,11 @@ impl Queue {
             self.settle(id, now);
         }
         self.reschedule(now);
+    }
+
+    /// True if there is something to take.
+    pub fn has_effects(&self) -> bool {
+        !self.effects.is_empty()
     }
 
     /// What has to be done now, in order. Drain it after every input.

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::hub::Hub;
 use crate::policy::Settings;
 use crate::workers::{WorkerMessage, Workers};
-use openbits_core::{JobId, Mono, Queue, Ticket, Uid};
+use openbits_core::{HResult, JobId, Mono, Queue, Ticket, Uid};
 use openbits_store::{CommitError, Op, Store};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -39,6 +39,8 @@ const IN_FLIGHT: usize = 4096;
 #[derive(Debug, Default)]
 pub(crate) struct Committed {
     last: AtomicU64,
+    /// Batches below this number were given up by a fail-over: what becomes of them is of no interest.
+    valid_from: AtomicU64,
     error: Mutex<Option<CommitError>>,
     notify: Notify,
 }
@@ -47,6 +49,7 @@ impl Committed {
     fn report(&self, batch: u64, result: Result<(), CommitError>) {
         match result {
             Ok(()) => self.last.store(batch, Ordering::Release),
+            Err(_) if batch < self.valid_from.load(Ordering::Acquire) => {}
             Err(error) => {
                 self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             }
@@ -89,7 +92,7 @@ pub struct Brain {
     /// Actions of the present round, to be carried out after its batch.
     round: Vec<Action>,
     /// The store refuses writes, and why.
-    store_error: Option<String>,
+    store_error: Option<(HResult, String)>,
     findings: Vec<String>,
     /// After a failed commit: when to try a write again, and whether one succeeded.
     trial_at: Option<Mono>,
@@ -200,8 +203,13 @@ impl Brain {
                 self.review_bandwidth();
             }
             self.check_workers(now);
+            // What is carried out may have consequences of its own; nothing is left lying until the next message.
             self.flush();
             self.settle_commits();
+            while self.queue.has_effects() && self.pending.len() < IN_FLIGHT {
+                self.flush();
+                self.settle_commits();
+            }
             self.recovered();
             self.recover_if_due();
             if self.closing.is_some() && self.workers.is_idle() && self.pending.is_empty() {

@@ -10,7 +10,7 @@ use crate::policy::files::{Sources, Trust};
 use crate::policy::keeper::Keeper;
 use crate::rows;
 use crate::system::paths::Paths;
-use crate::system::socket::{Access, listen};
+use crate::system::socket::{Access, Origin, listen};
 use crate::workers::{Mode, Workers};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
@@ -185,7 +185,8 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources) -> Result<
     let queue = Queue::load(settings.limits.clone(), jobs, clock.now());
     // The lock of the store is held: from here on this is the only service of this queue.
     let access = if system { Access::Everybody } else { Access::Owner };
-    let listener = tokio::net::UnixListener::from_std(listen(&paths.socket, access)?)?;
+    let (listener, origin) = listen(&paths.socket, access)?;
+    let listener = tokio::net::UnixListener::from_std(listener)?;
     let (sender, worker_messages) = mpsc::channel(64);
     let mode =
         if system { Mode::Process { program: "/proc/self/exe".into() } } else { Mode::Thread(Uid(uid)) };
@@ -204,22 +205,27 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources) -> Result<
     let now_ms = Box::new(move || clock.now().wall.unix_ms());
     let (keeper, reloads, current) = Keeper::new(sources, settings, handle.clone(), now_ms);
     let keeper = tokio::spawn(keeper.run());
-    let brain = tokio::spawn(brain.run());
+    let mut brain = tokio::spawn(brain.run());
     let (close, closing) = watch::channel(false);
     let mode = if system { "system" } else { "user" };
     let app = App { brain: handle.clone(), reloads, mode, closing: closing.clone() };
     let admission = Admission { only: (!system).then_some(Uid(uid)), settings: current };
-    let server = tokio::spawn(serve(listener, router(app), admission, closing));
+    let mut server = tokio::spawn(serve(listener, router(app), admission, closing));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status("serving")]);
     tracing::info!(jobs = count, socket = %paths.socket.display(), "ready");
-    wait_for_signal().await?;
+    // A service without its brain or its door is worse than none: whoever manages it starts it again.
+    tokio::select! {
+        signal = wait_for_signal() => signal?,
+        ended = &mut brain => bail!("the brain ended by itself: {ended:?}"),
+        ended = &mut server => bail!("the API server ended by itself: {ended:?}"),
+    }
     tracing::info!("stopping");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let _ = close.send(true);
     // Two seconds at most, with nothing lost: whatever is not stored by then was never reported as stored.
     let _ = tokio::time::timeout(Duration::from_millis(1500), async {
         handle.close().await;
-        let _ = server.await;
+        let _ = (&mut server).await;
     })
     .await;
     // It holds the brain and through it the store.
@@ -227,7 +233,9 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources) -> Result<
     let _ = keeper.await;
     drop(handle);
     let _ = tokio::time::timeout(Duration::from_millis(300), brain).await;
-    let _ = std::fs::remove_file(&paths.socket);
+    if origin == Origin::Made {
+        let _ = std::fs::remove_file(&paths.socket);
+    }
     if let Ok(store) = Arc::try_unwrap(store) {
         store.close();
     }

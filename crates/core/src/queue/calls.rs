@@ -73,27 +73,7 @@ impl Queue {
         if self.jobs.contains_key(&new.id) || self.finished.contains_key(&new.id) {
             return Err(Failure::new(h::E_UNEXPECTED, "the job id is in use"));
         }
-        check_new_files(&new.files)?;
-        for property in &new.properties {
-            property.check(new.kind)?;
-        }
-        if !caller.exempt {
-            let own = self.count(Some(caller.uid));
-            if own >= self.limits.jobs_per_user as usize {
-                let limit = self.limits.jobs_per_user;
-                return Err(Failure::new(
-                    h::BG_E_TOO_MANY_JOBS_PER_USER,
-                    format!("you own {own} jobs; the limit is {limit}"),
-                ));
-            }
-            if self.counted >= self.limits.jobs_per_machine as usize {
-                let limit = self.limits.jobs_per_machine;
-                return Err(Failure::new(
-                    h::BG_E_TOO_MANY_JOBS_PER_MACHINE,
-                    format!("the machine's limit is {limit} jobs"),
-                ));
-            }
-        }
+        self.may_create(caller, &new)?;
         let mut job = Job::new(new.id, caller.uid, new.kind, &new.display_name, now);
         job.exempt = caller.exempt;
         job.minimum_retry_delay_s = self.limits.default_retry_delay_s;
@@ -117,6 +97,32 @@ impl Queue {
         self.settle(id, now);
         self.reschedule(now);
         Ok(id)
+    }
+
+    /// Values and quotas of a create, before anybody looks at its paths.
+    pub fn may_create(&self, caller: Caller, new: &NewJob) -> Result<(), Failure> {
+        check_new_files(&new.files)?;
+        for property in &new.properties {
+            property.check(new.kind)?;
+        }
+        if !caller.exempt {
+            let own = self.count(Some(caller.uid));
+            if own >= self.limits.jobs_per_user as usize {
+                let limit = self.limits.jobs_per_user;
+                return Err(Failure::new(
+                    h::BG_E_TOO_MANY_JOBS_PER_USER,
+                    format!("you own {own} jobs; the limit is {limit}"),
+                ));
+            }
+            if self.counted >= self.limits.jobs_per_machine as usize {
+                let limit = self.limits.jobs_per_machine;
+                return Err(Failure::new(
+                    h::BG_E_TOO_MANY_JOBS_PER_MACHINE,
+                    format!("the machine's limit is {limit} jobs"),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// A call on a job. A finished job that is still remembered answers `BG_E_INVALID_STATE`.

@@ -219,7 +219,7 @@ impl Brain {
                     queue: &self.queue,
                     clock: self.clock,
                     settings: &self.settings,
-                    store_error: self.store_error.as_deref(),
+                    store_error: self.store_error.as_ref().map(|(_, text)| text.as_str()),
                     findings: &self.findings,
                     event_seq: self.event_seq,
                 };
@@ -241,8 +241,8 @@ impl Brain {
         if self.closing.is_some() {
             return Some(gone());
         }
-        let error = self.store_error.as_ref()?;
-        Some(Failure::new(h::ERROR_DISK_FULL, format!("the service's queue cannot be written: {error}")))
+        let (code, error) = self.store_error.as_ref()?;
+        Some(Failure::new(*code, format!("the service's queue cannot be written: {error}")))
     }
 
     fn on_create(&mut self, caller: Caller, new: Box<NewJob>, sender: oneshot::Sender<CallResult>) {
@@ -269,7 +269,8 @@ impl Brain {
             return Err(Failure::new(h::E_NOTIMPL, "this version transfers downloads only"));
         }
         self.check_files(&new.files)?;
-        self.check_new_job(caller, new)
+        self.check_new_job(caller, new)?;
+        self.queue.may_create(caller, new)
     }
 
     fn check_files(&self, files: &[NewFile]) -> Result<(), Failure> {
