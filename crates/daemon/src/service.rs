@@ -203,7 +203,7 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources) -> Result<
         settings: Arc::clone(&settings),
     })?;
     let now_ms = Box::new(move || clock.now().wall.unix_ms());
-    let (keeper, reloads, current) = Keeper::new(sources, settings, handle.clone(), now_ms);
+    let (keeper, reloads, current) = Keeper::new(sources, settings, handle.clone(), now_ms)?;
     let keeper = tokio::spawn(keeper.run());
     let mut brain = tokio::spawn(brain.run());
     let (close, closing) = watch::channel(false);
