@@ -24,8 +24,9 @@ const HANGS_MS: i64 = 10_000;
 const IDLE_MS: i64 = 30_000;
 /// A worker process that was asked to leave is killed after so many milliseconds.
 const LEAVES_MS: i64 = 10_000;
-/// Longest delay before the successor of a worker that died early is started, in milliseconds.
-const RESTART_DELAY_MAX_MS: i64 = 60_000;
+/// Longest delay before the successor of a worker that died early is started, in milliseconds. Calls that need a worker (create with
+/// files, complete) wait as long, so it stays far below a client's patience of 60 s.
+const RESTART_DELAY_MAX_MS: i64 = 8_000;
 /// A worker that lived so long has not died early, in milliseconds.
 const LIVED_MS: i64 = 60_000;
 
@@ -59,6 +60,8 @@ pub enum WorkerNews {
     Event(Event),
     /// It is gone.
     Lost(String),
+    /// It could not be started: there is no such account, or no process to be had.
+    Impossible(String),
 }
 
 struct Slot {
@@ -126,6 +129,8 @@ impl Workers {
     /// Gives a command to the owner's worker, which is started if there is none.
     pub fn send(&mut self, owner: Uid, command: Command, now: Mono) -> io::Result<()> {
         if self.slots.get(&owner).is_none_or(|slot| slot.leaving.is_some()) {
+            // One that is leaving had nothing to do; it must not linger beside its successor.
+            self.kill(owner, now);
             self.spawn(owner, now)?;
         }
         if let Some(slot) = self.slots.get_mut(&owner) {
@@ -222,6 +227,19 @@ impl Workers {
             self.forget(*owner, now);
         }
         killed
+    }
+
+    /// True if workers are processes, which can be killed.
+    pub fn can_kill(&self) -> bool {
+        matches!(self.mode, Mode::Process { .. })
+    }
+
+    /// Kills the owner's worker; the next command goes to a new one.
+    pub fn kill(&mut self, owner: Uid, now: Mono) {
+        if let Some(slot) = self.slots.get_mut(&owner) {
+            (slot.kill)();
+            self.forget(owner, now);
+        }
     }
 
     /// Kills every worker; the next commands go to new ones.

@@ -45,6 +45,9 @@ pub enum Command {
 pub enum Purpose {
     /// Download or reply: the folder must exist and be writable, the name must not be a folder.
     Destination,
+    /// A destination that somebody else chose, for a job whose owner changes: also, no part of the path is a link, and nobody but
+    /// root and the new owner may change any part of it, so that what the old owner set up cannot steer the new owner's rights.
+    Inherited,
     /// Upload: the file must exist and be readable.
     Source,
 }
@@ -362,4 +365,124 @@ pub enum FailureClass {
     Transient,
     /// ERROR: not retried without Resume.
     Fatal,
+}
+
+/// Longest text in an event, in bytes.
+const TEXT_MAX: usize = 4096;
+/// Most separate ranges of one file.
+const RANGES_MAX: usize = 10_000;
+
+/// What no honest worker reports: a worker parses what strangers send, so its word has limits (DESIGN section 6).
+///
+/// # Errors
+/// Names what is beyond its limit or contradicts itself.
+pub fn check(event: &Event) -> Result<(), &'static str> {
+    let short = |text: &str| text.len() <= TEXT_MAX;
+    let all = |ok: bool, what: &'static str| if ok { Ok(()) } else { Err(what) };
+    match event {
+        Event::Connected { size, peer, .. } => {
+            all(size.is_none_or(fits) && short(peer), "a size or peer beyond its limit")
+        }
+        Event::Restarted { reason, .. } => all(short(reason), "a reason beyond its limit"),
+        Event::Checkpoint { files, .. } => files.iter().try_for_each(check_file),
+        Event::Failed { failure, .. } => all(
+            short(&failure.detail) && failure.url.as_deref().is_none_or(short) && !failure.code.is_ok(),
+            "a failure with a text beyond its limit or a success code",
+        ),
+        Event::FinishDone { error, left, .. } => all(
+            error.as_ref().is_none_or(|(_, code, text)| short(text) && !code.is_ok())
+                && left.iter().all(|path| path.len() <= 2 * TEXT_MAX),
+            "a path or text beyond its limit",
+        ),
+        Event::Progress { .. }
+        | Event::Done { .. }
+        | Event::Stopped { .. }
+        | Event::Probed { .. }
+        | Event::Pong { .. } => Ok(()),
+    }
+}
+
+/// No file is larger than the kernel's file offsets.
+const fn fits(size: u64) -> bool {
+    size <= i64::MAX.cast_unsigned()
+}
+
+fn check_file(file: &FileCheckpoint) -> Result<(), &'static str> {
+    let validator = file.validator.as_ref();
+    let texts = validator
+        .is_none_or(|v| [&v.etag, &v.last_modified].into_iter().flatten().all(|t| t.len() <= TEXT_MAX));
+    if !texts || file.done.count() > RANGES_MAX {
+        return Err("a validator or a list of ranges beyond its limit");
+    }
+    let end = file.size.unwrap_or(i64::MAX.cast_unsigned());
+    if !fits(end) || file.done.end() > end {
+        return Err("ranges beyond the end of the file");
+    }
+    if file.finished && file.size.is_none_or(|size| file.done != RangeSet::prefix(size)) {
+        return Err("a finished file that is not whole");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openbits_core::hresult::{BG_E_HTTP_ERROR_404, S_OK};
+
+    fn checkpoint(file: FileCheckpoint) -> Event {
+        Event::Checkpoint { job: JobId::from_bytes([1; 16]), attempt: AttemptId(1), files: vec![file] }
+    }
+
+    fn whole(size: u64) -> FileCheckpoint {
+        FileCheckpoint {
+            file: 0,
+            size: Some(size),
+            done: RangeSet::prefix(size),
+            validator: None,
+            modified_s: None,
+            finished: true,
+        }
+    }
+
+    #[test]
+    fn honest_reports_pass_and_lies_do_not() {
+        assert_eq!(check(&checkpoint(whole(0))), Ok(()));
+        assert_eq!(check(&checkpoint(whole(10))), Ok(()));
+        let lies = [
+            FileCheckpoint { size: None, ..whole(10) },
+            FileCheckpoint { size: Some(11), ..whole(10) },
+            FileCheckpoint { size: Some(9), finished: false, ..whole(10) },
+            FileCheckpoint { size: Some(u64::MAX), finished: false, ..whole(10) },
+            FileCheckpoint {
+                validator: Some(Validator { etag: Some("x".repeat(TEXT_MAX + 1)), last_modified: None }),
+                ..whole(10)
+            },
+            FileCheckpoint {
+                done: (0..=RANGES_MAX as u64).map(|n| n * 2..n * 2 + 1).collect(),
+                size: None,
+                finished: false,
+                ..whole(0)
+            },
+        ];
+        for lie in lies {
+            assert!(check(&checkpoint(lie.clone())).is_err(), "{lie:?}");
+        }
+        let failed = |code, detail: String| Event::Failed {
+            job: JobId::from_bytes([1; 16]),
+            attempt: AttemptId(1),
+            failure: Box::new(Failure {
+                code,
+                context: ErrorContext::RemoteFile,
+                class: FailureClass::Fatal,
+                file: None,
+                http_status: None,
+                url: None,
+                retry_after_ms: None,
+                detail,
+            }),
+        };
+        assert_eq!(check(&failed(BG_E_HTTP_ERROR_404, String::new())), Ok(()));
+        assert!(check(&failed(S_OK, String::new())).is_err());
+        assert!(check(&failed(BG_E_HTTP_ERROR_404, "x".repeat(TEXT_MAX + 1))).is_err());
+    }
 }

@@ -12,6 +12,8 @@ use tokio::sync::mpsc;
 
 /// Longest message, in bytes.
 pub const MAX_MESSAGE: usize = 16 << 20;
+/// Longest message that the service takes from a worker, in bytes: a worker's word is less trusted.
+pub const MAX_EVENT: usize = 1 << 20;
 /// Messages that may wait in each direction.
 const QUEUE: usize = 256;
 
@@ -36,6 +38,17 @@ pub enum PumpError {
 pub async fn read<T: DeserializeOwned>(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> Result<Option<T>, PumpError> {
+    read_within(stream, MAX_MESSAGE).await
+}
+
+/// Reads one message of at most `limit` bytes; `None` at the end of the stream.
+///
+/// # Errors
+/// See [`read`].
+pub async fn read_within<T: DeserializeOwned>(
+    stream: &mut (impl AsyncRead + Unpin),
+    limit: usize,
+) -> Result<Option<T>, PumpError> {
     let mut length = [0_u8; 4];
     match stream.read(&mut length).await? {
         0 => return Ok(None),
@@ -44,7 +57,7 @@ pub async fn read<T: DeserializeOwned>(
         }
     }
     let length = u32::from_le_bytes(length) as usize;
-    if length > MAX_MESSAGE {
+    if length > limit {
         return Err(PumpError::TooLong(length));
     }
     let mut body = Vec::new();

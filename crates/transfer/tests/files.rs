@@ -1,4 +1,5 @@
 //! Local files: resuming, restarting, planted names, full and read-only places, Complete and its replay.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -102,7 +103,7 @@ fn kept_bytes_are_trusted_only_in_our_own_file() {
             std::fs::hard_link(temp, bench_sibling(temp)).unwrap();
         }),
         ("shorter", &|temp| {
-            std::fs::OpenOptions::new().write(true).open(temp).unwrap().set_len(1000).unwrap()
+            std::fs::OpenOptions::new().write(true).open(temp).unwrap().set_len(1000).unwrap();
         }),
         ("a pipe", &|temp| {
             std::fs::remove_file(temp).unwrap();

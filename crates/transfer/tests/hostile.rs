@@ -1,4 +1,5 @@
 //! Every hostile behaviour of the test origin against the real worker: the very file, or the decided error; never another file.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

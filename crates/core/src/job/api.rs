@@ -69,6 +69,8 @@ impl Job {
             JobState::Acknowledged | JobState::Cancelled => Err(h::BG_E_INVALID_STATE),
             JobState::Suspended if self.files.is_empty() => Err(h::BG_E_EMPTY),
             JobState::Suspended if self.all_transferred() => {
+                self.error = None;
+                self.no_progress_since = None;
                 self.touch(now);
                 self.transferred_at = now.wall;
                 self.enter(JobState::Transferred, now);
@@ -204,6 +206,12 @@ impl Job {
         self.owner = new_owner;
         self.credentials.clear();
         self.notify_command = None;
+        // The old owner's proxy may carry his password, and what he set going must not go on with the new owner's rights unasked.
+        if let Some(extras) = self.extras.as_deref_mut() {
+            extras.environment_proxy = None;
+            extras.auto_complete = false;
+            extras.bind = None;
+        }
         self.touch(now);
         Ok(Change::ok(Notice::Modification))
     }

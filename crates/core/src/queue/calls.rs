@@ -58,6 +58,9 @@ pub enum Called {
     Later(Ticket),
 }
 
+/// Calls of one job that may wait for the end of its Complete.
+const DEFERRED_MAX: usize = 8;
+
 impl Queue {
     /// CreateJob, and what came with it. If any part is refused, no job is left behind.
     pub fn create(&mut self, caller: Caller, new: NewJob, now: Now) -> Result<JobId, Failure> {
@@ -70,29 +73,11 @@ impl Queue {
         if self.jobs.contains_key(&new.id) || self.finished.contains_key(&new.id) {
             return Err(Failure::new(h::E_UNEXPECTED, "the job id is in use"));
         }
-        check_new_files(&new.files)?;
-        for property in &new.properties {
-            property.check(new.kind)?;
-        }
-        if !caller.exempt {
-            let own = self.count(Some(caller.uid));
-            if own >= self.limits.jobs_per_user as usize {
-                let limit = self.limits.jobs_per_user;
-                return Err(Failure::new(
-                    h::BG_E_TOO_MANY_JOBS_PER_USER,
-                    format!("you own {own} jobs; the limit is {limit}"),
-                ));
-            }
-            if self.counted >= self.limits.jobs_per_machine as usize {
-                let limit = self.limits.jobs_per_machine;
-                return Err(Failure::new(
-                    h::BG_E_TOO_MANY_JOBS_PER_MACHINE,
-                    format!("the machine's limit is {limit} jobs"),
-                ));
-            }
-        }
+        self.may_create(caller, &new)?;
         let mut job = Job::new(new.id, caller.uid, new.kind, &new.display_name, now);
         job.exempt = caller.exempt;
+        job.minimum_retry_delay_s = self.limits.default_retry_delay_s;
+        job.no_progress_timeout_s = self.limits.default_no_progress_s;
         if new.extras != Extras::NONE {
             job.extras = Some(Box::new(new.extras));
         }
@@ -114,6 +99,32 @@ impl Queue {
         Ok(id)
     }
 
+    /// Values and quotas of a create, before anybody looks at its paths.
+    pub fn may_create(&self, caller: Caller, new: &NewJob) -> Result<(), Failure> {
+        check_new_files(&new.files)?;
+        for property in &new.properties {
+            property.check(new.kind)?;
+        }
+        if !caller.exempt {
+            let own = self.count(Some(caller.uid));
+            if own >= self.limits.jobs_per_user as usize {
+                let limit = self.limits.jobs_per_user;
+                return Err(Failure::new(
+                    h::BG_E_TOO_MANY_JOBS_PER_USER,
+                    format!("you own {own} jobs; the limit is {limit}"),
+                ));
+            }
+            if self.counted >= self.limits.jobs_per_machine as usize {
+                let limit = self.limits.jobs_per_machine;
+                return Err(Failure::new(
+                    h::BG_E_TOO_MANY_JOBS_PER_MACHINE,
+                    format!("the machine's limit is {limit} jobs"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// A call on a job. A finished job that is still remembered answers `BG_E_INVALID_STATE`.
     pub fn call(&mut self, caller: Caller, id: JobId, call: Call, now: Now) -> Called {
         match self.begin(caller, id, call, now) {
@@ -127,14 +138,31 @@ impl Queue {
             h::BG_E_NOT_FOUND => Failure::new(code, format!("there is no job {id}")),
             code => Failure::new(code, "the job belongs to another user"),
         })?;
-        // Rights come before the state (spec/bits-core.md 4.1).
+        // Rights and values come before the state (spec/bits-core.md 4.1).
         if call == Call::TakeOwnership && !caller.is_administrator() {
             return Err(Failure::new(h::E_ACCESSDENIED, "only root may take ownership"));
+        }
+        if let Call::Set(properties) = &call {
+            for property in properties {
+                property.check(job.kind)?;
+            }
         }
         if job.state.is_final() {
             return Err(Failure::new(h::BG_E_INVALID_STATE, format!("the job is {} already", job.state)));
         }
         if job.finishing.is_some() {
+            // They wait for a worker, perhaps for long: only sound calls may, and not many.
+            match &call {
+                Call::AddFiles(files) => check_new_files(files)?,
+                Call::Set(properties) => properties.iter().try_for_each(|p| p.check(job.kind))?,
+                _ => {}
+            }
+            if self.deferred.get(&id).is_some_and(|waiting| waiting.len() >= DEFERRED_MAX) {
+                return Err(Failure::new(
+                    h::BG_E_INVALID_STATE,
+                    "the job is being finished, and enough calls wait for that",
+                ));
+            }
             let ticket = self.ticket();
             self.deferred.entry(id).or_default().push((ticket, caller, call));
             return Ok(Called::Later(ticket));

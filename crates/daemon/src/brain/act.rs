@@ -95,7 +95,13 @@ impl Brain {
 
     pub(super) fn act(&mut self, action: Action) {
         match action {
-            Action::Worker(owner, command) => self.command(owner, command),
+            // While the service stops, nothing new is begun: what is stored as begun goes on after the next start.
+            Action::Worker(_, Command::Start(_) | Command::Finish(_) | Command::Probe { .. })
+                if self.closing.is_some() => {}
+            Action::Worker(owner, command) => {
+                self.note_deadline(owner, &command);
+                self.command(owner, command);
+            }
             Action::Publish(event) => self.hub.publish(event),
             Action::Answer(answer, result) => answer.send(*result),
             Action::Deliver(deliver) => deliver(),

@@ -144,6 +144,8 @@ struct Filter {
     after: Option<(Uid, JobId)>,
 }
 
+/// Files in one page of jobs (a job with more makes a page of its own), so that no answer grows without limit.
+const FILES_PER_PAGE: usize = 2_000;
 /// Jobs looked at for one page, so that a rare match in a long queue does not hold everybody up.
 const LOOKED_AT_MAX: usize = 200_000;
 
@@ -193,13 +195,21 @@ impl Filter {
     fn collect<'a>(&self, view: View<'_>, jobs: impl Iterator<Item = &'a Job>) -> JobPage {
         let mut page = JobPage { schema: SCHEMA, jobs: Vec::new(), next: None };
         let mut last = None;
+        let mut files = 0;
         for (looked_at, job) in jobs.enumerate() {
             if page.jobs.len() == self.limit || looked_at == LOOKED_AT_MAX {
                 page.next = last;
                 break;
             }
-            last = Some(format!("{}-{}", job.owner, job.id));
+            let before = last.replace(format!("{}-{}", job.owner, job.id));
             if self.fits(job) {
+                if self.files {
+                    files += job.files.len();
+                    if files > FILES_PER_PAGE && !page.jobs.is_empty() {
+                        page.next = before;
+                        break;
+                    }
+                }
                 page.jobs.push(views::job(view.queue, job, self.files, view.clock));
             }
         }
@@ -334,7 +344,9 @@ pub async fn error(State(app): State<App>, Peer(caller): Peer, Id(id): Id) -> An
 pub async fn why(State(app): State<App>, Peer(caller): Peer, Id(id): Id) -> Answer<Json<Why>> {
     let why = app.brain.read(move |view| {
         let job = view.queue.held_job(caller, id)?;
-        views::why(view.queue, job, view.clock).ok_or(h::BG_E_NOT_FOUND)
+        let mut why = views::why(view.queue, job, view.clock).ok_or(h::BG_E_NOT_FOUND)?;
+        crate::policy::views::correct_why(&mut why, &view, job);
+        Ok::<_, HResult>(why)
     });
     Ok(Json(why.await??))
 }

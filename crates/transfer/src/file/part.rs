@@ -1,7 +1,7 @@
 //! A file that is being filled: writes, syncs, and what may be reported.
 
 use super::writer::{Writer, new_hash, write_all};
-use super::{Place, temp};
+use super::{Place, direct, temp};
 use crate::failure::{Outcome, local, local_io};
 use aws_lc_rs::digest::Context;
 use bytes::Bytes;
@@ -10,13 +10,17 @@ use rustix::fs;
 use rustix::io::Errno;
 use std::fs::File;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 /// Bytes that are collected before they go to the writer.
 const BATCH: usize = 512 << 10;
 /// Most bytes that may be received and not yet synced.
-pub(crate) const MAX_UNSYNCED: u64 = 64 << 20;
+pub(crate) const MAX_UNSYNCED: u64 = 12 << 20;
+
+/// Least time between the beginnings of two syncs, unless half of [`MAX_UNSYNCED`] waits: a fast transfer gains nothing from
+/// hundreds of journal commits a second, and loses at most this much more at a power cut.
+const SYNC_GAP: Duration = Duration::from_millis(200);
 
 /// The run of bytes that one body brings.
 struct Run {
@@ -92,11 +96,13 @@ impl Part {
         }
     }
 
-    /// Begins a run at `offset`; the run before must be finished.
-    pub(crate) fn begin(&mut self, offset: u64) -> Outcome<()> {
+    /// Begins a run at `offset` of `length` bytes, if that is known; the run before must be finished.
+    pub(crate) fn begin(&mut self, offset: u64, length: Option<u64>) -> Outcome<()> {
         debug_assert!(self.run.is_none(), "one run at a time");
         let hash = self.hash.take().filter(|(end, _)| *end == offset).map(|(_, hash)| hash);
-        let writer = Writer::start(self.file.clone(), offset, hash)
+        let long = length.is_some_and(|length| length >= direct::DIRECT_FROM);
+        let direct = if long { direct::open(&self.place, &self.file) } else { None };
+        let writer = Writer::start(self.file.clone(), direct, offset, hash)
             .map_err(|error| local_io(&error, "No thread for writing"))?;
         self.run = Some(Run { writer, start: offset, end: offset, batch: Vec::new(), batch_bytes: 0 });
         Ok(())
@@ -184,9 +190,9 @@ impl Part {
         let written =
             self.settled.len() + self.run.as_ref().map_or(0, |run| run.writer.written() - run.start);
         let fresh = written.saturating_sub(self.durable.len());
-        fresh > 0
-            && (fresh >= bytes.min(MAX_UNSYNCED / 2)
-                || self.last_sync.elapsed().as_millis() >= u128::from(ms))
+        let since = self.last_sync.elapsed();
+        let enough = fresh >= bytes && since >= SYNC_GAP;
+        fresh > 0 && (enough || fresh >= MAX_UNSYNCED / 2 || since.as_millis() >= u128::from(ms))
     }
 
     /// Starts a sync beside further writes. It covers only what was written before it began.

@@ -197,9 +197,11 @@ impl Attempt {
                 ))
                 .await?;
                 drop(reply);
-                self.pool.give(route, link);
                 match ended {
-                    Ended::Next => Ok(()),
+                    Ended::Next => {
+                        self.pool.give(route, link);
+                        Ok(())
+                    }
                     Ended::Soon(ms) => {
                         tokio::time::sleep(Duration::from_millis(ms)).await;
                         Ok(())

@@ -76,7 +76,7 @@ pub(super) async fn stream(
     let (index, modified_s) = (current.index, current.modified_s);
     let Current { part, plan, .. } = current;
     let part = part.as_mut().expect("made by the caller");
-    part.begin(accept.offset + accept.skip)?;
+    part.begin(accept.offset + accept.skip, accept.length.map(|length| length - accept.skip))?;
     let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut got, mut last_piece, mut ticks, mut told) = (0_u64, Instant::now(), 0_u32, 0_u64);
@@ -120,6 +120,10 @@ pub(super) async fn stream(
             },
             _ = tick.tick() => {
                 part.flush().await?;
+                if accept.length.is_none() {
+                    // Nobody said how much will come: the reserve is looked after on the way.
+                    part.place.folder.check_space(0, options.min_free_bytes)?;
+                }
                 ticks += 1;
                 let bytes = part.received();
                 if ticks % PROGRESS_TICKS == 0 && bytes != told {

@@ -1,5 +1,5 @@
 //! A worker and the part of the service that it needs: orders, stored checkpoints, attempts.
-#![allow(dead_code)] // each test program uses its part
+#![allow(dead_code, clippy::unwrap_used, clippy::type_complexity)] // each test program uses its part
 
 use openbits_core::{AttemptId, JobId, Priority, RangeSet, Ticket};
 use openbits_testkit::Content;
