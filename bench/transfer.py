@@ -274,6 +274,7 @@ def main():
     (root / "nginx.conf").write_text(NGINX.format(root=root, port=args.port))
     nginx = subprocess.Popen(["nginx", "-c", str(root / "nginx.conf"), "-p", str(root)])
     results, texts, used = {}, [], [root]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nginx and the service end, too
     try:
         time.sleep(0.5)
         for place in args.targets.split(","):
