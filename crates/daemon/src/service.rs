@@ -119,8 +119,8 @@ fn run(arguments: Run) -> Result<()> {
     }
     let defaults = if arguments.system { Paths::system() } else { Paths::user() };
     let paths = Paths {
-        socket: arguments.socket.unwrap_or(defaults.socket),
-        database: arguments.database.unwrap_or(defaults.database),
+        socket: std::path::absolute(arguments.socket.unwrap_or(defaults.socket))?,
+        database: std::path::absolute(arguments.database.unwrap_or(defaults.database))?,
         config: defaults.config,
     };
     // Its folder is watched; the working directory is not what it was then.
