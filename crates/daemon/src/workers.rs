@@ -24,8 +24,9 @@ const HANGS_MS: i64 = 10_000;
 const IDLE_MS: i64 = 30_000;
 /// A worker process that was asked to leave is killed after so many milliseconds.
 const LEAVES_MS: i64 = 10_000;
-/// Longest delay before the successor of a worker that died early is started, in milliseconds.
-const RESTART_DELAY_MAX_MS: i64 = 60_000;
+/// Longest delay before the successor of a worker that died early is started, in milliseconds. Calls that need a worker (create with
+/// files, complete) wait as long, so it stays far below a client's patience of 60 s.
+const RESTART_DELAY_MAX_MS: i64 = 8_000;
 /// A worker that lived so long has not died early, in milliseconds.
 const LIVED_MS: i64 = 60_000;
 
@@ -59,6 +60,8 @@ pub enum WorkerNews {
     Event(Event),
     /// It is gone.
     Lost(String),
+    /// It could not be started: there is no such account, or no process to be had.
+    Impossible(String),
 }
 
 struct Slot {

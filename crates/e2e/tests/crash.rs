@@ -7,8 +7,8 @@
 
 use openbits_core::JobState::{Acknowledged, Cancelled, Error, Suspended, Transferred, TransientError};
 use openbits_e2e::{
-    Account, Door, Job, NewJob, Options, System, User, accounts, assert_is, is_root, kill, knob, leftovers,
-    names, program, skip,
+    Account, Door, Job, NewJob, Options, System, User, accounts, assert_is, is_root, kill, knob, names,
+    program, skip,
 };
 use openbits_testkit::{Behaviour, Content, Exchange, Origin, OriginFile, Rng, wait_until};
 use std::collections::BTreeSet;
@@ -79,21 +79,22 @@ fn carried(exchange: &Exchange) -> (u64, u64) {
 ///
 /// Files flow from the front to the back, so what is asked for again lies between the new request's start and the furthest byte
 /// sent; it is the cost of the kill that ended the time in which that byte was sent.
-fn fetched_twice(origin: &Origin, name: &str, kills: &[Instant]) -> Vec<u64> {
+fn fetched_twice(origin: &Origin, name: &str, kills: &[(Instant, Instant)]) -> Vec<u64> {
     let mut twice = vec![0; kills.len()];
-    let (mut furthest, mut sent_before) = (0, kills.len());
+    let (mut furthest, mut sent) = (0, None);
     for exchange in origin.requests(name).iter().filter(|e| e.status.is_some_and(|s| s == 200 || s == 206)) {
         let (start, end) = carried(exchange);
         if start < furthest {
-            assert!(
-                kills.get(sent_before).is_some_and(|kill| *kill < exchange.at),
-                "{name}: fetched twice without a kill"
-            );
-            twice[sent_before] = (furthest - start).max(twice[sent_before]);
+            // The first kill between the two requests; when exactly it struck is known to be between two instants.
+            let between = |(before, after): &(Instant, Instant)| {
+                sent.is_some_and(|sent| sent < *after) && *before < exchange.at
+            };
+            let kill = kills.iter().position(between);
+            let kill = kill.unwrap_or_else(|| panic!("{name}: fetched twice without a kill"));
+            twice[kill] = (furthest - start).max(twice[kill]);
         }
         if end > furthest {
-            furthest = end;
-            sent_before = kills.iter().filter(|at| **at < exchange.at).count();
+            (furthest, sent) = (end, Some(exchange.at));
         }
     }
     twice
@@ -159,7 +160,7 @@ fn storm(victim: &mut dyn Victim, folder: &Path) {
         amid += u64::from(stored() < total);
         let at = Instant::now();
         if victim.strike(&mut rng) {
-            kills.push(at);
+            kills.push((at, Instant::now()));
         } else {
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -207,24 +208,6 @@ fn storm(victim: &mut dyn Victim, folder: &Path) {
     }
     assert_eq!(door.jobs("").len(), 0);
     assert_eq!(names(folder), ["a", "b1", "b2", "c", "small"], "nothing else is left");
-}
-
-#[test]
-fn random_kills_of_a_users_service() {
-    let mut user = User::new(bits());
-    let _ = user.wake();
-    let folder = user.folder();
-    storm(&mut user, &folder);
-}
-
-#[test]
-fn random_kills_of_the_systems_service_and_its_workers() {
-    let Some([owner, _]) = is_root().then(accounts).flatten() else {
-        return skip("random kills in system mode", "this needs root");
-    };
-    let system = System::start(&bits(), &Options::default());
-    let folder = owner.folder(system.folder(), "downloads");
-    storm(&mut OfSystem { system, owner }, &folder);
 }
 
 /// Every create that was acknowledged is there after the kill; of the others, at most those on their way.
@@ -280,83 +263,178 @@ fn acknowledged_creates_survive() {
 }
 
 /// A job of 20 small files, all there and hidden.
-fn twenty(user: &User, origin: &Origin, round: u64) -> (Job, Vec<(PathBuf, Content)>) {
-    let door = user.wake();
+fn twenty(door: &Door, folder: &Path, origin: &Origin, round: u64) -> (Job, Vec<(PathBuf, Content)>) {
     let mut job = NewJob::new("twenty").started();
     let mut files = Vec::new();
     for n in 0..20 {
         let (name, content) = (format!("{round}-{n}"), Content::new(round * 100 + n, 1000 + n));
         origin.put(&name, content.clone());
-        job = job.file(&origin.url(&name), &user.path(&name));
-        files.push((user.path(&name), content));
+        job = job.file(&origin.url(&name), &folder.join(&name));
+        files.push((folder.join(name), content));
     }
-    let job = job.create(&door);
+    let job = job.create(door);
     assert_eq!(job.wait(&[Transferred, Error], LONG), Transferred);
     (job, files)
 }
 
-/// Sends a call and kills the service a moment later; whether the answer came.
-fn call_and_kill(user: &User, job: &Job, action: &'static str, moment: Duration) -> bool {
-    let pid = user.service_pid();
+/// Sends a call and kills a moment later; whether the answer came.
+fn call_and_strike(
+    victim: &mut dyn Victim,
+    job: &Job,
+    action: &'static str,
+    rng: &mut Rng,
+    longest: Duration,
+) -> bool {
+    let moment = rng.duration(Duration::ZERO, longest);
     std::thread::scope(|scope| {
         let call = scope.spawn(|| job.try_act(action).is_ok_and(|reply| reply.is_success()));
         std::thread::sleep(moment);
-        kill(pid);
+        let _ = victim.strike(rng);
         call.join().unwrap()
     })
 }
 
-#[test]
-fn kills_during_complete_leave_all_files_or_none() {
-    let user = User::new(bits());
+fn complete_storm(victim: &mut dyn Victim, folder: &Path) {
     let mut rng = Rng::announced("complete");
     let origin = Origin::start();
     let mut ends = [0, 0];
-    for round in 0..8 {
-        let (job, files) = twenty(&user, &origin, round);
-        let moment = rng.duration(Duration::ZERO, Duration::from_millis(8));
-        let answered = call_and_kill(&user, &job, "complete", moment);
-        let _ = user.wake();
+    for round in 0..knob("OPENBITS_ROUNDS", 8) {
+        let (job, files) = twenty(&victim.door(), folder, &origin, round);
+        let answered = call_and_strike(victim, &job, "complete", &mut rng, Duration::from_millis(8));
         let in_place = || files.iter().filter(|(path, _)| path.exists()).count();
-        // A call that was begun is carried to its end; one that was not left no trace.
-        let settled = || match job.state() {
-            Transferred => in_place() == 0,
-            state => state == Acknowledged && in_place() == 20,
-        };
-        assert!(wait_until(LONG, settled), "{} of 20 are in place, {:?}", in_place(), job.state());
-        let done = in_place() == 20;
-        assert!(done || !answered, "an answer came, and the files are not there");
-        if !done {
-            assert_eq!(leftovers(&user.folder()).len(), 20, "all are hidden still");
-            job.must("complete");
-        }
-        ends[usize::from(done)] += 1;
+        // A call that was begun is carried to its end; of one that was not, nothing is in place and the job waits. Begun or not,
+        // Complete may be called again: it is refused only when the end has come meanwhile.
+        let first = in_place();
+        let reply = job.act("complete");
+        assert!(reply.is_success() || matches!(reply.status, 404 | 409), "{reply}");
+        let done = || in_place() == 20 && job.state() == Acknowledged;
+        assert!(wait_until(LONG, done), "{} of 20 are in place, {:?}", in_place(), job.state());
+        assert!(first == 20 || !answered, "an answer came, and {first} of 20 files were there");
+        ends[usize::from(reply.is_success())] += 1;
         for (path, content) in &files {
             assert_is(path, content);
             std::fs::remove_file(path).unwrap();
         }
-        assert_eq!(names(&user.folder()), [""; 0], "nothing is left in round {round}");
+        assert_eq!(names(folder), [""; 0], "nothing is left in round {round}");
     }
-    eprintln!("complete: {} not begun, {} carried out", ends[0], ends[1]);
+    eprintln!("complete: {} carried out, {} called again", ends[0], ends[1]);
+}
+
+fn cancel_storm(victim: &mut dyn Victim, folder: &Path) {
+    let mut rng = Rng::announced("cancel");
+    let origin = Origin::start();
+    for round in 0..knob("OPENBITS_ROUNDS", 8) {
+        let (job, _) = twenty(&victim.door(), folder, &origin, round);
+        let answered = call_and_strike(victim, &job, "cancel", &mut rng, Duration::from_millis(8));
+        let listed = victim.door().jobs("").iter().any(|view| view.id == job.id);
+        assert!(!(answered && listed), "an answer came, and the job is there");
+        if listed && job.state() == Transferred {
+            // It may have been begun meanwhile, by a service that was not killed.
+            let reply = job.act("cancel");
+            assert!(reply.is_success() || matches!(reply.status, 404 | 409), "{reply}");
+        }
+        let clean = || names(folder).is_empty();
+        assert!(wait_until(LONG, clean), "left in round {round}: {:?}", names(folder));
+    }
+}
+
+/// Kills while many jobs create their temporary files: none of these is forgotten.
+fn opening_storm(victim: &mut dyn Victim, folder: &Path) {
+    let mut rng = Rng::announced("opening");
+    let origin = Origin::start();
+    for round in 0..knob("OPENBITS_ROUNDS", 8) {
+        let door = victim.door();
+        let mut jobs = Vec::new();
+        for n in 0..12 {
+            let (name, content) = (format!("{round}-{n}"), Content::new(n, 300_000 + n));
+            origin.put(&name, content.clone());
+            let job = NewJob::new("opening").file(&origin.url(&name), &folder.join(&name)).create(&door);
+            jobs.push((job, folder.join(name), content));
+        }
+        let moment = rng.duration(Duration::ZERO, Duration::from_millis(60));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for (job, ..) in &jobs {
+                    if job.try_act("resume").is_err() {
+                        break;
+                    }
+                }
+            });
+            std::thread::sleep(moment);
+            let _ = victim.strike(&mut rng);
+        });
+        for (n, (job, path, content)) in jobs.iter().enumerate() {
+            if n % 2 == 0 {
+                job.must("cancel");
+                continue;
+            }
+            if job.state() == Suspended {
+                job.must("resume");
+            }
+            assert_eq!(job.wait(&[Transferred, Error], LONG), Transferred);
+            job.must("complete");
+            assert_is(path, content);
+            std::fs::remove_file(path).unwrap();
+        }
+        let clean = || names(folder).is_empty();
+        assert!(wait_until(LONG, clean), "left in round {round} ({moment:?}): {:?}", names(folder));
+    }
+}
+
+type Storm = fn(&mut dyn Victim, &Path);
+
+fn at_user(storm: Storm) {
+    let mut user = User::new(bits());
+    let _ = user.wake();
+    let folder = user.folder();
+    storm(&mut user, &folder);
+}
+
+fn at_system(test: &str, storm: Storm) {
+    let Some([owner, _]) = is_root().then(accounts).flatten() else {
+        return skip(test, "this needs root");
+    };
+    let system = System::start(&bits(), &Options::default());
+    let folder = owner.folder(system.folder(), "downloads");
+    storm(&mut OfSystem { system, owner }, &folder);
+}
+
+#[test]
+fn random_kills_of_a_users_service() {
+    at_user(storm);
+}
+
+#[test]
+fn random_kills_of_the_systems_service_and_its_workers() {
+    at_system("random kills in system mode", storm);
+}
+
+#[test]
+fn kills_during_complete_leave_all_files_or_none() {
+    at_user(complete_storm);
+}
+
+#[test]
+fn kills_during_complete_in_system_mode_leave_all_files_or_none() {
+    at_system("kills during Complete in system mode", complete_storm);
 }
 
 #[test]
 fn kills_during_cancel_leave_nothing() {
-    let user = User::new(bits());
-    let mut rng = Rng::announced("cancel");
-    let origin = Origin::start();
-    for round in 0..8 {
-        let (job, _) = twenty(&user, &origin, round);
-        let moment = rng.duration(Duration::ZERO, Duration::from_millis(12));
-        let answered = call_and_kill(&user, &job, "cancel", moment);
-        let door = user.wake();
-        let listed = door.jobs("").iter().any(|view| view.id == job.id);
-        assert!(!(answered && listed), "an answer came, and the job is there");
-        if listed {
-            assert_eq!(job.state(), Transferred);
-            job.must("cancel");
-        }
-        let clean = || names(&user.folder()).is_empty();
-        assert!(wait_until(LONG, clean), "left in round {round}: {:?}", names(&user.folder()));
-    }
+    at_user(cancel_storm);
+}
+
+#[test]
+fn kills_during_cancel_in_system_mode_leave_nothing() {
+    at_system("kills during Cancel in system mode", cancel_storm);
+}
+
+#[test]
+fn kills_while_files_are_opened_leave_nothing() {
+    at_user(opening_storm);
+}
+
+#[test]
+fn kills_while_files_are_opened_in_system_mode_leave_nothing() {
+    at_system("kills while files are opened in system mode", opening_storm);
 }

@@ -166,6 +166,20 @@ impl ArgsOf for Spec {
     }
 }
 
+/// Commands that come while the old service is on its way out get a new one, not an error.
+#[test]
+fn commands_in_the_moment_of_the_end_are_served() {
+    let user = User::new(bits());
+    let door = user.wake();
+    let _ = NewJob::new("there").create(&door);
+    for _ in 0..10 {
+        openbits_e2e::signal(user.service_pid(), Signal::SIGTERM);
+        for _ in 0..3 {
+            assert_eq!(user.must(&["list", "--json"]).matches("\"there\"").count(), 1);
+        }
+    }
+}
+
 #[test]
 fn a_stale_socket_file_is_replaced_and_others_are_left_alone() {
     let user = User::new(bits());

@@ -3,6 +3,7 @@
 use super::{Action, Brain};
 use crate::clock::Clock;
 use crate::hub::{Hub, Published};
+use crate::policy::Settings;
 use openbits_api::{JobView, ServiceInfo};
 use openbits_core::hresult as h;
 use openbits_core::job::NewFile;
@@ -41,6 +42,8 @@ pub struct View<'a> {
     pub queue: &'a Queue,
     /// Clocks.
     pub clock: Clock,
+    /// The policy.
+    pub settings: &'a Settings,
     store_error: Option<&'a str>,
     findings: &'a [String],
     event_seq: u64,
@@ -82,6 +85,10 @@ pub enum Ask {
     Call(Caller, JobId, Call, oneshot::Sender<CallResult>),
     /// A question.
     Read(Question),
+    /// Another policy.
+    Settings(Arc<Settings>),
+    /// Somebody set the wall clock.
+    ClockWasSet,
     /// Store everything and end.
     Close(oneshot::Sender<()>),
 }
@@ -127,6 +134,16 @@ impl Handle {
         answer.await.map_err(|_| gone())
     }
 
+    /// Another policy: in force for every message after this one.
+    pub async fn set_settings(&self, settings: Arc<Settings>) {
+        let _ = self.sender.send(Ask::Settings(settings)).await;
+    }
+
+    /// Somebody set the wall clock: the schedule is looked at again.
+    pub async fn clock_was_set(&self) {
+        let _ = self.sender.send(Ask::ClockWasSet).await;
+    }
+
     /// Live events.
     pub fn listen(&self) -> broadcast::Receiver<Published> {
         self.hub.listen()
@@ -157,9 +174,13 @@ struct Probe {
     caller: Caller,
     owner: Uid,
     call: Probing,
+    purpose: Purpose,
+    paths: Vec<String>,
     since: Mono,
     left: usize,
     refused: Option<(usize, HResult)>,
+    /// It was asked of a second worker, because the first one was lost.
+    repeated: bool,
 }
 
 /// Calls whose paths are being looked at, and which answer belongs to which path.
@@ -197,13 +218,16 @@ impl Brain {
                 let view = View {
                     queue: &self.queue,
                     clock: self.clock,
-                    store_error: self.store_error.as_deref(),
+                    settings: &self.settings,
+                    store_error: self.store_error.as_ref().map(|(_, text)| text.as_str()),
                     findings: &self.findings,
                     event_seq: self.event_seq,
                 };
                 let deliver = question(view);
                 self.round.push(Action::Deliver(deliver));
             }
+            Ask::Settings(settings) => self.set_settings(settings),
+            Ask::ClockWasSet => self.review_bandwidth(),
             Ask::Close(done) => {
                 self.queue.pause();
                 self.workers.shut_down(self.clock.now().mono);
@@ -217,8 +241,8 @@ impl Brain {
         if self.closing.is_some() {
             return Some(gone());
         }
-        let error = self.store_error.as_ref()?;
-        Some(Failure::new(h::ERROR_DISK_FULL, format!("the service's queue cannot be written: {error}")))
+        let (code, error) = self.store_error.as_ref()?;
+        Some(Failure::new(*code, format!("the service's queue cannot be written: {error}")))
     }
 
     fn on_create(&mut self, caller: Caller, new: Box<NewJob>, sender: oneshot::Sender<CallResult>) {
@@ -244,7 +268,9 @@ impl Brain {
         if new.kind != JobType::Download {
             return Err(Failure::new(h::E_NOTIMPL, "this version transfers downloads only"));
         }
-        self.check_files(&new.files)
+        self.check_files(&new.files)?;
+        self.check_new_job(caller, new)?;
+        self.queue.may_create(caller, new)
     }
 
     fn check_files(&self, files: &[NewFile]) -> Result<(), Failure> {
@@ -255,6 +281,7 @@ impl Brain {
             names::check_local_name(&file.local, self.settings.limits.strict_names).map_err(|code| {
                 Failure::new(code, format!("not an absolute path of a file: {:?}", short(&file.local)))
             })?;
+            self.check_security(&file.remote, &file.local)?;
             let digest = file.sha256.as_deref().unwrap_or("");
             let hexadecimal = digest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
             if file.sha256.is_some() && (digest.len() != 64 || !hexadecimal) {
@@ -270,7 +297,11 @@ impl Brain {
             return;
         }
         let refused = match &call {
-            Call::AddFiles(files) => self.check_files(files),
+            Call::AddFiles(files) => {
+                self.check_files(files).and_then(|()| self.check_added(caller, id, files))
+            }
+            Call::Resume => self.check_resume(caller, id),
+            Call::Set(properties) => self.check_properties(caller, id, properties),
             Call::TakeOwnership if !self.workers.serves(caller.uid) => {
                 let text = "this is another user's own service; its files are not yours";
                 Err(Failure::new(h::BG_E_NEW_OWNER_NO_FILE_ACCESS, text))
@@ -333,7 +364,10 @@ impl Brain {
         let key = self.probes.next;
         self.probes.next += 1;
         let since = self.clock.now().mono;
-        let probe = Probe { caller, owner, call, since, left: paths.len(), refused: None };
+        let left = paths.len();
+        let shown = paths.clone();
+        let probe =
+            Probe { caller, owner, call, purpose, paths: shown, since, left, refused: None, repeated: false };
         self.probes.calls.insert(key, probe);
         for (position, path) in paths.into_iter().enumerate() {
             let ticket = self.queue.ticket();
@@ -384,15 +418,37 @@ impl Brain {
         }
     }
 
+    /// The worker that was to look at paths was lost: its successor is asked, once; looking changes nothing. Who was asked for the
+    /// second time gives up.
+    pub(super) fn repeat_probes(&mut self, owner: Uid, why: &str) {
+        let mut commands = Vec::new();
+        for (ticket, (key, position)) in &self.probes.tickets {
+            let Some(probe) = self.probes.calls.get(key) else { continue };
+            if probe.owner != owner || probe.repeated {
+                continue;
+            }
+            if let Some(path) = probe.paths.get(*position) {
+                commands.push(Command::Probe { ticket: *ticket, path: path.clone(), purpose: probe.purpose });
+            }
+        }
+        let second = |probe: &Probe| probe.owner == owner && probe.repeated;
+        self.end_probes(second, why);
+        for probe in self.probes.calls.values_mut().filter(|probe| probe.owner == owner) {
+            probe.repeated = true;
+        }
+        for command in commands {
+            self.command(owner, command);
+        }
+    }
+
     /// The worker that was to look at paths is gone: the callers are told, nothing was changed.
     pub(super) fn fail_probes(&mut self, owner: Option<Uid>, why: &str) {
-        let gone: Vec<u64> = self
-            .probes
-            .calls
-            .iter()
-            .filter(|(_, p)| owner.is_none_or(|o| p.owner == o))
-            .map(|(key, _)| *key)
-            .collect();
+        self.end_probes(|probe| owner.is_none_or(|owner| probe.owner == owner), why);
+    }
+
+    fn end_probes(&mut self, which: impl Fn(&Probe) -> bool, why: &str) {
+        let gone: Vec<u64> =
+            self.probes.calls.iter().filter(|(_, probe)| which(probe)).map(|(key, _)| *key).collect();
         for key in gone {
             let Some(probe) = self.probes.calls.remove(&key) else { continue };
             let (Probing::Create(_, sender) | Probing::Add(_, _, sender) | Probing::TakeOwnership(_, sender)) =
