@@ -1,12 +1,13 @@
 //! The client for callers without a runtime: every call blocks the calling thread.
 
-use crate::calls::{Action, Client as Async, ErrorText, JobQuery};
+use crate::calls::{Action, Client as Async, JobQuery};
 use crate::error::Error;
 use crate::events::{EventStream as AsyncEvents, Item};
-use crate::socket::{Choice, Endpoint};
 use crate::start::Starter;
+use openbits_api::socket::{Choice, Endpoint};
 use openbits_api::{
-    AddFile, CreateJob, ErrorView, FileView, JobPage, JobView, Outcome, ServiceInfo, SetProperties, Why,
+    AddFile, CreateJob, ErrorText, ErrorView, FileView, JobPage, JobView, Outcome, ServiceInfo,
+    SetProperties, Why,
 };
 use openbits_core::{HResult, JobId};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,7 +38,7 @@ impl Client {
         Ok(Self { runtime: Arc::new(Mutex::new(runtime)), client })
     }
 
-    /// Finds the service by the rule of [`crate::socket`].
+    /// Finds the service by the rule of [`openbits_api::socket`].
     pub fn find(choice: &Choice, starter: Option<Starter>) -> Result<Self, Error> {
         let client = Async::find(choice, starter)?;
         let path = client.endpoint().path.clone();

@@ -3,18 +3,18 @@
 use crate::connection::{Connection, Failure, Request, Response};
 use crate::error::Error;
 use crate::events::EventStream;
-use crate::socket::{Choice, Endpoint, Environment, Kind};
 use crate::start::Starter;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
+use openbits_api::socket::{Choice, Endpoint, Environment, Kind};
 use openbits_api::{
-    AddFile, AddFiles, CreateJob, ErrorView, FileView, JobPage, JobView, Outcome, Problem, ServiceInfo,
-    SetProperties, Why,
+    AddFile, AddFiles, CreateJob, ErrorText, ErrorView, FileList, FileView, JobPage, JobView, Outcome,
+    Problem, ServiceInfo, SetProperties, Why,
 };
 use openbits_core::{HResult, JobId, JobState};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -169,24 +169,6 @@ impl Query {
     }
 }
 
-/// What a code means: `GET /v1/errors/{hresult}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorText {
-    /// `0x80200001`
-    pub hresult: String,
-    /// Symbolic name.
-    pub name: String,
-    /// What it means.
-    pub text: String,
-    /// What to do about it.
-    pub suggestion: String,
-}
-
-#[derive(Deserialize)]
-struct FileList {
-    files: Vec<FileView>,
-}
-
 impl Client {
     /// A client of the service behind `endpoint`. Nothing is sent yet. The starter is used for the user's own service only.
     pub fn new(endpoint: Endpoint, starter: Option<Starter>, timeouts: Timeouts) -> Self {
@@ -194,7 +176,7 @@ impl Client {
         Self { inner: Arc::new(Inner { endpoint, starter, timeouts, connection: Mutex::new(None) }) }
     }
 
-    /// Finds the service by the rule of [`crate::socket`].
+    /// Finds the service by the rule of [`openbits_api::socket`].
     pub fn find(choice: &Choice, starter: Option<Starter>) -> Result<Self, Error> {
         let endpoint = Environment::of_process().find(choice)?;
         Ok(Self::new(endpoint, starter, Timeouts::default()))

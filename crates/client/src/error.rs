@@ -1,8 +1,8 @@
 //! What can go wrong between a caller and the service.
 
-use crate::socket::SocketError;
 use crate::start::StartError;
 use openbits_api::Problem;
+use openbits_api::socket::SocketError;
 use std::path::PathBuf;
 use std::time::Duration;
 

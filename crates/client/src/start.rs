@@ -2,7 +2,7 @@
 
 use crate::connection::Connection;
 use crate::error::Error;
-use crate::socket::{Endpoint, Environment, SOCKET_NAME, START_LOCK_NAME, SocketError};
+use openbits_api::socket::{Endpoint, Environment, SOCKET_NAME, START_LOCK_NAME, SocketError};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use std::ffi::OsString;
 use std::fs::File;

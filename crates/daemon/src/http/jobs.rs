@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use openbits_api::{
-    AddFile, AddFiles, CreateJob, ErrorView, FileView, JobPage, JobView, Outcome, PAGE_MAX, Problem, SCHEMA,
+    AddFile, AddFiles, CreateJob, ErrorView, FileList, JobPage, JobView, Outcome, PAGE_MAX, Problem, SCHEMA,
     SetProperties, Why, error,
 };
 use openbits_core::hresult::{self as h, HResult};
@@ -16,8 +16,8 @@ use openbits_core::job::property::{EnvironmentProxy, Property};
 use openbits_core::job::{Extras, NewFile};
 use openbits_core::queue::{Call, Failure, NewJob};
 use openbits_core::{Caller, Job, JobId, JobState, Uid};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 fn outcome((code, job): (HResult, JobView)) -> Outcome {
     Outcome { hresult: code.to_string(), name: error::name(code), job }
@@ -241,15 +241,6 @@ pub async fn show(
         Ok::<_, HResult>(views::job(view.queue, job, params.files, view.clock))
     });
     Ok(Json(view.await??))
-}
-
-/// List of a job's files.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct FileList {
-    /// Version of this form.
-    pub schema: u32,
-    /// The files in the order added.
-    pub files: Vec<FileView>,
 }
 
 /// The files of a job.
