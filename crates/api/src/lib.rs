@@ -7,6 +7,7 @@
 pub mod error;
 pub mod event;
 pub mod job;
+pub mod policy;
 pub mod request;
 pub mod service;
 pub mod socket;
@@ -15,6 +16,10 @@ pub mod why;
 pub use error::{ErrorRow, ErrorText, Problem};
 pub use event::{EventKind, EventView};
 pub use job::{ErrorView, FileList, FileView, JobPage, JobView, Outcome, ProxyView};
+pub use policy::{
+    BandwidthView, CheckPolicy, PolicyExplanation, PolicyFileView, PolicyFinding, PolicyKeyView,
+    PolicyOutcome, PolicyRule, PolicyView,
+};
 pub use request::{
     AddFile, AddFiles, CreateJob, EnvironmentProxyView, NotifyCommandView, ProxyRequest, SetProperties,
 };

@@ -93,6 +93,9 @@ pub(crate) enum Command {
     Set(Set),
     /// Become the owner of a job (root)
     Own(OneJob),
+    /// Show, check and reload the policy; say which of its rules hold a job
+    #[command(subcommand)]
+    Policy(Policy),
     /// Show the version and state of the service
     ServiceInfo,
     /// Print a completion script for a shell
@@ -233,6 +236,39 @@ pub(crate) struct Set {
     pub(crate) properties: Vec<String>,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Show every key with its value in force
+    Show(ShowPolicy),
+    /// Look a policy file over without using it; `-` is standard input
+    ///
+    /// Exit status: 0 the file can be used (there may be warnings), 1 it cannot.
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+    /// Say which rules concern a job, and which one holds it now
+    Explain {
+        /// GUID, unique beginning of a GUID (6 digits or more), or exact name
+        job: String,
+    },
+    /// Read the policy's files again (root, for the system's service)
+    Reload,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowPolicy {
+    /// Only these keys or groups of keys
+    #[arg(value_name = "KEY")]
+    pub(crate) keys: Vec<String>,
+    /// Say where each value comes from
+    #[arg(long)]
+    pub(crate) origin: bool,
+    /// Values in force (the only ones there are; for those who write it)
+    #[arg(long, hide = true)]
+    pub(crate) effective: bool,
+}
+
 fn named<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| "unknown value".to_owned())
 }
@@ -278,6 +314,11 @@ mod tests {
             "bits watch",
             "bits completions bash",
             "bits service-info",
+            "bits policy show --origin --json",
+            "bits policy show limits bandwidth.work --effective",
+            "bits policy check -",
+            "bits policy explain j",
+            "bits policy reload",
         ] {
             parse(line).unwrap_or_else(|e| panic!("{line}: {e}"));
         }
@@ -300,6 +341,8 @@ mod tests {
             "bits wait j --timeout soon",
             "bits set j",
             "bits nonsense",
+            "bits policy",
+            "bits policy check",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -1,5 +1,6 @@
 //! The commands.
 
+mod policy;
 mod set;
 mod wait;
 mod watch;
@@ -28,6 +29,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Get(args) => return get::run(&context, args).await,
         Command::Wait(args) => return wait::run(&context, args).await,
         Command::Watch(args) => return watch::run(&context, args).await,
+        Command::Policy(command) => return policy::run(&context, command).await,
         Command::Create(args) => create_job(&context, args).await?,
         Command::Add(args) => add(&context, args).await?,
         Command::Resume(args) => return act(&context, args, Action::Resume).await,

@@ -6,8 +6,8 @@ use crate::events::{EventStream as AsyncEvents, Item};
 use crate::start::Starter;
 use openbits_api::socket::{Choice, Endpoint};
 use openbits_api::{
-    AddFile, CreateJob, ErrorText, ErrorView, FileView, JobPage, JobView, Outcome, ServiceInfo,
-    SetProperties, Why,
+    AddFile, CheckPolicy, CreateJob, ErrorText, ErrorView, FileView, JobPage, JobView, Outcome,
+    PolicyExplanation, PolicyOutcome, PolicyView, ServiceInfo, SetProperties, Why,
 };
 use openbits_core::{HResult, JobId};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -73,6 +73,14 @@ impl Client {
         error(id: JobId) -> ErrorView;
         /// See [`crate::Client::why`].
         why(id: JobId) -> Why;
+        /// See [`crate::Client::policy`].
+        policy() -> PolicyView;
+        /// See [`crate::Client::check_policy`].
+        check_policy(check: &CheckPolicy) -> PolicyOutcome;
+        /// See [`crate::Client::reload_policy`].
+        reload_policy() -> PolicyOutcome;
+        /// See [`crate::Client::explain_policy`].
+        explain_policy(id: JobId) -> PolicyExplanation;
         /// See [`crate::Client::describe`].
         describe(code: HResult, language: u32) -> ErrorText;
     }

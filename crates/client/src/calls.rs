@@ -9,9 +9,10 @@ use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use openbits_api::socket::{Choice, Endpoint, Environment, Kind};
 use openbits_api::{
-    AddFile, AddFiles, CreateJob, ErrorText, ErrorView, FileList, FileView, JobPage, JobView, Outcome,
-    Problem, ServiceInfo, SetProperties, Why,
+    AddFile, AddFiles, CheckPolicy, CreateJob, ErrorText, ErrorView, FileList, FileView, JobPage, JobView,
+    Outcome, PolicyExplanation, PolicyOutcome, PolicyView, Problem, ServiceInfo, SetProperties, Why,
 };
+use openbits_core::hresult::RPC_E_DISCONNECTED;
 use openbits_core::{HResult, JobId, JobState};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,6 +26,9 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// How many connections that take no request are borne for one call.
 const UNSENT_MAX: u32 = 3;
+/// How often a call is repeated that a stopping service refused, and the pause before; together longer than its end takes.
+const STOPPING_MAX: u32 = 50;
+const STOPPING_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long to wait for the service.
 #[derive(Clone, Copy, Debug)]
@@ -265,6 +269,26 @@ impl Client {
         self.get(&format!("/v1/jobs/{id}/why")).await
     }
 
+    /// `GET /v1/policy`
+    pub async fn policy(&self) -> Result<PolicyView, Error> {
+        self.get("/v1/policy").await
+    }
+
+    /// `POST /v1/policy/check`
+    pub async fn check_policy(&self, check: &CheckPolicy) -> Result<PolicyOutcome, Error> {
+        self.call(Method::POST, "/v1/policy/check", to_json(check)?, true).await
+    }
+
+    /// `POST /v1/policy/reload`
+    pub async fn reload_policy(&self) -> Result<PolicyOutcome, Error> {
+        self.call(Method::POST, "/v1/policy/reload", Bytes::new(), true).await
+    }
+
+    /// `GET /v1/jobs/{id}/policy`: which rules of the policy concern the job.
+    pub async fn explain_policy(&self, id: JobId) -> Result<PolicyExplanation, Error> {
+        self.get(&format!("/v1/jobs/{id}/policy")).await
+    }
+
     /// `GET /v1/errors/{hresult}`: text of a code; `language` is a Windows language id, e.g. 1033.
     pub async fn describe(&self, code: HResult, language: u32) -> Result<ErrorText, Error> {
         self.get(&format!("/v1/errors/{code}?language={language}")).await
@@ -295,7 +319,7 @@ impl Client {
         // Taken out, so that a call that is dropped half-way leaves no half-read answer for the next one.
         let mut open = connection.take();
         let mut again = idempotent;
-        let mut unsent = 0;
+        let (mut unsent, mut stopping) = (0, 0);
         loop {
             let mut current = match open.take() {
                 Some(kept) => {
@@ -315,6 +339,13 @@ impl Client {
                 }
             };
             match timeout(limit, exchange).await.map_err(|_| Error::Timeout(limit))? {
+                // A service on its way out says so and closes; another attempt finds its successor, or starts it.
+                Ok(Some((StatusCode::SERVICE_UNAVAILABLE, body)))
+                    if idempotent && stopping < STOPPING_MAX && is_stopping(&body) =>
+                {
+                    stopping += 1;
+                    tokio::time::sleep(STOPPING_PAUSE).await;
+                }
                 Ok(Some((status, body))) => {
                     *connection = Some(current);
                     return understand(status, &body);
@@ -367,6 +398,10 @@ pub(crate) async fn refusal(response: Response) -> Error {
         Ok((status, body)) => refused(status, &body),
         Err(e) => e,
     }
+}
+
+fn is_stopping(body: &[u8]) -> bool {
+    serde_json::from_slice::<Problem>(body).is_ok_and(|problem| problem.code() == RPC_E_DISCONNECTED)
 }
 
 fn refused(status: StatusCode, body: &[u8]) -> Error {

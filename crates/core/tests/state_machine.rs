@@ -7,6 +7,7 @@ use openbits_core::hresult::{self as h, HResult};
 use openbits_core::job::api::FinishResult;
 use openbits_core::job::event::Event;
 use openbits_core::job::property::Property;
+use openbits_core::job::retry::RetryRules;
 use openbits_core::job::{Change, ErrorRecord, NewFile, Notice, Wait};
 use openbits_core::{ErrorContext, FileTime, Job, JobId, JobState, JobType, Mono, Now, Uid};
 use serde_json::Value;
@@ -312,7 +313,8 @@ fn internal_row(row: &Value) -> Result<(), Failed> {
         "server answered, transfer possible" => assert!(job.error.is_none()),
         "retry delay over" => assert!(job.no_progress_since.is_some()),
         "recoverable error" => {
-            assert!(job.retry_at() == Some(LATER.mono.plus_s(600)) && job.no_progress_since.is_some());
+            let at = job.retry_at(&RetryRules::default());
+            assert!(at == Some(LATER.mono.plus_s(600)) && job.no_progress_since.is_some());
         }
         "bytes moved" => assert!(job.no_progress_since.is_none()),
         "last file (and reply) finished" => assert_eq!(job.transferred_at, LATER.wall),

@@ -1,6 +1,7 @@
 //! Orders for workers, made of jobs.
 
-use crate::settings::Settings;
+use crate::policy::Settings;
+use openbits_core::hresult::ERROR_DISK_FULL;
 use openbits_core::job::api::FinishPlan;
 use openbits_core::job::{ErrorRecord, File};
 use openbits_core::queue::FileReport;
@@ -114,8 +115,10 @@ pub fn report(checkpoint: FileCheckpoint) -> FileReport {
 }
 
 /// A failure in the brain's words: the record, and the wait a server asked for if trying again may help.
-pub fn failure(failure: Failure, at: FileTime) -> (ErrorRecord, Option<u64>) {
+pub fn failure(failure: Failure, at: FileTime, full_is_transient: bool) -> (ErrorRecord, Option<u64>) {
+    let waits_for_space = full_is_transient && failure.code == ERROR_DISK_FULL;
     let retry = match failure.class {
+        FailureClass::Fatal if waits_for_space => Some(0),
         FailureClass::Transient => Some(failure.retry_after_ms.unwrap_or(0)),
         FailureClass::Fatal => None,
     };

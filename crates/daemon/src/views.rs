@@ -45,7 +45,7 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         },
         auto_complete: job.extras().auto_complete,
         bind: job.extras().bind.clone(),
-        next_retry_time_ms: job.retry_at().map(|at| clock.wall_ms(at)),
+        next_retry_time_ms: job.retry_at(&queue.limits().retry).map(|at| clock.wall_ms(at)),
         peer: queue.peer(job.id).map(str::to_owned),
         files: files.then(|| self::files(job)),
     }
@@ -177,8 +177,8 @@ fn words(reason: Reason) -> (&'static str, &'static str, &'static str) {
         }
         Reason::BlockedByPolicy => (
             "blocked-by-policy",
-            "The bandwidth policy allows background jobs nothing now.",
-            "Wait for the end of the interval, or `bits set JOB priority=FOREGROUND`.",
+            "The bandwidth policy allows jobs of this priority nothing now.",
+            "Wait for the end of the interval, or `bits set JOB priority=FOREGROUND`; `bits policy explain JOB` names the rule.",
         ),
         Reason::VolumeLocked => (
             "volume-locked",

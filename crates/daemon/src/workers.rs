@@ -60,6 +60,8 @@ pub enum WorkerNews {
     Event(Event),
     /// It is gone.
     Lost(String),
+    /// It could not be started: there is no such account, or no process to be had.
+    Impossible(String),
 }
 
 struct Slot {

@@ -127,8 +127,7 @@ impl Job {
         assert!(reply.is_success(), "{action} of {}: {reply}", self.id);
     }
 
-    /// Waits until it is in one of these states, and says in which.
-    #[must_use]
+    /// Waits until it is in one of these states, which must come, and says in which.
     pub fn wait(&self, states: &[JobState], within: Duration) -> JobState {
         let start = Instant::now();
         let mut last = self.state();

@@ -73,6 +73,34 @@ impl Queue {
         if self.jobs.contains_key(&new.id) || self.finished.contains_key(&new.id) {
             return Err(Failure::new(h::E_UNEXPECTED, "the job id is in use"));
         }
+        self.may_create(caller, &new)?;
+        let mut job = Job::new(new.id, caller.uid, new.kind, &new.display_name, now);
+        job.exempt = caller.exempt;
+        job.minimum_retry_delay_s = self.limits.default_retry_delay_s;
+        job.no_progress_timeout_s = self.limits.default_no_progress_s;
+        if new.extras != Extras::NONE {
+            job.extras = Some(Box::new(new.extras));
+        }
+        if !new.properties.is_empty() {
+            let _ = job.set(new.properties, now)?;
+        }
+        let count = new.files.len();
+        let _ = job.add_files(new.files, self.files_max(caller), now)?;
+        if new.resume {
+            let _ = job.resume(now)?;
+        }
+        let id = job.id;
+        self.admit(job);
+        self.save(id);
+        self.save_files(id, 0..count);
+        self.notice(id, NoticeKind::Created, now.wall);
+        self.settle(id, now);
+        self.reschedule(now);
+        Ok(id)
+    }
+
+    /// Values and quotas of a create, before anybody looks at its paths.
+    pub fn may_create(&self, caller: Caller, new: &NewJob) -> Result<(), Failure> {
         check_new_files(&new.files)?;
         for property in &new.properties {
             property.check(new.kind)?;
@@ -94,27 +122,7 @@ impl Queue {
                 ));
             }
         }
-        let mut job = Job::new(new.id, caller.uid, new.kind, &new.display_name, now);
-        job.exempt = caller.exempt;
-        if new.extras != Extras::NONE {
-            job.extras = Some(Box::new(new.extras));
-        }
-        if !new.properties.is_empty() {
-            let _ = job.set(new.properties, now)?;
-        }
-        let count = new.files.len();
-        let _ = job.add_files(new.files, self.files_max(caller), now)?;
-        if new.resume {
-            let _ = job.resume(now)?;
-        }
-        let id = job.id;
-        self.admit(job);
-        self.save(id);
-        self.save_files(id, 0..count);
-        self.notice(id, NoticeKind::Created, now.wall);
-        self.settle(id, now);
-        self.reschedule(now);
-        Ok(id)
+        Ok(())
     }
 
     /// A call on a job. A finished job that is still remembered answers `BG_E_INVALID_STATE`.

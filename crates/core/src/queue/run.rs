@@ -140,9 +140,6 @@ impl Queue {
             let Some(id) = self.scheduler.pop(Priority::Foreground) else { break };
             foreground += usize::from(self.begin_run(id, now));
         }
-        if self.policy_blocks {
-            return;
-        }
         while self.background_runs().count() < self.limits.max_background as usize {
             let Some(best) = self.scheduler.best_background() else { break };
             if let Some(id) = self.scheduler.pop(best) {

@@ -6,6 +6,7 @@ mod errors;
 mod facts;
 mod finish;
 mod limits;
+mod policy;
 mod promises;
 mod random;
 mod rights;

@@ -95,6 +95,9 @@ impl Brain {
 
     pub(super) fn act(&mut self, action: Action) {
         match action {
+            // While the service stops, nothing new is begun: what is stored as begun goes on after the next start.
+            Action::Worker(_, Command::Start(_) | Command::Finish(_) | Command::Probe { .. })
+                if self.closing.is_some() => {}
             Action::Worker(owner, command) => {
                 self.note_deadline(owner, &command);
                 self.command(owner, command);

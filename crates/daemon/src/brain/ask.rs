@@ -3,6 +3,7 @@
 use super::{Action, Brain};
 use crate::clock::Clock;
 use crate::hub::{Hub, Published};
+use crate::policy::Settings;
 use openbits_api::{JobView, ServiceInfo};
 use openbits_core::hresult as h;
 use openbits_core::job::NewFile;
@@ -41,6 +42,8 @@ pub struct View<'a> {
     pub queue: &'a Queue,
     /// Clocks.
     pub clock: Clock,
+    /// The policy.
+    pub settings: &'a Settings,
     store_error: Option<&'a str>,
     findings: &'a [String],
     event_seq: u64,
@@ -82,6 +85,10 @@ pub enum Ask {
     Call(Caller, JobId, Call, oneshot::Sender<CallResult>),
     /// A question.
     Read(Question),
+    /// Another policy.
+    Settings(Arc<Settings>),
+    /// Somebody set the wall clock.
+    ClockWasSet,
     /// Store everything and end.
     Close(oneshot::Sender<()>),
 }
@@ -125,6 +132,16 @@ impl Handle {
         });
         self.sender.send(Ask::Read(question)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())
+    }
+
+    /// Another policy: in force for every message after this one.
+    pub async fn set_settings(&self, settings: Arc<Settings>) {
+        let _ = self.sender.send(Ask::Settings(settings)).await;
+    }
+
+    /// Somebody set the wall clock: the schedule is looked at again.
+    pub async fn clock_was_set(&self) {
+        let _ = self.sender.send(Ask::ClockWasSet).await;
     }
 
     /// Live events.
@@ -201,13 +218,16 @@ impl Brain {
                 let view = View {
                     queue: &self.queue,
                     clock: self.clock,
-                    store_error: self.store_error.as_deref(),
+                    settings: &self.settings,
+                    store_error: self.store_error.as_ref().map(|(_, text)| text.as_str()),
                     findings: &self.findings,
                     event_seq: self.event_seq,
                 };
                 let deliver = question(view);
                 self.round.push(Action::Deliver(deliver));
             }
+            Ask::Settings(settings) => self.set_settings(settings),
+            Ask::ClockWasSet => self.review_bandwidth(),
             Ask::Close(done) => {
                 self.queue.pause();
                 self.workers.shut_down(self.clock.now().mono);
@@ -221,8 +241,8 @@ impl Brain {
         if self.closing.is_some() {
             return Some(gone());
         }
-        let error = self.store_error.as_ref()?;
-        Some(Failure::new(h::ERROR_DISK_FULL, format!("the service's queue cannot be written: {error}")))
+        let (code, error) = self.store_error.as_ref()?;
+        Some(Failure::new(*code, format!("the service's queue cannot be written: {error}")))
     }
 
     fn on_create(&mut self, caller: Caller, new: Box<NewJob>, sender: oneshot::Sender<CallResult>) {
@@ -248,7 +268,9 @@ impl Brain {
         if new.kind != JobType::Download {
             return Err(Failure::new(h::E_NOTIMPL, "this version transfers downloads only"));
         }
-        self.check_files(&new.files)
+        self.check_files(&new.files)?;
+        self.check_new_job(caller, new)?;
+        self.queue.may_create(caller, new)
     }
 
     fn check_files(&self, files: &[NewFile]) -> Result<(), Failure> {
@@ -259,6 +281,7 @@ impl Brain {
             names::check_local_name(&file.local, self.settings.limits.strict_names).map_err(|code| {
                 Failure::new(code, format!("not an absolute path of a file: {:?}", short(&file.local)))
             })?;
+            self.check_security(&file.remote, &file.local)?;
             let digest = file.sha256.as_deref().unwrap_or("");
             let hexadecimal = digest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
             if file.sha256.is_some() && (digest.len() != 64 || !hexadecimal) {
@@ -274,7 +297,11 @@ impl Brain {
             return;
         }
         let refused = match &call {
-            Call::AddFiles(files) => self.check_files(files),
+            Call::AddFiles(files) => {
+                self.check_files(files).and_then(|()| self.check_added(caller, id, files))
+            }
+            Call::Resume => self.check_resume(caller, id),
+            Call::Set(properties) => self.check_properties(caller, id, properties),
             Call::TakeOwnership if !self.workers.serves(caller.uid) => {
                 let text = "this is another user's own service; its files are not yours";
                 Err(Failure::new(h::BG_E_NEW_OWNER_NO_FILE_ACCESS, text))

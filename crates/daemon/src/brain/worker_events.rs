@@ -22,24 +22,15 @@ impl Brain {
         }
     }
 
-    /// The owner's jobs cannot run at all (its account is gone, or no process can be started).
+    /// No worker can be had for the owner. It may pass (a directory service that does not answer, no descriptors left), so attempts are
+    /// retried until their no-progress time is over.
     fn no_worker(&mut self, owner: Uid, why: &str) {
         let now = self.clock.now();
         self.fail_probes(Some(owner), why);
-        let running: Vec<_> = self
-            .queue
-            .running()
-            .filter(|(job, _)| job.owner == owner)
-            .map(|(job, attempt)| (job.id, attempt))
-            .collect();
-        for (job, attempt) in running {
-            // It may pass (a directory service that does not answer, no descriptors left): retried until the no-progress time is over.
-            let mut error =
-                ErrorRecord::new(h::ERROR_ACCOUNT_DISABLED, ErrorContext::GeneralQueueManager, now.wall);
-            error.detail = why.into();
-            self.queue.on_failed(job, attempt, error, Some(0), now);
-            self.queue.on_stopped(job, attempt, now);
-        }
+        let mut error =
+            ErrorRecord::new(h::ERROR_ACCOUNT_DISABLED, ErrorContext::GeneralQueueManager, now.wall);
+        error.detail = why.into();
+        self.queue.on_no_worker(owner, &error, now);
     }
 
     pub(super) fn on_worker(&mut self, message: WorkerMessage) {
@@ -65,6 +56,11 @@ impl Brain {
                 } else {
                     tracing::error!(owner = message.owner.0, "a worker spoke of a job that it does not have");
                 }
+            }
+            WorkerNews::Impossible(why) => {
+                tracing::error!(owner = message.owner.0, why, "no worker can be started for this owner");
+                self.workers.forget(message.owner, now.mono);
+                self.no_worker(message.owner, &why);
             }
             WorkerNews::Lost(why) => {
                 let expected = self.workers.forget(message.owner, now.mono);
@@ -118,7 +114,7 @@ impl Brain {
             Event::Done { job, attempt } => self.queue.on_done(job, attempt, now),
             Event::Failed { job, attempt, failure } => {
                 tracing::info!(%job, code = %failure.code, status = failure.http_status, detail = failure.detail, "attempt failed");
-                let (record, retry) = order::failure(*failure, now.wall);
+                let (record, retry) = order::failure(*failure, now.wall, self.settings.full_is_transient());
                 self.queue.on_failed(job, attempt, record, retry, now);
             }
             Event::Stopped { job, attempt } => self.queue.on_stopped(job, attempt, now),

@@ -335,7 +335,9 @@ pub async fn error(State(app): State<App>, Peer(caller): Peer, Id(id): Id) -> An
 pub async fn why(State(app): State<App>, Peer(caller): Peer, Id(id): Id) -> Answer<Json<Why>> {
     let why = app.brain.read(move |view| {
         let job = view.queue.held_job(caller, id)?;
-        views::why(view.queue, job, view.clock).ok_or(h::BG_E_NOT_FOUND)
+        let mut why = views::why(view.queue, job, view.clock).ok_or(h::BG_E_NOT_FOUND)?;
+        crate::policy::views::correct_why(&mut why, &view, job);
+        Ok::<_, HResult>(why)
     });
     Ok(Json(why.await??))
 }

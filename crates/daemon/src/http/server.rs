@@ -1,6 +1,7 @@
 //! Connections: who is there, how many, how long.
 
 use super::extract::Peer;
+use crate::policy::Settings;
 use axum::Router;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -23,19 +24,33 @@ const HEADER_BYTES_MAX: usize = 64 * 1024;
 const HEADERS_MAX: usize = 100;
 
 /// Who may call, and who is exempt from the quotas.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Admission {
-    /// Only this user and root; `None`: everybody.
+    /// Only this user and root, and nobody but root is exempt; `None`: everybody.
     pub only: Option<Uid>,
-    /// Accounts below this uid are system accounts and exempt; 0: none but root.
-    pub system_accounts_below: u32,
+    /// The policy in force.
+    pub settings: watch::Receiver<Arc<Settings>>,
 }
 
 impl Admission {
-    fn caller(self, uid: u32) -> Option<Caller> {
-        let exempt = uid == 0 || uid < self.system_accounts_below;
+    fn caller(&self, uid: u32, gid: u32) -> Option<Caller> {
+        let exempt = match self.only {
+            Some(_) => uid == 0,
+            None => self.settings.borrow().people.exempts(uid, gid),
+        };
         let caller = Caller { uid: Uid(uid), exempt };
         self.only.is_none_or(|only| only == caller.uid || caller.is_administrator()).then_some(caller)
+    }
+
+    /// Exempt by one of the account's groups: the system's databases are asked aside, because they may be slow.
+    async fn with_groups(&self, caller: Caller) -> Caller {
+        if caller.exempt || self.only.is_some() {
+            return caller;
+        }
+        let people = self.settings.borrow().people.clone();
+        let uid = caller.uid.0;
+        let exempt = tokio::task::spawn_blocking(move || people.exempts_by_group(uid)).await;
+        Caller { exempt: exempt.unwrap_or(false), ..caller }
     }
 }
 
@@ -91,15 +106,17 @@ pub async fn serve(
             Some(_) = connections.join_next() => continue,
         };
         let Some((stream, slot)) = accepted else { continue };
-        let Some(caller) = stream.peer_cred().ok().and_then(|peer| admission.caller(peer.uid())) else {
+        let peer = stream.peer_cred().ok();
+        let Some(caller) = peer.and_then(|peer| admission.caller(peer.uid(), peer.gid())) else {
             continue;
         };
         let Some(place) = users.place(caller) else {
             tracing::warn!(uid = caller.uid.0, "too many connections of one user");
             continue;
         };
-        let (router, closing) = (router.clone(), closing.clone());
+        let (router, closing, admission) = (router.clone(), closing.clone(), admission.clone());
         connections.spawn(async move {
+            let caller = admission.with_groups(caller).await;
             serve_connection(stream, router, caller, closing).await;
             drop((place, slot));
         });

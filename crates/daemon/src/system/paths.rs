@@ -9,8 +9,8 @@ pub struct Paths {
     pub socket: PathBuf,
     /// The queue's database.
     pub database: PathBuf,
-    /// Policy file.
-    pub policy: PathBuf,
+    /// Folder of the user's own policy and preferences; `None` for the system's service, which opens no user's path.
+    pub config: Option<PathBuf>,
 }
 
 fn variable(name: &str) -> Option<PathBuf> {
@@ -24,7 +24,7 @@ impl Paths {
             // A variable is somebody's environment; the machine's service is told its socket on its command line or not at all.
             socket: openbits_api::SYSTEM_SOCKET.into(),
             database: "/var/lib/openbits/queue.db".into(),
-            policy: "/etc/openbits/policy.toml".into(),
+            config: None,
         }
     }
 
@@ -36,7 +36,7 @@ impl Paths {
         Self {
             socket: variable(openbits_api::SOCKET_VARIABLE).unwrap_or_else(|| environment.user_socket()),
             database: environment.state_directory().join("queue.db"),
-            policy: config.join("openbits/policy.toml"),
+            config: Some(config.join("openbits")),
         }
     }
 }

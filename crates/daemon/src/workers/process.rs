@@ -8,6 +8,7 @@ use crate::system::identity::Identity;
 use openbits_core::Uid;
 use openbits_transfer::pump;
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,17 +23,19 @@ pub(super) fn spawn(
     messages: &mpsc::Sender<WorkerMessage>,
     delay_ms: u64,
 ) -> io::Result<Box<dyn FnMut() + Send>> {
-    let identity = Identity::of(owner)?;
     let program = program.to_owned();
     let outbox = Arc::clone(outbox);
     let messages = messages.clone();
     let task = tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(delay_ms)).await;
-        let why = match serve(&program, &identity, owner, generation, &outbox, &messages).await {
-            Ok(()) => "left".to_owned(),
-            Err(error) => error.to_string(),
+        let news = match start(&program, owner).await {
+            Err(error) => WorkerNews::Impossible(error.to_string()),
+            Ok((child, stream)) => match serve(child, stream, owner, generation, &outbox, &messages).await {
+                Ok(()) => WorkerNews::Lost("left".to_owned()),
+                Err(error) => WorkerNews::Lost(error.to_string()),
+            },
         };
-        let _ = messages.send(WorkerMessage { owner, generation, news: WorkerNews::Lost(why) }).await;
+        let _ = messages.send(WorkerMessage { owner, generation, news }).await;
     });
     // Dropping the task drops the child's handle, which kills it.
     Ok(Box::new(move || task.abort()))
@@ -53,16 +56,25 @@ impl Drop for Child {
     }
 }
 
+/// Looks the account up, on a thread of its own since a directory service may take its time, and starts the process.
+///
+/// The process is started by the service's main thread: it dies with the thread that started it (PR_SET_PDEATHSIG).
+async fn start(program: &Path, owner: Uid) -> io::Result<(Child, UnixStream)> {
+    let identity =
+        tokio::task::spawn_blocking(move || Identity::of(owner)).await.map_err(io::Error::other)??;
+    let (ours, theirs) = UnixStream::pair()?;
+    let child = Child(Some(identity.spawn(program, theirs)?));
+    Ok((child, ours))
+}
+
 async fn serve(
-    program: &Path,
-    identity: &Identity,
+    mut child: Child,
+    ours: UnixStream,
     owner: Uid,
     generation: u64,
     outbox: &Outbox,
     messages: &mpsc::Sender<WorkerMessage>,
 ) -> io::Result<()> {
-    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-    let mut child = Child(Some(identity.spawn(program, theirs)?));
     ours.set_nonblocking(true)?;
     let (reader, mut writer) = tokio::net::UnixStream::from_std(ours)?.into_split();
     let mut reader = tokio::io::BufReader::new(reader);

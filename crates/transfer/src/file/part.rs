@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 /// Bytes that are collected before they go to the writer.
 const BATCH: usize = 512 << 10;
 /// Most bytes that may be received and not yet synced.
-pub(crate) const MAX_UNSYNCED: u64 = 64 << 20;
+pub(crate) const MAX_UNSYNCED: u64 = 12 << 20;
 
 /// Least time between the beginnings of two syncs, unless half of [`MAX_UNSYNCED`] waits: a fast transfer gains nothing from
 /// hundreds of journal commits a second, and loses at most this much more at a power cut.

@@ -292,7 +292,7 @@ fn a_delay_below_five_seconds_reads_back_as_five() {
     }
     w.set(job, Property::NoProgressTimeout(u32::MAX)).expect("settable");
     fail_503(&mut w, job);
-    assert_eq!(w.job(job).retry_at(), Some(w.now.mono.plus_s(u64::from(u32::MAX))));
+    assert_eq!(w.job(job).retry_at(&w.q.limits().retry), Some(w.now.mono.plus_s(u64::from(u32::MAX))));
 }
 
 /// Row 29 of section 31; 4.8.

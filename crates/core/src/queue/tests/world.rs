@@ -9,7 +9,7 @@ use crate::job::api::FinishPlan;
 use crate::job::property::Property;
 use crate::job::{Extras, Job, NewFile};
 use crate::limits::Limits;
-use crate::queue::{Call, Called, Failure, NewJob, Notice, NoticeKind, Queue, Reason};
+use crate::queue::{Call, Called, Failure, NewJob, Notice, NoticeKind, PolicyBlocks, Queue, Reason};
 use crate::time::{FileTime, Mono, Now};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,7 +59,7 @@ pub(super) struct World {
     /// Jobs in the order in which they were started.
     pub(super) started: Vec<JobId>,
     pub(super) paused: bool,
-    pub(super) policy_blocks: bool,
+    pub(super) policy_blocks: PolicyBlocks,
     /// The service dies over the next effects.
     pub(super) torn: Option<Torn>,
     next_id: u16,
@@ -117,7 +117,7 @@ impl World {
             notices: Vec::new(),
             started: Vec::new(),
             paused: true,
-            policy_blocks: false,
+            policy_blocks: PolicyBlocks::NONE,
             torn: None,
             next_id: 1,
             last_answers: BTreeSet::new(),
@@ -264,8 +264,18 @@ impl World {
     }
 
     pub(super) fn policy(&mut self, blocks: bool) {
+        self.hold(if blocks { PolicyBlocks::BACKGROUND } else { PolicyBlocks::NONE }, None);
+    }
+
+    /// These levels are held; at `review` they are not any more.
+    pub(super) fn hold(&mut self, blocks: PolicyBlocks, review: Option<Mono>) {
         self.policy_blocks = blocks;
-        self.q.set_policy_blocks(blocks, self.now);
+        self.q.set_policy_blocks(blocks, review, self.now);
+        self.drain();
+    }
+
+    pub(super) fn set_limits(&mut self, limits: Limits) {
+        self.q.set_limits(limits, self.now);
         self.drain();
     }
 
@@ -294,6 +304,9 @@ impl World {
 
     pub(super) fn tick(&mut self) {
         self.q.tick(self.now);
+        if self.q.policy_review().is_some_and(|at| at <= self.now.mono) {
+            self.hold(PolicyBlocks::NONE, None);
+        }
         let next = self.q.next_deadline();
         assert!(next.is_none_or(|at| at > self.now.mono), "nothing that is due is left: {next:?}");
         self.drain();
@@ -314,7 +327,7 @@ impl World {
         self.notices.clear();
         let limits = self.q.limits().clone();
         self.q = Queue::load(limits, self.store.load(), self.now);
-        (self.paused, self.policy_blocks) = (true, false);
+        (self.paused, self.policy_blocks) = (true, PolicyBlocks::NONE);
         self.seen.clear();
         assert_eq!(self.q.jobs.len(), self.store.ids().count(), "no job is lost");
         for id in self.store.ids() {
