@@ -2,7 +2,7 @@
 
 use crate::calls::{Action, Client as Async, JobQuery};
 use crate::error::Error;
-use crate::events::{EventStream as AsyncEvents, Item};
+use crate::events::{EventStream as AsyncEvents, Item, Scope};
 use crate::start::Starter;
 use openbits_api::socket::{Choice, Endpoint};
 use openbits_api::{
@@ -86,7 +86,7 @@ impl Client {
     }
 
     /// See [`crate::Client::events`]. The stream has a runtime of its own: waiting in it does not hold up calls.
-    pub fn events(&self, after: Option<u64>, job: Option<JobId>) -> Result<EventStream, Error> {
+    pub fn events(&self, after: Option<u64>, scope: impl Into<Scope>) -> Result<EventStream, Error> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
@@ -95,7 +95,7 @@ impl Client {
             Some(seq) => seq,
             None => self.service_info()?.last_event,
         };
-        let stream = runtime.block_on(self.client.events(Some(after), job))?;
+        let stream = runtime.block_on(self.client.events(Some(after), scope))?;
         Ok(EventStream { runtime, stream })
     }
 

@@ -2,7 +2,7 @@
 
 use crate::connection::{Connection, Failure, Request, Response};
 use crate::error::Error;
-use crate::events::EventStream;
+use crate::events::{EventStream, Scope};
 use crate::start::Starter;
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -294,13 +294,14 @@ impl Client {
         self.get(&format!("/v1/errors/{code}?language={language}")).await
     }
 
-    /// Follows the events after the cursor `after`, or from now on; of one job, or of all that the caller may see.
-    pub async fn events(&self, after: Option<u64>, job: Option<JobId>) -> Result<EventStream, Error> {
+    /// Follows the events after the cursor `after`, or from now on; of one job, of the caller's, or of everybody's.
+    pub async fn events(&self, after: Option<u64>, scope: impl Into<Scope>) -> Result<EventStream, Error> {
+        let scope = scope.into();
         let after = match after {
             Some(seq) => seq,
             None => self.service_info().await?.last_event,
         };
-        EventStream::open(self.clone(), after, job).await
+        EventStream::open(self.clone(), after, scope).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {

@@ -13,6 +13,6 @@ pub mod start;
 
 pub use calls::{Action, Client, JobQuery, Timeouts};
 pub use error::Error;
-pub use events::{EventStream, Item};
+pub use events::{EventStream, Item, Scope};
 pub use openbits_api::socket::{Choice, Endpoint, Environment, Kind};
 pub use start::Starter;

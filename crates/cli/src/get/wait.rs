@@ -13,7 +13,7 @@ use crate::text::{self, clean};
 use crate::{context, create};
 use openbits_api::error::exit;
 use openbits_api::{EventKind, EventView, JobView};
-use openbits_client::{Action, Error, Item};
+use openbits_client::{Action, Error, Item, Scope};
 use openbits_core::{JobState, hresult as h};
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
@@ -32,7 +32,7 @@ const REREAD: Duration = Duration::from_secs(30);
 pub(crate) async fn run(context: &Context, args: &Get, plan: Plan) -> Result<u8, Failure> {
     let keys = watch_keys()?;
     let info = context.client.service_info().await?;
-    let mut events = follow::follow(&context.client, Some(info.last_event), None).await?;
+    let mut events = follow::follow(&context.client, Some(info.last_event), Scope::Own).await?;
     let mut run = Run {
         context,
         args,
