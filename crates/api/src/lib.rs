@@ -23,7 +23,7 @@ pub use policy::{
 pub use request::{
     AddFile, AddFiles, CreateJob, EnvironmentProxyView, NotifyCommandView, ProxyRequest, SetProperties,
 };
-pub use service::ServiceInfo;
+pub use service::{ServiceInfo, ServiceLimits};
 pub use why::Why;
 
 /// Version of every JSON form; grows when a field changes its meaning, not when one is added.

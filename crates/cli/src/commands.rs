@@ -85,6 +85,7 @@ fn said(code: HResult) -> String {
 
 async fn create_job(context: &Context, args: &Create) -> Result<(), Failure> {
     let request = CreateJob {
+        id: None,
         display_name: args.name.clone(),
         kind: args.kind,
         files: vec![],
@@ -92,7 +93,7 @@ async fn create_job(context: &Context, args: &Create) -> Result<(), Failure> {
         properties: SetProperties { priority: args.priority, ..SetProperties::default() },
         environment_proxy: create::environment_proxy(|name| std::env::var(name).ok()),
     };
-    let job = create::create(&context.client, &request).await?;
+    let job = create::create(context, request).await?;
     if context.json { print_json(&job) } else { print(&job.id) }
 }
 

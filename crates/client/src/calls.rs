@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 /// Longest answer that is read, in bytes: a page of 1,000 jobs with some files each.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
@@ -29,6 +29,9 @@ const UNSENT_MAX: u32 = 3;
 /// How often a call is repeated that a stopping service refused, and the pause before; together longer than its end takes.
 const STOPPING_MAX: u32 = 50;
 const STOPPING_PAUSE: Duration = Duration::from_millis(50);
+
+/// Pause before a call is repeated whose answer was lost.
+const REPEAT_PAUSE: Duration = Duration::from_millis(200);
 
 /// How long to wait for the service.
 #[derive(Clone, Copy, Debug)]
@@ -173,6 +176,13 @@ impl Query {
     }
 }
 
+/// A random GUID for a job to create.
+pub fn new_job_id() -> Result<JobId, Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|e| Error::Random(e.to_string()))?;
+    Ok(JobId::from_random_bytes(bytes))
+}
+
 impl Client {
     /// A client of the service behind `endpoint`. Nothing is sent yet. The starter is used for the user's own service only.
     pub fn new(endpoint: Endpoint, starter: Option<Starter>, timeouts: Timeouts) -> Self {
@@ -201,9 +211,29 @@ impl Client {
         self.get("/v1/service").await
     }
 
-    /// `POST /v1/jobs`. [`Error::Interrupted`] leaves open whether there is a job.
+    /// `POST /v1/jobs`, under a GUID of our own if the job has none. So the call may be repeated: when its answer is lost or does
+    /// not come in time, it is, for [`Timeouts::return_of_service`]. If that ends with [`Error::Interrupted`] or
+    /// [`Error::Timeout`], it is open whether there is a job; with a GUID given in `job` the caller can ask later.
     pub async fn create_job(&self, job: &CreateJob) -> Result<Outcome, Error> {
-        self.call(Method::POST, "/v1/jobs", to_json(job)?, false).await
+        let mut job = job.clone();
+        if job.id.is_none() {
+            job.id = Some(new_job_id()?.to_string());
+        }
+        let body = to_json(&job)?;
+        let mut deadline = None;
+        loop {
+            let error = match self.call(Method::POST, "/v1/jobs", body.clone(), true).await {
+                Err(e @ (Error::Interrupted | Error::Timeout(_))) => e,
+                // It went away with the call and is not back yet.
+                Err(e) if deadline.is_some() && e.is_gone() => e,
+                answer => return answer,
+            };
+            let now = Instant::now();
+            if now >= *deadline.get_or_insert(now + self.inner.timeouts.return_of_service) {
+                return Err(error);
+            }
+            sleep(REPEAT_PAUSE).await;
+        }
     }
 
     /// `GET /v1/jobs`: one page.
@@ -345,7 +375,7 @@ impl Client {
                     if idempotent && stopping < STOPPING_MAX && is_stopping(&body) =>
                 {
                     stopping += 1;
-                    tokio::time::sleep(STOPPING_PAUSE).await;
+                    sleep(STOPPING_PAUSE).await;
                 }
                 Ok(Some((status, body))) => {
                     *connection = Some(current);

@@ -11,7 +11,7 @@ mod events;
 pub mod sse;
 pub mod start;
 
-pub use calls::{Action, Client, JobQuery, Timeouts};
+pub use calls::{Action, Client, JobQuery, Timeouts, new_job_id};
 pub use error::Error;
 pub use events::{EventStream, Item, Scope};
 pub use openbits_api::socket::{Choice, Endpoint, Environment, Kind};

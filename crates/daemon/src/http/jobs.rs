@@ -62,9 +62,14 @@ fn fresh_id() -> Answer<JobId> {
     Ok(JobId::from_random_bytes(bytes))
 }
 
+fn given_id(text: &str) -> Answer<JobId> {
+    let id = text.parse().ok().filter(JobId::is_random);
+    id.ok_or_else(|| Refusal::new(h::E_INVALIDARG, "id is not a random (version 4) GUID"))
+}
+
 /// Create a job; with `files` and `resume` it is filled and started in the same durable step.
 #[utoipa::path(post, path = "/v1/jobs", tag = "jobs", operation_id = "create_job", request_body = CreateJob,
-    responses((status = 201, description = "The job, durable.", body = Outcome), (status = "4XX", description = "Refused; no job is left.", body = Problem)))]
+    responses((status = 201, description = "The job, durable; also if the same call with the same id made it before.", body = Outcome), (status = "4XX", description = "Refused; no job is left.", body = Problem)))]
 pub async fn create(
     State(app): State<App>,
     Peer(caller): Peer,
@@ -86,7 +91,7 @@ pub async fn create(
         }
     }
     let new = NewJob {
-        id: fresh_id()?,
+        id: body.id.as_deref().map_or_else(fresh_id, given_id)?,
         display_name: body.display_name,
         kind: body.kind,
         properties: properties(body.properties),
