@@ -119,11 +119,14 @@ fn run(arguments: Run) -> Result<()> {
     }
     let defaults = if arguments.system { Paths::system() } else { Paths::user() };
     let paths = Paths {
-        socket: arguments.socket.unwrap_or(defaults.socket),
-        database: arguments.database.unwrap_or(defaults.database),
+        socket: std::path::absolute(arguments.socket.unwrap_or(defaults.socket))?,
+        database: std::path::absolute(arguments.database.unwrap_or(defaults.database))?,
         config: defaults.config,
     };
-    let sources = sources(arguments.policy.as_deref(), &paths);
+    // Its folder is watched; the working directory is not what it was then.
+    let policy =
+        arguments.policy.map(std::path::absolute).transpose().context("the path of the policy file")?;
+    let sources = sources(policy.as_deref(), &paths);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
     let result = runtime.block_on(main(arguments.system, uid, paths, sources));
@@ -200,7 +203,7 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources) -> Result<
         settings: Arc::clone(&settings),
     })?;
     let now_ms = Box::new(move || clock.now().wall.unix_ms());
-    let (keeper, reloads, current) = Keeper::new(sources, settings, handle.clone(), now_ms);
+    let (keeper, reloads, current) = Keeper::new(sources, settings, handle.clone(), now_ms)?;
     let keeper = tokio::spawn(keeper.run());
     let mut brain = tokio::spawn(brain.run());
     let (close, closing) = watch::channel(false);

@@ -74,6 +74,10 @@ impl Door {
             Some(uid) => {
                 let socket = self.socket.clone();
                 let thread = std::thread::spawn(move || {
+                    // Like useradd's default: a group of the same number.
+                    let gid = rustix::process::Gid::from_raw(uid);
+                    rustix::thread::set_thread_groups(&[])?;
+                    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
                     let uid = rustix::process::Uid::from_raw(uid);
                     rustix::thread::set_thread_res_uid(uid, uid, uid)?;
                     UnixStream::connect(socket)

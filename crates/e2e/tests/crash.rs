@@ -79,21 +79,22 @@ fn carried(exchange: &Exchange) -> (u64, u64) {
 ///
 /// Files flow from the front to the back, so what is asked for again lies between the new request's start and the furthest byte
 /// sent; it is the cost of the kill that ended the time in which that byte was sent.
-fn fetched_twice(origin: &Origin, name: &str, kills: &[Instant]) -> Vec<u64> {
+fn fetched_twice(origin: &Origin, name: &str, kills: &[(Instant, Instant)]) -> Vec<u64> {
     let mut twice = vec![0; kills.len()];
-    let (mut furthest, mut sent_before) = (0, kills.len());
+    let (mut furthest, mut sent) = (0, None);
     for exchange in origin.requests(name).iter().filter(|e| e.status.is_some_and(|s| s == 200 || s == 206)) {
         let (start, end) = carried(exchange);
         if start < furthest {
-            assert!(
-                kills.get(sent_before).is_some_and(|kill| *kill < exchange.at),
-                "{name}: fetched twice without a kill"
-            );
-            twice[sent_before] = (furthest - start).max(twice[sent_before]);
+            // The first kill between the two requests; when exactly it struck is known to be between two instants.
+            let between = |(before, after): &(Instant, Instant)| {
+                sent.is_some_and(|sent| sent < *after) && *before < exchange.at
+            };
+            let kill = kills.iter().position(between);
+            let kill = kill.unwrap_or_else(|| panic!("{name}: fetched twice without a kill"));
+            twice[kill] = (furthest - start).max(twice[kill]);
         }
         if end > furthest {
-            furthest = end;
-            sent_before = kills.iter().filter(|at| **at < exchange.at).count();
+            (furthest, sent) = (end, Some(exchange.at));
         }
     }
     twice
@@ -159,7 +160,7 @@ fn storm(victim: &mut dyn Victim, folder: &Path) {
         amid += u64::from(stored() < total);
         let at = Instant::now();
         if victim.strike(&mut rng) {
-            kills.push(at);
+            kills.push((at, Instant::now()));
         } else {
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -157,6 +157,7 @@ fn another_users_job_does_not_exist() {
         ("GET", "/files", None),
         ("GET", "/error", None),
         ("GET", "/why", None),
+        ("GET", "/policy", None),
         ("PATCH", "", Some(json!({ "display_name": "mine" }))),
         (
             "POST",

@@ -24,16 +24,10 @@ impl Service {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("policy.toml"), policy).unwrap();
         let child = command(folder.path())
-            .args([
-                "service",
-                "--user",
-                "--socket",
-                "s.sock",
-                "--database",
-                "queue.db",
-                "--policy",
-                "policy.toml",
-            ])
+            .args(["service", "--user", "--policy", "policy.toml", "--socket"])
+            .arg(folder.path().join("s.sock"))
+            .arg("--database")
+            .arg(folder.path().join("queue.db"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -72,7 +66,7 @@ fn show_lists_values_origins_and_what_is_not_used() {
     assert!(all.contains("did you mean limits.files_per_job?"), "{all}");
     assert!(all.contains("bandwidth now, NORMAL: no limit"));
     let origin = service.bits(&["policy", "show", "--origin", "limits", "peer.enabled"]).exits(0).out;
-    assert!(line(&origin, "limits.jobs_per_user ").contains("administrator policy.toml"), "{origin}");
+    assert!(line(&origin, "limits.jobs_per_user ").contains("administrator /"), "{origin}");
     assert!(line(&origin, "limits.jobs_per_machine ").contains("default"));
     assert!(line(&origin, "peer.enabled ").contains("(locked)"));
     assert!(!origin.contains("scheduler."));

@@ -8,7 +8,7 @@ use openbits_core::policy::Finding;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Files that change together count as one change.
@@ -44,26 +44,28 @@ pub struct Keeper {
     requests: mpsc::Receiver<oneshot::Sender<Reloaded>>,
     brain: Handle,
     now_ms: Box<dyn Fn() -> i64 + Send + Sync>,
+    hang_up: Signal,
 }
 
 impl Keeper {
-    /// A keeper of settings that are in force already, where to ask it, and who learns of others.
+    /// A keeper of settings that are in force already, where to ask it, and who learns of others. From here on SIGHUP ends nothing.
     pub fn new(
         sources: Sources,
         settings: Arc<Settings>,
         brain: Handle,
         now_ms: Box<dyn Fn() -> i64 + Send + Sync>,
-    ) -> (Self, Reloads, watch::Receiver<Arc<Settings>>) {
+    ) -> io::Result<(Self, Reloads, watch::Receiver<Arc<Settings>>)> {
+        let hang_up = signal(SignalKind::hangup())?;
         let (sender, requests) = mpsc::channel(16);
         let (current, listener) = watch::channel(Arc::clone(&settings));
-        (Self { sources, settings, current, requests, brain, now_ms }, Reloads(sender), listener)
+        let keeper = Self { sources, settings, current, requests, brain, now_ms, hang_up };
+        Ok((keeper, Reloads(sender), listener))
     }
 
-    /// Runs until nobody can ask any more.
-    pub async fn run(mut self) -> io::Result<()> {
-        let mut hang_up = signal(SignalKind::hangup())?;
-        let mut clock = ClockWatch::new()?;
-        let mut files = FileWatch::new(&self.sources)?;
+    /// Runs until nobody can ask any more. What cannot be watched is not noticed; being told works always.
+    pub async fn run(mut self) {
+        let mut clock = noticed("the wall clock", ClockWatch::new());
+        let mut files = noticed("the policy's files", FileWatch::new(&self.sources));
         let mut changed_at: Option<tokio::time::Instant> = None;
         loop {
             let settled = async {
@@ -74,22 +76,22 @@ impl Keeper {
             };
             tokio::select! {
                 request = self.requests.recv() => {
-                    let Some(answer) = request else { return Ok(()) };
+                    let Some(answer) = request else { return };
                     let reloaded = self.reload().await;
                     let _ = answer.send(reloaded);
                 }
-                _ = hang_up.recv() => {
+                _ = self.hang_up.recv() => {
                     self.reload().await;
                     tracing::info!("the policy was read again");
                 }
-                () = clock.set() => self.brain.clock_was_set().await,
-                () = files.changed() => {
+                () = set(clock.as_mut()) => self.brain.clock_was_set().await,
+                () = changed(files.as_mut()) => {
                     changed_at.get_or_insert_with(tokio::time::Instant::now);
                 }
                 () = settled => {
                     changed_at = None;
                     // Folders may have come and gone.
-                    files = FileWatch::new(&self.sources)?;
+                    files = noticed("the policy's files", FileWatch::new(&self.sources));
                     self.reload().await;
                 }
             }
@@ -120,5 +122,23 @@ impl Keeper {
         let _ = self.current.send(Arc::clone(&self.settings));
         self.brain.set_settings(Arc::clone(&self.settings)).await;
         reloaded
+    }
+}
+
+fn noticed<T>(what: &str, watch: io::Result<T>) -> Option<T> {
+    watch.inspect_err(|error| tracing::warn!(%error, "changes of {what} are not noticed")).ok()
+}
+
+async fn set(clock: Option<&mut ClockWatch>) {
+    match clock {
+        Some(clock) => clock.set().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn changed(files: Option<&mut FileWatch>) {
+    match files {
+        Some(files) => files.changed().await,
+        None => std::future::pending().await,
     }
 }
