@@ -1,5 +1,6 @@
 //! `bits get`: download files, wait for them or leave them to the service.
 
+mod existing;
 mod interrupt;
 mod plan;
 mod screen;
@@ -9,6 +10,7 @@ use crate::args::Get;
 use crate::context::{Context, print, print_json};
 use crate::create;
 use crate::failure::Failure;
+use existing::Existing;
 use openbits_api::AddFile;
 use openbits_api::{CreateJob, SetProperties};
 use openbits_core::{JobType, Priority};
@@ -35,8 +37,13 @@ pub(crate) async fn run(context: &Context, args: &Get) -> Result<u8, Failure> {
 
 async fn background(context: &Context, args: &Get, files: Vec<AddFile>) -> Result<u8, Failure> {
     let info = context.client.service_info().await?;
+    let (found, files) = existing(context, args, files).await?;
     let batches = plan::spread(files, args.jobs, info.limits.files_per_job);
     let count = batches.len();
+    for mut one in found {
+        one.go_on(context).await?;
+        if context.json { print_json(&one.job)? } else { print(&one.job.id)? }
+    }
     for (done, batch) in batches.into_iter().enumerate() {
         let request = request(args, &batch);
         let job = match create::create(context, request).await {
@@ -51,6 +58,15 @@ async fn background(context: &Context, args: &Get, files: Vec<AddFile>) -> Resul
         if context.json { print_json(&job)? } else { print(&job.id)? }
     }
     Ok(0)
+}
+
+/// Jobs that fetch some of the files already, and the other files.
+async fn existing(
+    context: &Context,
+    args: &Get,
+    files: Vec<AddFile>,
+) -> Result<(Vec<Existing>, Vec<AddFile>), Failure> {
+    if args.new { Ok((Vec::new(), files)) } else { Ok(existing::find(&context.client, files).await?) }
 }
 
 /// The whole job in one request: there is either a started job with all its files, or none.

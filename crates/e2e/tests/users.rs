@@ -199,6 +199,8 @@ fn another_users_job_does_not_exist() {
         let reply = two.ask("GET", query, None).unwrap();
         assert_eq!((reply.status, reply.hresult().as_str()), (403, DENIED), "{query}: {reply}");
     }
+    assert_eq!((two.service().limits.jobs_per_user, two.service().limits.files_per_job), (Some(60), 200));
+    assert_eq!(door.service().limits.jobs_per_user, None, "root is exempt");
     let created =
         |events: Vec<openbits_api::EventView>| events.iter().filter(|e| e.kind == EventKind::Created).count();
     assert_eq!(created(watch_one.drain(Duration::from_millis(500))), 1);

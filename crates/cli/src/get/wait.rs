@@ -1,5 +1,6 @@
 //! The waiting `get`: creates the jobs, follows them, and ends when all files are in place.
 
+use super::existing::Existing;
 use super::interrupt::{self, watch_keys};
 use super::plan::{Batch, spread};
 use super::request;
@@ -36,11 +37,16 @@ pub(crate) async fn run(context: &Context, args: &Get, files: Vec<AddFile>) -> R
     let info = context.client.service_info().await?;
     let mut events = follow::follow(&context.client, Some(info.last_event), Scope::Own).await?;
     let files_total = files.len() as u64;
+    let (found, files) = super::existing(context, args, files).await?;
+    let name = found.first().map(|f| Batch { files: f.files.clone() }.name());
     let batches = spread(files, args.jobs, info.limits.files_per_job);
     let mut run = Run {
         context,
         args,
-        screen: Screen::new(context.quiet, &batches.first().map(Batch::name).unwrap_or_default()),
+        screen: Screen::new(
+            context.quiet,
+            &name.or_else(|| batches.first().map(Batch::name)).unwrap_or_default(),
+        ),
         files_total,
         waiting: batches.into(),
         room: Room::Unknown,
@@ -49,7 +55,11 @@ pub(crate) async fn run(context: &Context, args: &Get, files: Vec<AddFile>) -> R
         code: exit::OK,
         keys,
     };
-    let result = run.finish(&mut events).await;
+    let result = async {
+        run.adopt(found).await?;
+        run.finish(&mut events).await
+    };
+    let result = result.await;
     run.screen.close();
     if result.is_err() {
         // What went wrong concerns this command, not the transfers that run well.
@@ -87,6 +97,8 @@ enum Room {
 struct Followed {
     job: JobView,
     batch: Batch,
+    /// It was there before this command: it is not this command's to cancel.
+    adopted: bool,
     /// Since when it waits to be completed.
     transferred: Option<Instant>,
     /// The error that was said last, so that it is not said at every attempt.
@@ -136,6 +148,22 @@ impl Run<'_> {
         Ok(self.code)
     }
 
+    /// Follows jobs that were there before.
+    async fn adopt(&mut self, found: Vec<Existing>) -> Result<(), Failure> {
+        for mut one in found {
+            one.go_on(self.context).await?;
+            let Existing { job, files } = one;
+            let id = job.id.clone();
+            self.files_total += u64::from(job.files_total).saturating_sub(files.len() as u64);
+            let batch = Batch { files };
+            self.active
+                .insert(id.clone(), Followed { job, batch, adopted: true, transferred: None, said: None });
+            self.arrived(&id).await?;
+        }
+        // What happened between the list and the stream's first event shows in the jobs.
+        self.read_all().await
+    }
+
     /// Creates jobs as long as there is room. Once there was, a limit of the service is no failure: somebody's job will end.
     async fn create(&mut self) -> Result<(), Failure> {
         if let Room::None(until) = self.room
@@ -150,7 +178,10 @@ impl Run<'_> {
                 Ok(job) => {
                     self.room = Room::Some;
                     let id = job.id.clone();
-                    self.active.insert(id.clone(), Followed { job, batch, transferred: None, said: None });
+                    self.active.insert(
+                        id.clone(),
+                        Followed { job, batch, adopted: false, transferred: None, said: None },
+                    );
                     self.arrived(&id).await?;
                 }
                 Err(e)
@@ -242,7 +273,8 @@ impl Run<'_> {
         if let Some(followed) = self.active.get_mut(id) {
             followed.job = job;
         }
-        if self.args.keep {
+        let adopted = self.active.get(id).is_some_and(|f| f.adopted);
+        if self.args.keep || adopted {
             self.screen.lines(&[format!("bits: job {id} is kept")]);
         } else if let Err(e) = self.context.client.act(id_of(id)?, Action::Cancel).await {
             self.screen.lines(&[format!("bits: job {id} could not be cancelled: {e}")]);
@@ -393,7 +425,10 @@ impl Run<'_> {
         if self.active.is_empty() {
             return;
         }
-        let ids: Vec<String> = self.active.drain().map(|(id, _)| id).collect();
+        let (others, own): (Vec<_>, Vec<_>) = self.active.drain().partition(|(_, f)| f.adopted);
+        self.active.extend(others);
+        self.goes_on();
+        let ids: Vec<String> = own.into_iter().map(|(id, _)| id).collect();
         let cancel = async {
             for id in &ids {
                 let Ok(parsed) = id_of(id) else { continue };

@@ -279,6 +279,59 @@ fn a_job_that_the_service_does_not_complete_is_completed() {
 }
 
 #[test]
+fn a_second_get_follows_the_job_of_the_first() {
+    let (fake, folder) = stage();
+    run(&fake, folder.path(), &["get", "-b", URL, "x"]).exits(0);
+    let id = fake.created(1).remove(0);
+    // Another place, or a digest that the job does not check, is another job.
+    let digest = "0".repeat(64);
+    run(&fake, folder.path(), &["get", "-b", URL, "y"]).exits(0);
+    run(&fake, folder.path(), &["get", "-b", URL, "x", "--sha256", &digest]).exits(0);
+    run(&fake, folder.path(), &["get", "-b", URL, "x", "--new"]).exits(0);
+    fake.with(|s| {
+        assert_eq!(s.created.len(), 4);
+        s.jobs.retain(|i, _| *i == id);
+        s.fail(&id, JobState::Error, 500);
+    });
+    let done = run(&fake, folder.path(), &["get", "-b", URL, "x"]).exits(0);
+    assert_eq!(done.out.trim_end(), id);
+    assert!(
+        done.err.contains("fetches it already") && done.err.contains("BG_E_HTTP_ERROR_500"),
+        "{}",
+        done.err
+    );
+    let child = spawn(&fake, folder.path(), &["get", URL, "x"]);
+    std::thread::sleep(Duration::from_millis(300));
+    fake.with(|s| s.enter(&id, JobState::Acknowledged, EventKind::Acknowledged));
+    let done = finish(child).exits(0);
+    assert!(done.err.contains(&format!("job {id} fetches it already; it is QUEUED")), "{}", done.err);
+    fake.with(|s| {
+        assert_eq!((s.created.len(), &s.actions[..]), (4, &[(id.clone(), "resume".to_owned())][..]))
+    });
+}
+
+#[test]
+fn a_job_that_was_there_before_is_not_cancelled() {
+    let (fake, folder) = stage();
+    run(&fake, folder.path(), &["get", "-b", URL]).exits(0);
+    let id = fake.created(1).remove(0);
+    let child = spawn(&fake, folder.path(), &["get", URL, "http://h/b"]);
+    fake.until("the other job", |s| (s.created.len() == 2).then_some(()));
+    std::thread::sleep(Duration::from_millis(200));
+    interrupt(&child);
+    assert!(finish(child).exits(130).err.contains(&format!("bits wait {id}")));
+    fake.with(|s| {
+        assert_eq!(s.jobs[&id].state, JobState::Queued);
+        assert_eq!(s.actions.len(), 1, "the other one was this command's own");
+    });
+    let child = spawn(&fake, folder.path(), &["get", URL]);
+    std::thread::sleep(Duration::from_millis(300));
+    fake.with(|s| s.fail(&id, JobState::Error, 404));
+    assert!(finish(child).exits(4).err.contains("is kept"));
+    fake.with(|s| assert_eq!(s.actions.len(), 1));
+}
+
+#[test]
 fn existing_files_are_skipped_on_request() {
     let (fake, folder) = stage();
     std::fs::write(folder.path().join("a"), "old").unwrap();
