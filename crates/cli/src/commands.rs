@@ -52,6 +52,9 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         }
         Command::Set(args) => {
             let properties = set::properties(&args.properties)?;
+            if properties.notify_command.as_ref().is_some_and(|c| c.program.is_some()) {
+                context.note("bits: the notification command is stored, but not run by this version");
+            }
             let id = resolve::job(&context.client, &args.job).await?;
             outcome(&context, &context.client.set_properties(id, &properties).await?)?;
         }

@@ -329,8 +329,10 @@ plain_call!(
 #[utoipa::path(get, path = "/v1/jobs/{id}/error", tag = "jobs", operation_id = "get_error", params(("id" = String, Path, description = "GUID")),
     responses((status = 200, description = "The error.", body = ErrorView), (status = "4XX", description = "There is none, or refused.", body = Problem)))]
 pub async fn error(State(app): State<App>, Peer(caller): Peer, Id(id): Id) -> Answer<Json<ErrorView>> {
-    let view =
-        app.brain.read(move |view| view.queue.held_job(caller, id)?.get_error().map(views::error_view));
+    let view = app.brain.read(move |view| {
+        let job = view.queue.held_job(caller, id)?;
+        job.get_error().map(|record| views::error_view(job, record))
+    });
     Ok(Json(view.await??))
 }
 
