@@ -306,7 +306,7 @@ fn a_second_get_follows_the_job_of_the_first() {
     let done = finish(child).exits(0);
     assert!(done.err.contains(&format!("job {id} fetches it already; it is QUEUED")), "{}", done.err);
     fake.with(|s| {
-        assert_eq!((s.created.len(), &s.actions[..]), (4, &[(id.clone(), "resume".to_owned())][..]))
+        assert_eq!((s.created.len(), &s.actions[..]), (4, &[(id.clone(), "resume".to_owned())][..]));
     });
 }
 
