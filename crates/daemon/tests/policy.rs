@@ -66,6 +66,7 @@ impl Service {
         // Nobody listens there: an attempt fails at once, and is tried again after ten minutes.
         let remote_name = "http://127.0.0.1:1/x".to_owned();
         CreateJob {
+            id: None,
             display_name: priority.to_string(),
             kind: JobType::Download,
             files: vec![AddFile { remote_name, local_name, sha256: None }],

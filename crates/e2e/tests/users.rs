@@ -199,13 +199,18 @@ fn another_users_job_does_not_exist() {
         let reply = two.ask("GET", query, None).unwrap();
         assert_eq!((reply.status, reply.hresult().as_str()), (403, DENIED), "{query}: {reply}");
     }
+    assert_eq!((two.service().limits.jobs_per_user, two.service().limits.files_per_job), (Some(60), 200));
+    assert_eq!(door.service().limits.jobs_per_user, None, "root is exempt");
     let created =
         |events: Vec<openbits_api::EventView>| events.iter().filter(|e| e.kind == EventKind::Created).count();
     assert_eq!(created(watch_one.drain(Duration::from_millis(500))), 1);
     assert_eq!(created(watch_root.drain(Duration::from_millis(500))), 1);
     assert_eq!(watch_two.drain(Duration::from_millis(500)), []);
     let of_job = format!("?after=0&job={}", job.id);
-    assert_eq!(two.events(&of_job).drain(Duration::from_millis(500)), []);
+    let reply = two.ask("GET", &format!("/v1/events{of_job}"), None).unwrap();
+    assert_eq!((reply.status, reply.hresult().as_str()), (403, DENIED), "{reply}");
+    // Root hears a job by its name, live and from the store.
+    assert_eq!(created(door.events(&of_job).drain(Duration::from_millis(500))), 1);
     let after = job.view().unwrap();
     assert_eq!(
         (after.state, &after.display_name, after.owner_uid),
@@ -220,6 +225,39 @@ fn another_users_job_does_not_exist() {
     roots.must("cancel");
     assert_eq!(roots.wait(&[Cancelled, Acknowledged], LONG), Cancelled);
     assert!(wait_until(LONG, || names(&world.home_one).is_empty()));
+}
+
+/// Well below the half minute after which a command reads the jobs although it heard nothing.
+#[test]
+fn root_waits_for_and_watches_another_users_job() {
+    let Some(world) = World::new("root hears others' jobs", &Options::default()) else { return };
+    let (job, other) = (world.held("f", &world.home_one), world.held("g", &world.home_one));
+    let socket = world.system.door().socket;
+    let roots = |words: &[&str]| {
+        let mut command = Command::new(bits());
+        command.arg("--socket").arg(&socket).args(words).env_clear();
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let commands = [
+        roots(&["wait", &job.id, "--timeout", "20"]),
+        roots(&["wait", &job.id, &other.id, "--timeout", "20"]),
+        roots(&["watch", &job.id, "--json"]),
+    ];
+    std::thread::sleep(Duration::from_secs(1));
+    world.origin.release("f");
+    world.origin.release("g");
+    assert_eq!(job.wait(&[Transferred, Error], LONG), Transferred);
+    assert_eq!(other.wait(&[Transferred, Error], LONG), Transferred);
+    let begin = std::time::Instant::now();
+    std::thread::sleep(Duration::from_millis(500));
+    job.must("complete");
+    for command in commands {
+        let output = command.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    other.must("complete");
 }
 
 #[test]

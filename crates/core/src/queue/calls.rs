@@ -6,7 +6,7 @@ use crate::enums::{JobType, notify};
 use crate::hresult::{self as h, HResult};
 use crate::id::{JobId, Ticket};
 use crate::job::property::Property;
-use crate::job::{Extras, Finishing, Job, NewFile};
+use crate::job::{Extras, File, Finishing, Job, NewFile};
 use crate::limits::{FILES_PER_CALL, FILES_PER_JOB_EXEMPT};
 use crate::names;
 use crate::time::Now;
@@ -14,7 +14,7 @@ use crate::time::Now;
 /// A job to create, with everything that may come with it.
 #[derive(Clone, Debug)]
 pub struct NewJob {
-    /// A fresh random id.
+    /// A random id: the caller's, or one made for him.
     pub id: JobId,
     /// Name for people.
     pub display_name: String,
@@ -62,7 +62,7 @@ pub enum Called {
 const DEFERRED_MAX: usize = 8;
 
 impl Queue {
-    /// CreateJob, and what came with it. If any part is refused, no job is left behind.
+    /// CreateJob, and what came with it. If any part is refused, no job is left behind. Repeated with the same id it changes nothing.
     pub fn create(&mut self, caller: Caller, new: NewJob, now: Now) -> Result<JobId, Failure> {
         if names::utf16_len(&new.display_name) > names::DISPLAY_NAME_MAX || new.display_name.contains('\0') {
             return Err(Failure::new(
@@ -70,8 +70,8 @@ impl Queue {
                 "the display name is longer than 256 characters or has a NUL",
             ));
         }
-        if self.jobs.contains_key(&new.id) || self.finished.contains_key(&new.id) {
-            return Err(Failure::new(h::E_UNEXPECTED, "the job id is in use"));
+        if let Some(before) = self.created_before(caller, &new) {
+            return before.map(|()| new.id);
         }
         self.may_create(caller, &new)?;
         let mut job = Job::new(new.id, caller.uid, new.kind, &new.display_name, now);
@@ -97,6 +97,25 @@ impl Queue {
         self.settle(id, now);
         self.reschedule(now);
         Ok(id)
+    }
+
+    /// A create that was carried out already, by its id: a caller who lost the answer simply asks again. Nothing if the id is new.
+    ///
+    /// What is compared is what no later call changes: owner, type, and the files that the job began with. Another job under
+    /// this id is `BG_E_INVALID_STATE`. A finished job is known as long as it is readable.
+    pub fn created_before(&self, caller: Caller, new: &NewJob) -> Option<Result<(), Failure>> {
+        let job = self.jobs.get(&new.id).or_else(|| self.finished.get(&new.id))?;
+        let is_same = |(file, new): (&File, &NewFile)| {
+            *file.remote == *new.remote
+                && *file.local == *new.local
+                && file.sha256.as_deref() == new.sha256.as_deref()
+        };
+        let same = job.owner == caller.uid
+            && job.kind == new.kind
+            && job.files.len() >= new.files.len()
+            && job.files.iter().zip(&new.files).all(is_same);
+        let other = || Failure::new(h::BG_E_INVALID_STATE, "the job id is in use for another job");
+        Some(if same { Ok(()) } else { Err(other()) })
     }
 
     /// Values and quotas of a create, before anybody looks at its paths.
@@ -310,7 +329,12 @@ impl Queue {
 
     /// Quota of files for this caller.
     fn files_max(&self, caller: Caller) -> Option<u32> {
-        Some(if caller.exempt { FILES_PER_JOB_EXEMPT } else { self.limits.files_per_job })
+        Some(self.files_per_job(caller))
+    }
+
+    /// Most files that a job of this caller may have.
+    pub fn files_per_job(&self, caller: Caller) -> u32 {
+        if caller.exempt { FILES_PER_JOB_EXEMPT } else { self.limits.files_per_job }
     }
 
     fn save_files(&mut self, id: JobId, indexes: std::ops::Range<usize>) {

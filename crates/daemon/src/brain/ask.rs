@@ -4,7 +4,7 @@ use super::{Action, Brain};
 use crate::clock::Clock;
 use crate::hub::{Hub, Published};
 use crate::policy::Settings;
-use openbits_api::{JobView, ServiceInfo};
+use openbits_api::{JobView, ServiceInfo, ServiceLimits};
 use openbits_core::hresult as h;
 use openbits_core::job::NewFile;
 use openbits_core::queue::{Call, Called, Failure, NewJob, Queue};
@@ -50,6 +50,16 @@ pub struct View<'a> {
 }
 
 impl View<'_> {
+    fn limits(&self, caller: Caller) -> ServiceLimits {
+        let limits = self.queue.limits();
+        let unless_exempt = |limit| (!caller.exempt).then_some(limit);
+        ServiceLimits {
+            files_per_job: self.queue.files_per_job(caller),
+            jobs_per_user: unless_exempt(limits.jobs_per_user),
+            jobs_per_machine: unless_exempt(limits.jobs_per_machine),
+        }
+    }
+
     /// The service, as this caller may see it.
     pub fn service(&self, caller: Caller, mode: &str) -> ServiceInfo {
         let owner = (!caller.is_administrator()).then_some(caller.uid);
@@ -70,6 +80,7 @@ impl View<'_> {
             } else {
                 Vec::new()
             },
+            limits: self.limits(caller),
             last_event: self.event_seq,
         }
     }
@@ -248,6 +259,8 @@ impl Brain {
     fn on_create(&mut self, caller: Caller, new: Box<NewJob>, sender: oneshot::Sender<CallResult>) {
         if let Some(failure) = self.refusal() {
             let _ = sender.send(Err(failure));
+        } else if self.queue.created_before(caller, &new).is_some() {
+            self.create(caller, *new, sender); // Nothing is looked at again.
         } else if let Err(failure) = self.check_creator(caller, &new) {
             let _ = sender.send(Err(failure));
         } else if new.files.is_empty() {

@@ -30,7 +30,7 @@ impl Paths {
 
     /// Of a user's own service: the same rule as the client's, so that the two always meet.
     pub fn user() -> Self {
-        let environment = openbits_client::socket::Environment::of_process();
+        let environment = openbits_api::socket::Environment::of_process();
         let home = variable("HOME").unwrap_or_else(|| "/".into());
         let config = variable("XDG_CONFIG_HOME").unwrap_or_else(|| home.join(".config"));
         Self {

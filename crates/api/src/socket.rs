@@ -5,7 +5,7 @@
 //! somebody else (a variable that survived `su`) is passed over. The user's socket directory must be a real directory, owned by
 //! the user, closed to everybody else; anything else is refused, since whoever owns the directory can put their own socket there.
 
-use openbits_api::{SOCKET_VARIABLE, SYSTEM_SOCKET};
+use crate::{SOCKET_VARIABLE, SYSTEM_SOCKET};
 use std::ffi::OsString;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
