@@ -11,7 +11,7 @@ use std::fs::File;
 
 /// Alignment of memory, place and length: the page, which every block device divides.
 const BLOCK: usize = 4096;
-/// Size of one write.
+/// Size of one write. Half of it costs a fifth more CPU, twice as much saves none (`examples/fetch`).
 const BUFFER: usize = 1 << 20;
 /// Less than this goes through the page cache: a slow transfer has no cost worth saving, and small direct writes are slow.
 const WORTH_IT: usize = 256 << 10;
