@@ -139,7 +139,13 @@ fn http2_is_good_and_has_its_faults() {
         assert_eq!((seen.broken, seen.goaway), (Some(Some(h2::Reason::INTERNAL_ERROR)), None));
 
         put(Behaviour::Goaway);
-        let seen = get(&origin, "f").await.unwrap();
+        // On a busy machine the end of the connection may be seen before the frame that came ahead of it.
+        let mut seen = get(&origin, "f").await.unwrap();
+        for _ in 0..5 {
+            if seen.goaway.is_none() {
+                seen = get(&origin, "f").await.unwrap();
+            }
+        }
         // The stream is below the GOAWAY's last one: what breaks it is the end of the connection after it.
         assert_eq!((seen.broken, seen.goaway), (Some(None), Some(h2::Reason::INTERNAL_ERROR)));
         assert_eq!(seen.body.len(), 100_000);
