@@ -1,6 +1,7 @@
 //! Developer commands of openbits: `cargo xtask help`.
 #![forbid(unsafe_code)]
 
+mod fuzz;
 mod generate;
 mod long;
 mod run;
@@ -17,6 +18,7 @@ cargo xtask <command>
   hostile              every misbehaviour of the hostile origin against the service, release build
   users                two ordinary users and root against the system's service, with the slow cases (needs root)
   bench NAME [ARGS]    a benchmark: queue, transfer (see bench/README.md)
+  fuzz [TARGET [SECS]] feed the parsers with anything (default: every target of fuzz/targets, 60 s each); see docs/fuzzing.md
   deny                 licences, bans and sources of all dependencies (installs cargo-deny)
 ";
 
@@ -33,6 +35,9 @@ fn main() -> Result<()> {
         ["hostile"] => long::hostile(),
         ["users"] => long::users(),
         ["bench", name, rest @ ..] => long::bench(name, rest),
+        ["fuzz"] => fuzz::run(None, "60"),
+        ["fuzz", target] => fuzz::run(Some(target), "60"),
+        ["fuzz", target, seconds] => fuzz::run(Some(target), seconds),
         ["deny"] => test::deny(),
         ["help" | "--help" | "-h"] | [] => {
             print!("{HELP}");

@@ -366,7 +366,8 @@ impl FilePlan {
                 restart: None,
                 offset: 0,
                 skip,
-                length,
+                // Also where the answer tells none: the same version has the same size.
+                length: size,
                 total: size,
                 modified_s,
             }));

@@ -9,5 +9,7 @@ mod tls;
 
 pub(crate) use link::{Link, Piece, Reply};
 pub(crate) use pool::{Pool, Route};
+#[cfg(fuzzing)]
+pub(crate) use proxy::Via;
 pub(crate) use proxy::routes;
 pub(crate) use request::build;

@@ -12,3 +12,8 @@ pub mod pump;
 pub mod sandbox;
 mod sys;
 pub mod worker;
+
+/// Ways in for the fuzz targets (docs/fuzzing.md); not there in any other build.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;

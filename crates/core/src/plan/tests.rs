@@ -456,6 +456,20 @@ fn chunked_ends_are_trusted_and_chunked_cuts_are_not() {
 }
 
 #[test]
+fn a_chunked_body_of_the_same_version_has_the_size_that_is_known() {
+    let mut plan = kept(etag("a"));
+    let accept = accepted(answer(&mut plan, 200, Framing::Chunked, &[A, BIN]));
+    assert_eq!((accept.skip, accept.length, accept.total), (40, Some(100), Some(100)));
+    assert!(matches!(plan.end(150, BodyEnd::Surplus), Ended::Fail(fail) if fail.discard));
+    assert!(plan.done().is_empty());
+
+    let mut plan = kept(etag("a"));
+    accepted(answer(&mut plan, 200, Framing::Chunked, &[A, BIN]));
+    assert_eq!(plan.end(60, BodyEnd::Clean), Ended::Soon(100));
+    assert_eq!((plan.size(), plan.done().len()), (Some(100), 60));
+}
+
+#[test]
 fn a_chunked_body_shorter_than_what_is_kept_is_a_contradiction() {
     let (mut plan, _) = FilePlan::new(URL, None, RangeSet::prefix(40), etag("a"), LIMITS).unwrap();
     accepted(answer(&mut plan, 200, Framing::Chunked, &[A, BIN]));

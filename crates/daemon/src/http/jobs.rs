@@ -23,7 +23,8 @@ fn outcome((code, job): (HResult, JobView)) -> Outcome {
     Outcome { hresult: code.to_string(), name: error::name(code), job }
 }
 
-fn new_files(files: Vec<AddFile>) -> Vec<NewFile> {
+/// The files of a request as the queue takes them.
+pub fn new_files(files: Vec<AddFile>) -> Vec<NewFile> {
     let new = |f: AddFile| NewFile {
         remote: f.remote_name,
         local: f.local_name,
@@ -33,7 +34,8 @@ fn new_files(files: Vec<AddFile>) -> Vec<NewFile> {
     files.into_iter().map(new).collect()
 }
 
-fn properties(set: SetProperties) -> Vec<Property> {
+/// The properties of a request as the queue takes them.
+pub fn properties(set: SetProperties) -> Vec<Property> {
     let mut list = Vec::new();
     list.extend(set.display_name.map(Property::DisplayName));
     list.extend(set.description.map(Property::Description));

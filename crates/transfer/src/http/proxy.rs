@@ -92,12 +92,14 @@ fn from_list(list: &str, scheme: &str) -> Outcome<Vec<Via>> {
 }
 
 fn server_of(server: &str) -> Outcome<Via> {
+    // The URL parser forgives these, and would use a part of the entry.
+    if server.contains(['@', '#', '?', '\\']) || server.contains(|c: char| c.is_control()) {
+        return Err(invalid("The proxy list cannot be read."));
+    }
     let url =
         Url::parse(&format!("http://{server}/")).map_err(|_| invalid("The proxy list cannot be read."))?;
-    let plain =
-        url.username().is_empty() && url.password().is_none() && url.path() == "/" && url.query().is_none();
     match url.host_str() {
-        Some(host) if plain && !host.is_empty() => {
+        Some(host) if url.path() == "/" && !host.is_empty() => {
             Ok(Via::Proxy { host: host.to_owned(), port: url.port().unwrap_or(DEFAULT_PORT), auth: None })
         }
         _ => Err(invalid("The proxy list cannot be read.")),
@@ -147,6 +149,10 @@ mod tests {
             ("socks5://a:1", "", "http://h/", bad.clone()),
             ("a:notaport", "", "http://h/", bad.clone()),
             ("u:p@a:1", "", "http://h/", bad.clone()),
+            ("@a:1", "", "http://h/", bad.clone()),
+            ("a#b:1", "", "http://h/", bad.clone()),
+            ("a\nb", "", "http://h/", bad.clone()),
+            ("a/b", "", "http://h/", bad.clone()),
             ("p:1", "h", "http://h/", Ok(vec![Via::Direct])),
             ("p:1", "x *.example.org", "http://a.example.org/", Ok(vec![Via::Direct])),
             ("p:1", "*.example.org", "http://example.com/", Ok(vec![proxy("p", 1)])),
