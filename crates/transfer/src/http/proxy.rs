@@ -44,7 +44,8 @@ pub(crate) fn routes(proxy: &Proxy, url: &Url) -> Outcome<Vec<Via>> {
             if found.uri().scheme_str() != Some("http") {
                 return Err(invalid("Only http proxies are supported."));
             }
-            let host = found.uri().host().ok_or_else(|| invalid("The proxy setting names no host."))?;
+            let host = found.uri().host().filter(|host| !host.is_empty());
+            let host = host.ok_or_else(|| invalid("The proxy setting names no host."))?;
             let port = found.uri().port_u16().unwrap_or(DEFAULT_PORT);
             Ok(vec![Via::Proxy { host: host.to_owned(), port, auth: found.basic_auth().cloned() }])
         }
@@ -185,6 +186,10 @@ mod tests {
         assert_eq!(go("https://h/"), Via::Proxy { host: "q".into(), port: 8080, auth: None });
         assert_eq!(go("https://x.corp/"), Via::Direct);
         assert_eq!(go("http://localhost/"), Via::Direct);
+        let nobody =
+            Proxy::Environment { http: None, https: None, all: Some("user:pass@:1".into()), no: None };
+        let fail = routes(&nobody, &Url::parse("http://h/").unwrap()).unwrap_err();
+        assert_eq!(fail.code, BG_E_INVALID_PROXY_INFO);
         let socks =
             Proxy::Environment { http: None, https: None, all: Some("socks5://s:1".into()), no: None };
         let fail = routes(&socks, &Url::parse("http://h/").unwrap()).unwrap_err();
