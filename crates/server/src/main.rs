@@ -1,0 +1,86 @@
+//! `bits-server`: BITS uploads, tus 1.0 and ranged downloads from one folder.
+#![forbid(unsafe_code)]
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use openbits_server::settings::Settings;
+use openbits_server::storage::Local;
+use openbits_server::{App, serve};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Serves a folder: uploads by the BITS protocol and by tus 1.0, and ranged downloads.
+#[derive(Parser)]
+#[command(name = "bits-server", version)]
+struct Arguments {
+    /// Folder that is served.
+    #[arg(long)]
+    root: PathBuf,
+    /// Address and port; port 0 picks a free one and prints it.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Folder for unfinished uploads, best on the same file system [default: ROOT/.bits-sessions].
+    #[arg(long)]
+    state: Option<PathBuf>,
+    /// Settings; read again on SIGHUP. Without them anybody may upload, and nothing is ever replaced.
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+fn main() -> Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("BITS_SERVER_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(run(arguments))
+}
+
+fn settings(arguments: &Arguments) -> Result<Settings> {
+    Ok(match &arguments.config {
+        Some(path) => Settings::read(path)?,
+        None => Settings::open_to_all(),
+    })
+}
+
+async fn run(arguments: Arguments) -> Result<()> {
+    let settings = settings(&arguments)?;
+    if arguments.config.is_none() && !arguments.listen.ip().is_loopback() {
+        tracing::warn!("no --config: anybody who reaches {} may upload", arguments.listen);
+    }
+    let state = arguments.state.clone().unwrap_or_else(|| arguments.root.join(".bits-sessions"));
+    let storage = Local::open(&arguments.root, &state, settings.mode()?)?;
+    let app = App::new(storage, settings).await?;
+    let listener = TcpListener::bind(arguments.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", arguments.listen))?;
+    println!("listening on {}", listener.local_addr()?);
+    tracing::info!(sessions = app.sessions(), root = %arguments.root.display(), "serving");
+    tokio::spawn(Arc::clone(&app).sweep_forever());
+    tokio::spawn(reload_on_hangup(Arc::clone(&app), arguments));
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    serve::run(app, listener, stop).await?;
+    Ok(())
+}
+
+/// SIGHUP reads the settings again; bad ones are reported and change nothing. Listeners and TLS stay.
+async fn reload_on_hangup(app: Arc<App<Local>>, arguments: Arguments) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    while hangup.recv().await.is_some() {
+        let result = settings(&arguments).and_then(|settings| Ok(app.reload(settings)?));
+        match result {
+            Ok(()) => tracing::info!("settings read again"),
+            Err(error) => tracing::error!(%error, "settings not changed"),
+        }
+    }
+}
