@@ -4,7 +4,7 @@ use crate::auth::{Claim, CredentialError, Credentials};
 use crate::ledger::Ledger;
 use crate::locks::Locks;
 use crate::notify::Notifier;
-use crate::settings::{Settings, Who};
+use crate::settings::{Notification, Settings, Who};
 use crate::storage::Storage;
 use http::{Extensions, HeaderMap};
 use openbits_core::upload::{Refusal, SessionId};
@@ -43,6 +43,9 @@ pub enum StartError {
     /// A file of credentials is unusable.
     #[error("{0}")]
     Credentials(String),
+    /// Back-ends are told nothing by a storage that cannot read unfinished uploads.
+    #[error("notification is not possible with this storage")]
+    Notification,
     /// The storage does not answer.
     #[error(transparent)]
     Storage(#[from] io::Error),
@@ -66,6 +69,7 @@ pub(crate) enum Denied {
 impl<S: Storage> App<S> {
     /// Reads the credentials and counts the live sessions.
     pub async fn new(storage: S, settings: Settings) -> Result<Arc<Self>, StartError> {
+        Self::check(&settings)?;
         let credentials = Credentials::read(&settings)?;
         let ledger = Ledger::default();
         ledger.recount(&storage.census().await?);
@@ -79,8 +83,15 @@ impl<S: Storage> App<S> {
         }))
     }
 
+    fn check(settings: &Settings) -> Result<(), StartError> {
+        let told =
+            settings.path.iter().any(|path| !matches!(path.notification, None | Some(Notification::None)));
+        if told && !S::READS_UNFINISHED { Err(StartError::Notification) } else { Ok(()) }
+    }
+
     /// Takes new settings; requests in progress end with the old ones. On error nothing changes.
     pub fn reload(&self, settings: Settings) -> Result<(), StartError> {
+        Self::check(&settings)?;
         let credentials = Credentials::read(&settings)?;
         let new = Arc::new(Current { settings, credentials });
         *self.current.write().expect("never poisoned: nothing panics under it") = new;

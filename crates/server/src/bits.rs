@@ -218,8 +218,7 @@ impl<S: Storage> Request1<'_, S> {
                 if session.progress.total.is_none() {
                     complete::reserve(self.app, &session, total, &self.rules, limits).await?;
                 }
-                let mut writer =
-                    self.app.storage.writer(&session, Some(total)).await.map_err(|e| storage(&e))?;
+                let mut writer = complete::writer(self.app, &session, Some(total)).await?;
                 let intake = Intake {
                     writer: &mut writer,
                     held: &mut held,

@@ -8,6 +8,7 @@ use crate::respond::storage;
 use crate::settings::{Commit, Limits, Rules};
 use crate::storage::{DeliverError, Storage};
 use openbits_core::upload::{Ending, Final, Phase, Refusal, Session, Settle};
+use std::io;
 use std::sync::Arc;
 
 /// Space and quota for an upload of `total` bytes.
@@ -67,6 +68,23 @@ pub(crate) async fn settle<S: Storage>(
     Ok(())
 }
 
+/// A writer for the session. If the stored bytes are gone the session is gone too, and the client begins anew.
+pub(crate) async fn writer<S: Storage>(
+    app: &App<S>,
+    session: &Session,
+    total: Option<u64>,
+) -> Result<S::Writer, Refusal> {
+    match app.storage.writer(session, total).await {
+        Ok(writer) => Ok(writer),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            tracing::error!(session = %session.id, "the stored bytes are gone");
+            forget(app, session, false).await?;
+            Err(Refusal::SessionNotFound)
+        }
+        Err(error) => Err(storage(&error)),
+    }
+}
+
 /// Moves the file to its destination. On refusal the session stays, and Close may be tried again.
 pub(crate) async fn deliver<S: Storage>(
     app: &App<S>,
@@ -74,6 +92,15 @@ pub(crate) async fn deliver<S: Storage>(
     rules: &Rules,
 ) -> Result<(), Refusal> {
     if session.phase != Phase::Committing {
+        // From now on missing bytes mean that they have arrived; so they must be there before.
+        match app.storage.uploaded(session).await {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                forget(app, session, false).await?;
+                return Err(Refusal::Vanished);
+            }
+            Err(error) => return Err(storage(&error)),
+        }
         session.phase = Phase::Committing;
         app.storage.save(session).await.map_err(|e| storage(&e))?;
     }

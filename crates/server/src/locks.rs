@@ -65,6 +65,11 @@ impl Locks {
 }
 
 impl Held {
+    /// True if a newer request for the session has come.
+    pub(crate) fn is_superseded(&self) -> bool {
+        *self.newest.borrow() != self.turn
+    }
+
     /// Returns when a newer request for the session has come.
     pub(crate) async fn superseded(&mut self) {
         let turn = self.turn;

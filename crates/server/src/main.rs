@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use clap::Parser;
 use openbits_server::settings::Settings;
-use openbits_server::storage::Local;
+use openbits_server::storage::{Local, Storage};
 use openbits_server::{App, serve};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,8 +17,12 @@ use tokio::signal::unix::{SignalKind, signal};
 #[command(name = "bits-server", version)]
 struct Arguments {
     /// Folder that is served.
-    #[arg(long)]
-    root: PathBuf,
+    #[arg(long, required_unless_present = "storage")]
+    root: Option<PathBuf>,
+    /// `s3://bucket/prefix` instead of a folder: any number of servers share it. Credentials, region and endpoint
+    /// come from the usual AWS_… variables.
+    #[arg(long, conflicts_with_all = ["root", "state"])]
+    storage: Option<String>,
     /// Address and port; port 0 picks a free one and prints it.
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -51,14 +55,35 @@ async fn run(arguments: Arguments) -> Result<()> {
     if arguments.config.is_none() && !arguments.listen.ip().is_loopback() {
         tracing::warn!("no --config: anybody who reaches {} may upload", arguments.listen);
     }
-    let state = arguments.state.clone().unwrap_or_else(|| arguments.root.join(".bits-sessions"));
-    let storage = Local::open(&arguments.root, &state, settings.mode()?)?;
+    match &arguments.storage {
+        Some(address) => run_objects(address.clone(), arguments, settings).await,
+        None => {
+            let root = arguments.root.clone().context("--root is needed")?;
+            let state = arguments.state.clone().unwrap_or_else(|| root.join(".bits-sessions"));
+            let storage = Local::open(&root, &state, settings.mode()?)?;
+            serve_storage(storage, arguments, settings).await
+        }
+    }
+}
+
+#[cfg(feature = "object-storage")]
+async fn run_objects(address: String, arguments: Arguments, settings: Settings) -> Result<()> {
+    let storage = openbits_server::storage::Objects::open(&address)?;
+    serve_storage(storage, arguments, settings).await
+}
+
+#[cfg(not(feature = "object-storage"))]
+async fn run_objects(_address: String, _arguments: Arguments, _settings: Settings) -> Result<()> {
+    anyhow::bail!("this bits-server was built without the feature object-storage")
+}
+
+async fn serve_storage<S: Storage>(storage: S, arguments: Arguments, settings: Settings) -> Result<()> {
     let app = App::new(storage, settings).await?;
     let listener = TcpListener::bind(arguments.listen)
         .await
         .with_context(|| format!("cannot listen on {}", arguments.listen))?;
     println!("listening on {}", listener.local_addr()?);
-    tracing::info!(sessions = app.sessions(), root = %arguments.root.display(), "serving");
+    tracing::info!(sessions = app.sessions(), "serving");
     tokio::spawn(Arc::clone(&app).sweep_forever());
     tokio::spawn(reload_on_hangup(Arc::clone(&app), arguments));
     let mut terminate = signal(SignalKind::terminate())?;
@@ -74,7 +99,7 @@ async fn run(arguments: Arguments) -> Result<()> {
 }
 
 /// SIGHUP reads the settings again; bad ones are reported and change nothing. Listeners and TLS stay.
-async fn reload_on_hangup(app: Arc<App<Local>>, arguments: Arguments) {
+async fn reload_on_hangup<S: Storage>(app: Arc<App<S>>, arguments: Arguments) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
     while hangup.recv().await.is_some() {
         let result = settings(&arguments).and_then(|settings| Ok(app.reload(settings)?));

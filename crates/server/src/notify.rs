@@ -157,10 +157,10 @@ async fn store<S: Storage>(
     loop {
         let frame = tokio::time::timeout(deadline, body.frame()).await.map_err(|_| Failure::TimedOut)?;
         let last = frame.is_none();
-        if let Some(frame) = frame {
-            if let Ok(bytes) = frame.map_err(unreachable)?.into_data() {
-                piece.extend_from_slice(&bytes);
-            }
+        if let Some(frame) = frame
+            && let Ok(bytes) = frame.map_err(unreachable)?.into_data()
+        {
+            piece.extend_from_slice(&bytes);
         }
         if piece.len() >= PIECE || (last && offset + piece.len() as u64 > 0) {
             let bytes: Bytes = piece.split().freeze();

@@ -16,6 +16,9 @@ const BATCH: usize = 512 << 10;
 /// Bytes after which the progress is made durable even though the body goes on.
 const CHECKPOINT: u64 = 8 << 20;
 
+/// Bytes that an older request may still take when a newer one waits.
+const LATE: usize = 1 << 20;
+
 /// How slow a body may be.
 #[derive(Clone, Copy)]
 pub(crate) struct Pace {
@@ -69,13 +72,20 @@ pub(crate) struct Intake<'a, W> {
 /// digest is wrong.
 pub(crate) async fn receive<W: Writer>(body: &mut Incoming, intake: Intake<'_, W>) -> Result<(), Refusal> {
     let Intake { writer, held, mut pace, mut skip, limit, mut digest } = intake;
-    let (mut batch, mut size, mut taken, mut unsaved) = (Vec::new(), 0, 0, 0);
+    let (mut batch, mut size, mut taken, mut unsaved, mut late) = (Vec::new(), 0, 0, 0, 0);
     let mut result = loop {
         let piece = tokio::select! {
+            // What has arrived already is taken before a newer request takes over.
             biased;
-            () = held.superseded() => break Err(Refusal::Superseded),
             piece = pace.next(body) => piece,
+            () = held.superseded() => break Err(Refusal::Superseded),
         };
+        if held.is_superseded() {
+            late += piece.as_ref().map_or(0, |piece| piece.as_ref().map_or(0, Bytes::len));
+            if late > LATE {
+                break Err(Refusal::Superseded);
+            }
+        }
         let mut bytes = match piece {
             Ok(Some(bytes)) => bytes,
             Ok(None) => break Ok(()),

@@ -66,6 +66,9 @@ pub(crate) fn challenge(challenges: &[&str]) -> Response<Body> {
 
 /// What a failing storage means for the client.
 pub(crate) fn storage(error: &io::Error) -> Refusal {
+    if error.get_ref().is_some_and(|inner| inner.is::<crate::storage::Conflict>()) {
+        return Refusal::Superseded;
+    }
     match error.raw_os_error() {
         Some(28 | 122 | 27) => Refusal::DiskFull, // ENOSPC, EDQUOT, EFBIG
         errno => {

@@ -64,7 +64,7 @@ pub struct Limits {
     pub sessions: usize,
     /// Largest body of one Fragment.
     pub fragment_bytes: u64,
-    /// Time for TLS and for the header of a request.
+    /// Time for TLS, for the header of a request, and between two requests.
     pub header_timeout_s: u64,
     /// Longest pause while a body is sent or an answer is read.
     pub idle_timeout_s: u64,
@@ -89,7 +89,7 @@ impl Default for Limits {
             connections_per_address: 1024,
             sessions: 10_000,
             fragment_bytes: 256 << 20,
-            header_timeout_s: 15,
+            header_timeout_s: 60,
             idle_timeout_s: 60,
             min_bytes_per_s: 64,
             reserve_bytes: 64 << 20,

@@ -4,9 +4,13 @@ mod destination;
 mod file_reader;
 mod file_writer;
 mod local;
+#[cfg(feature = "object-storage")]
+mod objects;
 mod progress;
 
 pub use local::{Local, OpenError};
+#[cfg(feature = "object-storage")]
+pub use objects::{BadAddress, ObjectReader, ObjectWriter, Objects};
 
 use crate::path::SafePath;
 use bytes::Bytes;
@@ -73,6 +77,11 @@ pub struct Stored<R> {
     pub reader: R,
 }
 
+/// Another server advanced the session since it was read.
+#[derive(Debug, thiserror::Error)]
+#[error("another server works on this session")]
+pub(crate) struct Conflict;
+
 /// Random access to stored bytes.
 pub trait Reader: Send + Sync + Clone + 'static {
     /// Up to `length` bytes from `offset`; empty only at the end.
@@ -98,6 +107,8 @@ pub trait Storage: Send + Sync + 'static {
     type Writer: Writer;
     /// Reads any bytes.
     type Reader: Reader;
+    /// True if [`Storage::uploaded`] gives the bytes of unfinished uploads; back-ends and concatenation need them.
+    const READS_UNFINISHED: bool = true;
 
     /// Stores a new session durably.
     fn create(&self, session: &Session) -> impl Future<Output = io::Result<()>> + Send;
@@ -107,13 +118,14 @@ pub trait Storage: Send + Sync + 'static {
     fn save(&self, session: &Session) -> impl Future<Output = io::Result<()>> + Send;
     /// Restarts the session's time-out.
     fn touch(&self, id: &SessionId) -> impl Future<Output = io::Result<()>> + Send;
-    /// A writer for the session; `total` is the size of the whole file, if known.
+    /// A writer for the session; `total` is the size of the whole file, if known. `NotFound` if bytes that the
+    /// progress names are missing.
     fn writer(
         &self,
         session: &Session,
         total: Option<u64>,
     ) -> impl Future<Output = io::Result<Self::Writer>> + Send;
-    /// The uploaded bytes of a session.
+    /// The uploaded bytes of a session; `NotFound` if they are gone.
     fn uploaded(&self, session: &Session) -> impl Future<Output = io::Result<Self::Reader>> + Send;
     /// Moves the complete upload to its destination in one step. Called again after a crash, it finds the work done
     /// if the session is `Committing`.

@@ -9,7 +9,7 @@ use crate::respond::{self, Body, set, storage};
 use crate::settings::{Commit, Rules};
 use crate::storage::{Storage, Writer};
 use crate::tus_create;
-use crate::tus_headers::{ALGORITHMS, EXTENSIONS, MEDIA_TYPE, VERSION, checksum, number};
+use crate::tus_headers::{ALGORITHMS, CONCATENATION, EXTENSIONS, MEDIA_TYPE, VERSION, checksum, number};
 use aws_lc_rs::digest::Context;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, Version};
@@ -129,7 +129,8 @@ impl<S: Storage> Ask<'_, S> {
         let mut response = respond::status(204);
         response.headers_mut().remove(http::header::CONTENT_LENGTH);
         set(&mut response, "Tus-Version", VERSION);
-        set(&mut response, "Tus-Extension", EXTENSIONS);
+        let more = if S::READS_UNFINISHED { CONCATENATION } else { "" };
+        set(&mut response, "Tus-Extension", &format!("{EXTENSIONS}{more}"));
         set(&mut response, "Tus-Checksum-Algorithm", ALGORITHMS);
         let max = self.current.settings.rules(&self.path).max_size_bytes;
         if max != u64::MAX {
@@ -194,7 +195,7 @@ impl<S: Storage> Ask<'_, S> {
         response.headers_mut().remove(http::header::CONTENT_LENGTH);
         set(&mut response, "Cache-Control", "no-store");
         let progress = match self.upload(id).await {
-            Ok((_held, session, rules)) => {
+            Ok((_held, mut session, rules)) => {
                 let tus = session.tus.clone().unwrap_or_default();
                 if let Some(metadata) = &tus.metadata {
                     set(&mut response, "Upload-Metadata", metadata);
@@ -203,7 +204,9 @@ impl<S: Storage> Ask<'_, S> {
                     set(&mut response, "Upload-Concat", "partial");
                 }
                 self.app.storage.touch(id).await.map_err(|e| storage(&e))?;
-                expires(&mut response, &rules);
+                // All is there, but delivery or the back-end failed, or the server died: a client that sees the
+                // full offset believes that all is well, so it must become true before it is said.
+                self.finish(&mut session, &rules, &mut response).await?;
                 session.progress
             }
             // 403 stands for a finished upload here, and its size is still known.
@@ -267,7 +270,7 @@ impl<S: Storage> Ask<'_, S> {
         let check = check.map_err(|_| Stop::Status(400, "bad Upload-Checksum"))?;
         let mut digest = check.as_ref().map(|(algorithm, _)| Context::new(algorithm));
         let total = session.progress.total;
-        let mut writer = self.app.storage.writer(session, total).await.map_err(|e| storage(&e))?;
+        let mut writer = complete::writer(self.app, session, total).await?;
         let limit = total.unwrap_or(rules.max_size_bytes).saturating_sub(session.progress.next);
         let announced = http_body::Body::size_hint(body).lower();
         if announced > limit {

@@ -27,6 +27,9 @@ pub(crate) async fn create<S: Storage>(
         |name: &str| headers.get(name).map(|v| v.to_str().map_err(|_| Stop::Status(400, "bad header")));
     let concat = text("upload-concat").transpose()?.map(concat).transpose();
     let concat = concat.map_err(|_| Stop::Status(400, "bad Upload-Concat"))?;
+    if concat.is_some() && !S::READS_UNFINISHED {
+        return Err(Stop::Status(501, "this storage does not put parts together"));
+    }
     let meta = text("upload-metadata").transpose()?;
     let named = meta.map(|value| metadata(value, "filename")).transpose();
     let named = named.map_err(|_| Stop::Status(400, "bad Upload-Metadata"))?.flatten();

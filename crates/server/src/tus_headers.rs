@@ -11,7 +11,9 @@ use openbits_core::upload::grammar::decimal_value;
 pub(crate) const VERSION: &str = "1.0.0";
 /// Extensions offered.
 pub(crate) const EXTENSIONS: &str =
-    "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination,concatenation";
+    "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination";
+/// Offered besides where the storage can do it.
+pub(crate) const CONCATENATION: &str = ",concatenation";
 /// Digests understood in `Upload-Checksum`.
 pub(crate) const ALGORITHMS: &str = "sha1,sha256,sha512";
 /// Media type of bodies.

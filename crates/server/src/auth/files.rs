@@ -26,7 +26,7 @@ fn lines(path: &Path) -> Result<Vec<(usize, String, String)>, CredentialError> {
         }
         match line.split_once(':') {
             Some((name, secret)) if !name.is_empty() => {
-                out.push((index + 1, name.to_owned(), secret.to_owned()))
+                out.push((index + 1, name.to_owned(), secret.to_owned()));
             }
             _ => return Err(CredentialError::Line(path.to_owned(), index + 1, "expected name:secret")),
         }

@@ -158,11 +158,19 @@ impl Inner {
 
     fn writer(&self, session: &Session, total: Option<u64>) -> io::Result<FileWriter> {
         let folder = self.live(&session.id);
-        let existed = folder.join("data").exists();
-        let data = private().open(folder.join("data"))?;
-        if !existed {
+        let path = folder.join("data");
+        let data = if session.progress.next == 0 {
+            let data = private().open(path)?;
             sync_folder(&folder)?;
-        }
+            data
+        } else {
+            let data = File::options().read(true).write(true).open(path)?;
+            if data.metadata()?.len() < session.progress.next {
+                // Somebody cut it: a file with holes must never be delivered.
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            data
+        };
         FileWriter::new(data, private().open(folder.join("progress"))?, total)
     }
 

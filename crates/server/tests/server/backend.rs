@@ -6,14 +6,15 @@ use crate::raw::Raw;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const P: &str = "/in/order.xml";
 
-struct Example(Child, u16, tempfile::TempDir);
+/// Process, port, folder of kept uploads; its output stays open, or it would die of writing to it.
+struct Example(Child, u16, tempfile::TempDir, #[allow(dead_code)] BufReader<ChildStdout>);
 
 impl Drop for Example {
     fn drop(&mut self) {
@@ -33,9 +34,10 @@ fn example(arguments: &[&str]) -> Option<Example> {
     command.arg(script).arg("--keep").arg(keep.path()).args(arguments).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
     let port = line.trim().strip_prefix("ready ").unwrap().parse().unwrap();
-    Some(Example(child, port, keep))
+    Some(Example(child, port, keep, output))
 }
 
 fn notified(kind: &str, url: &str, more: &str) -> Server {
@@ -268,4 +270,24 @@ fn a_repeated_final_fragment_during_a_slow_notification_waits_for_the_same_answe
     let mut raw = Raw::open(server.address);
     assert_eq!(raw.fragment(P, &session, 0, 12, BYTES).status, 200);
     assert_eq!(scripted.asked.load(Ordering::SeqCst), 1, "told once");
+}
+
+#[test]
+fn a_tus_client_that_asks_again_after_a_failure_gets_it_done() {
+    let (scripted, server) = backend(
+        &["HTTP/1.1 503 Busy\nContent-Length: 0\n\n", "HTTP/1.1 503 Busy\nContent-Length: 0\n\n", OK_COPY],
+        "",
+    );
+    let mut raw = Raw::open(server.address);
+    let tus = ("Tus-Resumable", "1.0.0");
+    let created = raw.ask("POST", "/in/order.xml", &[tus, ("Upload-Length", "12")], b"");
+    let url = created.header("Location").unwrap().to_owned();
+    let kind = ("Content-Type", "application/offset+octet-stream");
+    assert_eq!(raw.ask("PATCH", &url, &[tus, kind, ("Upload-Offset", "0")], BYTES).status, 503);
+    let head = raw.ask("HEAD", &url, &[tus], b"");
+    assert_eq!((head.status, head.header("Upload-Offset")), (503, None), "not done yet");
+    let head = raw.ask("HEAD", &url, &[tus], b"");
+    assert_eq!((head.status, head.header("Upload-Offset")), (200, Some("12")));
+    assert_eq!(scripted.asked.load(Ordering::SeqCst), 3);
+    assert_eq!(server.stored("in/order.xml").unwrap(), BYTES);
 }

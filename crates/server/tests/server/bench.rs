@@ -11,7 +11,8 @@ fn resident_kib(pid: u32) -> u64 {
 
 #[test]
 fn a_thousand_sessions_with_open_connections() {
-    let server = Server::with(&config("sessions_per_user = 0"));
+    let server =
+        Server::with(&format!("[limits]\nheader_timeout_s = 600\n{}", config("sessions_per_user = 0")));
     let mut first = Raw::open(server.address);
     first.upload("/in/warm", b"x");
     let before = resident_kib(server.pid());

@@ -1,4 +1,5 @@
 //! bits-server from outside: a real process, raw sockets, other people's clients.
+#![allow(clippy::unwrap_used, reason = "all of it is test code")]
 
 mod auth;
 mod backend;
@@ -10,5 +11,7 @@ mod kill;
 mod packets;
 mod process;
 mod raw;
+#[cfg(feature = "object-storage")]
+mod replicas;
 mod settings;
 mod tus;

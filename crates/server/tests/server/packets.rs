@@ -354,3 +354,20 @@ fn other_methods_are_refused_and_tunnelled_packets_only_on_request() {
     assert_eq!(raw.ask("POST", P, &tunnelled, b"").header("BITS-Packet-Type"), Some("Ack"));
     assert_eq!(raw.ask("bits_post", P, &tunnelled, b"").status, 405, "methods are compared exactly");
 }
+
+#[test]
+fn stored_bytes_that_vanished_in_the_middle_begin_anew_and_never_become_holes() {
+    for cut in [None, Some(3)] {
+        let (server, mut raw) = plain();
+        let session = raw.create(P);
+        raw.fragment(P, &session, 0, 12, b"hello");
+        let data = server.state("live")[0].join("data");
+        match cut {
+            None => fs::remove_file(data).unwrap(),
+            Some(length) => fs::File::options().write(true).open(data).unwrap().set_len(length).unwrap(),
+        }
+        assert_eq!(raw.fragment(P, &session, 5, 12, b", bits\n").error(), UNKNOWN);
+        raw.upload(P, b"hello, bits\n");
+        assert_eq!(server.stored("in/f").unwrap(), b"hello, bits\n");
+    }
+}
