@@ -1,5 +1,6 @@
 //! Building answers.
 
+use crate::storage::Conflict;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -66,7 +67,8 @@ pub(crate) fn challenge(challenges: &[&str]) -> Response<Body> {
 
 /// What a failing storage means for the client.
 pub(crate) fn storage(error: &io::Error) -> Refusal {
-    if error.get_ref().is_some_and(|inner| inner.is::<crate::storage::Conflict>()) {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Conflict>());
+    if inner.is_some() {
         return Refusal::Superseded;
     }
     match error.raw_os_error() {

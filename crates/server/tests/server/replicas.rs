@@ -19,6 +19,8 @@ impl Drop for Process {
 /// moto in a virtual environment, made once per build folder.
 fn moto() -> Option<(Process, u16)> {
     let venv = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("moto");
+    let lock = std::fs::File::create(venv.with_extension("lock")).unwrap();
+    lock.lock().unwrap();
     let python = venv.join("bin/python");
     let works = || {
         Command::new(&python)
@@ -44,7 +46,9 @@ fn moto() -> Option<(Process, u16)> {
         assert!(Instant::now() < deadline, "moto does not listen");
         std::thread::sleep(Duration::from_millis(100));
     }
-    let bucket = Raw::open(SocketAddr::from(([127, 0, 0, 1], port))).ask("PUT", "/drop", &[], b"");
+    let mut raw = Raw::open(SocketAddr::from(([127, 0, 0, 1], port)));
+    raw.send(b"PUT /drop HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n").unwrap();
+    let bucket = raw.answer().unwrap();
     assert_eq!(bucket.status, 200, "{}", bucket.head);
     Some((child, port))
 }
