@@ -43,13 +43,15 @@ pub(crate) fn run(mode: Mode) -> Result<()> {
         }
     }
     if mode == Mode::Write {
-        // The API's description comes from the handlers themselves; a test of the daemon compares it.
-        let output = crate::run::cargo(&["run", "--quiet", "--package", "openbits-daemon", "--", "openapi"])
-            .output()?;
-        if !output.status.success() {
-            bail!("the service could not print its description: {}", String::from_utf8_lossy(&output.stderr));
+        // These come from the code itself; tests of the crates compare them.
+        for (word, path) in [("openapi", "docs/openapi.json"), ("policy-reference", "docs/policy.md")] {
+            let output = crate::run::cargo(&["run", "--quiet", "--package", "openbits-daemon", "--", word])
+                .output()?;
+            if !output.status.success() {
+                bail!("bitsd {word} failed: {}", String::from_utf8_lossy(&output.stderr));
+            }
+            std::fs::write(root().join(path), output.stdout)?;
         }
-        std::fs::write(root().join("docs/openapi.json"), output.stdout)?;
     }
     if !stale.is_empty() {
         bail!("stale generated files: {stale:?}; run `cargo xtask generate`");

@@ -1,9 +1,11 @@
 //! The long suites: the same tests as the short ones, with more of everything.
 
+use crate::generate::root;
 use crate::run::{cargo, step};
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 fn suite(test: &str, variables: &[(&str, &str)]) -> Result<()> {
+    // Not nextest: its profile ends a test after five minutes.
     let mut command = cargo(&[
         "test",
         "--release",
@@ -15,24 +17,37 @@ fn suite(test: &str, variables: &[(&str, &str)]) -> Result<()> {
         "--nocapture",
         "--test-threads=1",
     ]);
-    command.env("OPENBITS_LONG", "1").envs(variables.iter().copied());
+    command.envs(variables.iter().copied());
     step(command)
 }
 
 pub(crate) fn crash(kills: &str, mib: &str) -> Result<()> {
-    suite("crash", &[("OPENBITS_KILLS", kills), ("OPENBITS_CRASH_MIB", mib)])
+    suite("crash", &[("OPENBITS_KILLS", kills), ("OPENBITS_CRASH_MIB", mib), ("OPENBITS_ROUNDS", "60")])
 }
 
 pub(crate) fn hostile() -> Result<()> {
-    suite("hostile", &[])
+    suite("hostile", &[("OPENBITS_HOSTILE_S", "600")])
 }
 
 pub(crate) fn users() -> Result<()> {
-    suite("users", &[])
+    suite("users", &[("OPENBITS_SLOW", "1")])
 }
 
-pub(crate) fn bench(arguments: &[&str]) -> Result<()> {
-    let mut command = cargo(&["run", "--release", "--package", "openbits-bench", "--"]);
-    command.args(arguments);
-    step(command)
+/// `queue` is a program of ours, `transfer` a script that runs programs beside each other; both print what they take.
+pub(crate) fn bench(name: &str, arguments: &[&str]) -> Result<()> {
+    match name {
+        "queue" => {
+            step(cargo(&["build", "--release", "--package", "openbits-cli"]))?;
+            let mut command = cargo(&["run", "--release", "--package", "openbits-bench", "--"]);
+            command.args(arguments);
+            step(command)
+        }
+        "transfer" => {
+            step(cargo(&["build", "--release", "--package", "openbits-cli"]))?;
+            let mut command = std::process::Command::new("python3");
+            command.arg(root().join("bench/transfer.py")).args(arguments).current_dir(root());
+            step(command)
+        }
+        other => bail!("there is no benchmark {other:?}; there are queue and transfer (bench/README.md)"),
+    }
 }

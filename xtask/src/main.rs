@@ -16,7 +16,7 @@ cargo xtask <command>
   crash [KILLS [MIB]]  the long crash loop: random SIGKILLs over one download (default 300 kills, 512 MiB)
   hostile              every misbehaviour of the hostile origin against the service, release build
   users                two ordinary users and root against the system's service, with the slow cases (needs root)
-  bench NAME           a benchmark: queue, transfer (see bench/README.md)
+  bench NAME [ARGS]    a benchmark: queue, transfer (see bench/README.md)
   deny                 licences, bans and sources of all dependencies (installs cargo-deny)
 ";
 
@@ -32,7 +32,7 @@ fn main() -> Result<()> {
         ["crash", kills, mib] => long::crash(kills, mib),
         ["hostile"] => long::hostile(),
         ["users"] => long::users(),
-        ["bench", rest @ ..] => long::bench(rest),
+        ["bench", name, rest @ ..] => long::bench(name, rest),
         ["deny"] => test::deny(),
         ["help" | "--help" | "-h"] | [] => {
             print!("{HELP}");

@@ -189,6 +189,31 @@ impl Problem {
     }
 }
 
+/// A code in words: `GET /v1/errors/{hresult}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ErrorText {
+    /// `0x80200001`
+    pub hresult: String,
+    /// Symbolic name, or the number again.
+    pub name: String,
+    /// What the code means.
+    pub text: String,
+    /// What to do about it.
+    pub suggestion: String,
+}
+
+impl ErrorText {
+    /// The words for a code.
+    pub fn of(code: HResult) -> Self {
+        Self {
+            hresult: code.to_string(),
+            name: name(code),
+            text: code.text(),
+            suggestion: row(code).suggestion.to_owned(),
+        }
+    }
+}
+
 /// Reads `0x80200001`.
 pub fn parse_code(text: &str) -> Option<HResult> {
     let hex = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))?;

@@ -109,6 +109,15 @@ pub struct FileView {
     pub restarts: u32,
 }
 
+/// List of a job's files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FileList {
+    /// Version of this form.
+    pub schema: u32,
+    /// The files in the order added.
+    pub files: Vec<FileView>,
+}
+
 /// Error of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorView {

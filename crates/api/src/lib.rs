@@ -1,23 +1,29 @@
 //! The contract of openbits: requests, answers, events and errors, said once for every door.
 //!
 //! HTTP/1.1 with JSON over a Unix socket; all paths begin with `/v1`. The OpenAPI document that the service generates from these
-//! types is committed as `docs/openapi.json`.
+//! types is committed as `docs/openapi.json`. [`socket`] says where the service listens.
 #![forbid(unsafe_code)]
 
 pub mod error;
 pub mod event;
 pub mod job;
+pub mod policy;
 pub mod request;
 pub mod service;
+pub mod socket;
 pub mod why;
 
-pub use error::{ErrorRow, Problem};
+pub use error::{ErrorRow, ErrorText, Problem};
 pub use event::{EventKind, EventView};
-pub use job::{ErrorView, FileView, JobPage, JobView, Outcome, ProxyView};
+pub use job::{ErrorView, FileList, FileView, JobPage, JobView, Outcome, ProxyView};
+pub use policy::{
+    BandwidthView, CheckPolicy, PolicyExplanation, PolicyFileView, PolicyFinding, PolicyKeyView,
+    PolicyOutcome, PolicyRule, PolicyView,
+};
 pub use request::{
     AddFile, AddFiles, CreateJob, EnvironmentProxyView, NotifyCommandView, ProxyRequest, SetProperties,
 };
-pub use service::ServiceInfo;
+pub use service::{ServiceInfo, ServiceLimits};
 pub use why::Why;
 
 /// Version of every JSON form; grows when a field changes its meaning, not when one is added.

@@ -10,6 +10,12 @@ use utoipa::ToSchema;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateJob {
+    /// GUID of the new job, chosen by the caller: a random one (version 4). Absent: the service chooses.
+    ///
+    /// With it the call may be repeated when its answer was lost: the same caller, type and files get the job that was made, also
+    /// when it has finished a short while ago; anything else is refused with BG_E_INVALID_STATE (409).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// Name for people, at most 256 characters; need not be unique.
     pub display_name: String,
     /// DOWNLOAD (default), UPLOAD or UPLOAD_REPLY.

@@ -3,6 +3,17 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// Limits in force for the caller; null where there is none (root, system accounts, exempt groups).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ServiceLimits {
+    /// Most files in one job.
+    pub files_per_job: u32,
+    /// Most jobs of the caller.
+    pub jobs_per_user: Option<u32>,
+    /// Most jobs of all users together who have such limits.
+    pub jobs_per_machine: Option<u32>,
+}
+
 /// What the service says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ServiceInfo {
@@ -24,6 +35,8 @@ pub struct ServiceInfo {
     pub store_error: Option<String>,
     /// What was noticed when the queue was opened: damage kept aside, migrations.
     pub findings: Vec<String>,
+    /// What the caller may do.
+    pub limits: ServiceLimits,
     /// Newest durable event: a cursor for `GET /v1/events`.
     pub last_event: u64,
 }

@@ -61,7 +61,9 @@ pub(crate) enum Command {
     /// Download files and wait for them, or leave them to the service with -b
     ///
     /// `get URL [PATH]` fetches one file; `get URL...` several, into the present folder or DIR. The name is the URL's last part. An
-    /// existing file is replaced when the new one is complete, like `curl -O` does, unless --no-clobber is given.
+    /// existing file is replaced when the new one is complete, like `curl -O` does, unless --no-clobber is given. A file that one of
+    /// your jobs fetches from the same URL already is not fetched twice: that job is resumed if need be and followed, and is left to
+    /// the service on Ctrl+C.
     ///
     /// Exit status: 0 all files are in place, 4 a transfer failed, 130 interrupted, 5 a limit or a policy refuses, 6 no service.
     Get(Get),
@@ -93,6 +95,9 @@ pub(crate) enum Command {
     Set(Set),
     /// Become the owner of a job (root)
     Own(OneJob),
+    /// Show, check and reload the policy; say which of its rules hold a job
+    #[command(subcommand)]
+    Policy(Policy),
     /// Show the version and state of the service
     ServiceInfo,
     /// Print a completion script for a shell
@@ -150,6 +155,9 @@ pub(crate) struct Get {
     /// Most jobs at a time when there are several URLs
     #[arg(short, long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=60))]
     pub(crate) jobs: u16,
+    /// Make new jobs, also for files that a job fetches already
+    #[arg(long)]
+    pub(crate) new: bool,
     /// Keep the jobs when interrupted or failed
     #[arg(long)]
     pub(crate) keep: bool,
@@ -168,8 +176,8 @@ pub(crate) struct Get {
 pub(crate) struct Create {
     /// Name of the job
     pub(crate) name: String,
-    /// DOWNLOAD, UPLOAD or UPLOAD-REPLY
-    #[arg(long = "type", value_name = "TYPE", default_value = "DOWNLOAD", value_parser = named::<JobType>)]
+    /// DOWNLOAD (uploads are not there yet)
+    #[arg(long = "type", value_name = "TYPE", default_value = "DOWNLOAD", value_parser = job_type)]
     pub(crate) kind: JobType,
     /// FOREGROUND, HIGH, NORMAL or LOW
     #[arg(long, value_parser = named::<Priority>)]
@@ -228,13 +236,54 @@ pub(crate) struct Set {
     /// GUID, unique beginning of a GUID (6 digits or more), or exact name
     pub(crate) job: String,
     /// name, description, priority, notify-flags, retry-delay, no-progress-timeout, proxy (PRECONFIG, NO_PROXY, AUTODETECT or
-    /// OVERRIDE:list[;bypass]), auto-complete, bind, notify-command (program and arguments; empty for none)
+    /// OVERRIDE:list[;bypass]), auto-complete, bind, notify-command (program and arguments; empty for none; stored, but not run by this version)
     #[arg(required = true, value_name = "KEY=VALUE")]
     pub(crate) properties: Vec<String>,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Show every key with its value in force
+    Show(ShowPolicy),
+    /// Look a policy file over without using it; `-` is standard input
+    ///
+    /// Exit status: 0 the file can be used (there may be warnings), 1 it cannot.
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+    /// Say which rules concern a job, and which one holds it now
+    Explain {
+        /// GUID, unique beginning of a GUID (6 digits or more), or exact name
+        job: String,
+    },
+    /// Read the policy's files again (root, for the system's service)
+    Reload,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowPolicy {
+    /// Only these keys or groups of keys
+    #[arg(value_name = "KEY")]
+    pub(crate) keys: Vec<String>,
+    /// Say where each value comes from
+    #[arg(long)]
+    pub(crate) origin: bool,
+    /// Values in force (the only ones there are; for those who write it)
+    #[arg(long, hide = true)]
+    pub(crate) effective: bool,
+}
+
 fn named<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| "unknown value".to_owned())
+}
+
+/// What this version transfers.
+fn job_type(text: &str) -> Result<JobType, String> {
+    match named(text)? {
+        JobType::Download => Ok(JobType::Download),
+        _ => Err("this version transfers downloads only".to_owned()),
+    }
 }
 
 /// 64 hexadecimal digits.
@@ -270,7 +319,7 @@ mod tests {
             &format!("bits get http://h/a --sha256 {hex}"),
             "bits --socket /s list --state queued,TRANSIENT-ERROR --json",
             "bits list --user",
-            "bits create n --type upload-reply",
+            "bits create n --type download",
             "bits add j http://h/a p",
             "bits add j --from f.csv",
             "bits wait a b --timeout 10m --complete",
@@ -278,6 +327,11 @@ mod tests {
             "bits watch",
             "bits completions bash",
             "bits service-info",
+            "bits policy show --origin --json",
+            "bits policy show limits bandwidth.work --effective",
+            "bits policy check -",
+            "bits policy explain j",
+            "bits policy reload",
         ] {
             parse(line).unwrap_or_else(|e| panic!("{line}: {e}"));
         }
@@ -294,12 +348,17 @@ mod tests {
             "bits list --system --user",
             "bits list --socket /s --user",
             "bits list --state DONE",
+            "bits create n --type upload",
+            "bits create n --type upload-reply",
+            "bits create n --type x",
             "bits add j http://h/a",
             "bits add j http://h/a p --from f",
             "bits wait",
             "bits wait j --timeout soon",
             "bits set j",
             "bits nonsense",
+            "bits policy",
+            "bits policy check",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -1,5 +1,6 @@
 //! The commands.
 
+mod policy;
 mod set;
 mod wait;
 mod watch;
@@ -28,6 +29,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Get(args) => return get::run(&context, args).await,
         Command::Wait(args) => return wait::run(&context, args).await,
         Command::Watch(args) => return watch::run(&context, args).await,
+        Command::Policy(command) => return policy::run(&context, command).await,
         Command::Create(args) => create_job(&context, args).await?,
         Command::Add(args) => add(&context, args).await?,
         Command::Resume(args) => return act(&context, args, Action::Resume).await,
@@ -50,6 +52,9 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         }
         Command::Set(args) => {
             let properties = set::properties(&args.properties)?;
+            if properties.notify_command.as_ref().is_some_and(|c| c.program.is_some()) {
+                context.note("bits: the notification command is stored, but not run by this version");
+            }
             let id = resolve::job(&context.client, &args.job).await?;
             outcome(&context, &context.client.set_properties(id, &properties).await?)?;
         }
@@ -83,6 +88,7 @@ fn said(code: HResult) -> String {
 
 async fn create_job(context: &Context, args: &Create) -> Result<(), Failure> {
     let request = CreateJob {
+        id: None,
         display_name: args.name.clone(),
         kind: args.kind,
         files: vec![],
@@ -90,7 +96,7 @@ async fn create_job(context: &Context, args: &Create) -> Result<(), Failure> {
         properties: SetProperties { priority: args.priority, ..SetProperties::default() },
         environment_proxy: create::environment_proxy(|name| std::env::var(name).ok()),
     };
-    let job = create::create(&context.client, &request).await?;
+    let job = create::create(context, request).await?;
     if context.json { print_json(&job) } else { print(&job.id) }
 }
 

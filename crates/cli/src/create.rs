@@ -1,49 +1,25 @@
 //! Creating a job once, also when the service dies in the middle of the call.
 
+use crate::context::Context;
+use crate::text;
 use openbits_api::{CreateJob, EnvironmentProxyView, JobView};
-use openbits_client::{Client, Error, JobQuery};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::time::{Instant, sleep};
+use openbits_client::{Error, new_job_id};
 
-/// Pause between attempts to ask a service that went away.
-const PAUSE: Duration = Duration::from_millis(200);
-
-/// Creates a job. If the answer is lost, waits for the service and looks whether the job is there before creating it again.
-pub(crate) async fn create(client: &Client, job: &CreateJob) -> Result<JobView, Error> {
-    // The service is on this machine: its clock is ours.
-    let begun = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis());
-    let deadline = Instant::now() + client.timeouts().return_of_service;
-    loop {
-        match client.create_job(job).await {
-            Ok(outcome) => return Ok(outcome.job),
-            Err(Error::Interrupted) => {}
-            Err(e) => return Err(e),
-        }
-        let query = JobQuery { name: Some(job.display_name.clone()), files: true, ..JobQuery::default() };
-        let jobs = loop {
-            match client.jobs(&query).await {
-                Err(e) if e.is_gone() && Instant::now() < deadline => sleep(PAUSE).await,
-                answer => break answer?,
+/// Creates a job. If it stays unknown whether there is one, says its GUID.
+pub(crate) async fn create(context: &Context, mut job: CreateJob) -> Result<JobView, Error> {
+    let id = new_job_id()?;
+    job.id = Some(id.to_string());
+    match context.client.create_job(&job).await {
+        Ok(outcome) => Ok(outcome.job),
+        Err(e) => {
+            if matches!(e, Error::Interrupted | Error::Timeout(_)) {
+                text::note([format!(
+                    "bits: whether job {id} was created is not known; `bits show {id}` will tell"
+                )]);
             }
-        };
-        let is_new = |j: &JobView| u128::try_from(j.creation_time_ms).is_ok_and(|t| t >= begun);
-        if let Some(found) = jobs.into_iter().find(|j| is_new(j) && is_this(j, job)) {
-            return Ok(found);
-        }
-        if Instant::now() >= deadline {
-            return Err(Error::Interrupted);
+            Err(e)
         }
     }
-}
-
-fn is_this(found: &JobView, wanted: &CreateJob) -> bool {
-    let files = found.files.as_deref().unwrap_or_default();
-    found.kind == wanted.kind
-        && files.len() == wanted.files.len()
-        && files
-            .iter()
-            .zip(&wanted.files)
-            .all(|(f, w)| f.remote_name == w.remote_name && f.local_name == w.local_name)
 }
 
 /// The proxy variables of an environment, as curl reads them: lower case first, upper case else, but never `HTTP_PROXY`, which

@@ -1,19 +1,18 @@
 //! The event stream as a channel, so that a command can wait for events, keys and time at once.
 
-use openbits_client::{Client, Error, Item};
-use openbits_core::JobId;
+use openbits_client::{Client, Error, Item, Scope};
 use tokio::sync::mpsc;
 
 /// Events that wait for the command; the service holds back the rest.
 const BACKLOG: usize = 1_024;
 
-/// Follows all jobs of the caller, or one, from the cursor on. The channel ends after the first error.
+/// Follows jobs from the cursor on. The channel ends after the first error.
 pub(crate) async fn follow(
     client: &Client,
     after: Option<u64>,
-    job: Option<JobId>,
+    scope: Scope,
 ) -> Result<mpsc::Receiver<Result<Item, Error>>, Error> {
-    let mut stream = client.events(after, job).await?;
+    let mut stream = client.events(after, scope).await?;
     let (send, receive) = mpsc::channel(BACKLOG);
     tokio::spawn(async move {
         loop {

@@ -1,5 +1,6 @@
 //! `bits get`: download files, wait for them or leave them to the service.
 
+mod existing;
 mod interrupt;
 mod plan;
 mod screen;
@@ -9,9 +10,11 @@ use crate::args::Get;
 use crate::context::{Context, print, print_json};
 use crate::create;
 use crate::failure::Failure;
+use existing::Existing;
+use openbits_api::AddFile;
 use openbits_api::{CreateJob, SetProperties};
 use openbits_core::{JobType, Priority};
-use plan::{Batch, Plan};
+use plan::Batch;
 
 /// Seconds between attempts while somebody waits.
 const WAITING_RETRY_DELAY_S: u32 = 5;
@@ -22,21 +25,32 @@ pub(crate) async fn run(context: &Context, args: &Get) -> Result<u8, Failure> {
     for skipped in &plan.skipped {
         context.note(format!("bits: {} exists; skipped", crate::text::clean(skipped)));
     }
-    if plan.batches.is_empty() {
+    if plan.files.is_empty() {
         return Ok(0);
     }
-    if args.background { background(context, args, plan).await } else { wait::run(context, args, plan).await }
+    if args.background {
+        background(context, args, plan.files).await
+    } else {
+        wait::run(context, args, plan.files).await
+    }
 }
 
-async fn background(context: &Context, args: &Get, plan: Plan) -> Result<u8, Failure> {
-    let batches = plan.batches.len();
-    for (done, batch) in plan.batches.into_iter().enumerate() {
+async fn background(context: &Context, args: &Get, files: Vec<AddFile>) -> Result<u8, Failure> {
+    let info = context.client.service_info().await?;
+    let (found, files) = existing(context, args, files).await?;
+    let batches = plan::spread(files, args.jobs, info.limits.files_per_job);
+    let count = batches.len();
+    for mut one in found {
+        one.go_on(context).await?;
+        if context.json { print_json(&one.job)? } else { print(&one.job.id)? }
+    }
+    for (done, batch) in batches.into_iter().enumerate() {
         let request = request(args, &batch);
-        let job = match create::create(&context.client, &request).await {
+        let job = match create::create(context, request).await {
             Ok(job) => job,
             Err(e) => {
                 if done > 0 {
-                    context.note(format!("bits: {done} of {batches} jobs are queued, the others are not"));
+                    context.note(format!("bits: {done} of {count} jobs are queued, the others are not"));
                 }
                 return Err(e.into());
             }
@@ -46,12 +60,22 @@ async fn background(context: &Context, args: &Get, plan: Plan) -> Result<u8, Fai
     Ok(0)
 }
 
+/// Jobs that fetch some of the files already, and the other files.
+async fn existing(
+    context: &Context,
+    args: &Get,
+    files: Vec<AddFile>,
+) -> Result<(Vec<Existing>, Vec<AddFile>), Failure> {
+    if args.new { Ok((Vec::new(), files)) } else { Ok(existing::find(&context.client, files).await?) }
+}
+
 /// The whole job in one request: there is either a started job with all its files, or none.
 fn request(args: &Get, batch: &Batch) -> CreateJob {
     let priority =
         args.priority.unwrap_or(if args.background { Priority::Normal } else { Priority::Foreground });
     let retry = args.retry_delay.or((!args.background).then_some(WAITING_RETRY_DELAY_S));
     CreateJob {
+        id: None,
         display_name: args.name.clone().unwrap_or_else(|| batch.name()),
         kind: JobType::Download,
         files: batch.files.clone(),

@@ -1,12 +1,13 @@
 //! The client for callers without a runtime: every call blocks the calling thread.
 
-use crate::calls::{Action, Client as Async, ErrorText, JobQuery};
+use crate::calls::{Action, Client as Async, JobQuery};
 use crate::error::Error;
-use crate::events::{EventStream as AsyncEvents, Item};
-use crate::socket::{Choice, Endpoint};
+use crate::events::{EventStream as AsyncEvents, Item, Scope};
 use crate::start::Starter;
+use openbits_api::socket::{Choice, Endpoint};
 use openbits_api::{
-    AddFile, CreateJob, ErrorView, FileView, JobPage, JobView, Outcome, ServiceInfo, SetProperties, Why,
+    AddFile, CheckPolicy, CreateJob, ErrorText, ErrorView, FileView, JobPage, JobView, Outcome,
+    PolicyExplanation, PolicyOutcome, PolicyView, ServiceInfo, SetProperties, Why,
 };
 use openbits_core::{HResult, JobId};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,7 +38,7 @@ impl Client {
         Ok(Self { runtime: Arc::new(Mutex::new(runtime)), client })
     }
 
-    /// Finds the service by the rule of [`crate::socket`].
+    /// Finds the service by the rule of [`openbits_api::socket`].
     pub fn find(choice: &Choice, starter: Option<Starter>) -> Result<Self, Error> {
         let client = Async::find(choice, starter)?;
         let path = client.endpoint().path.clone();
@@ -72,12 +73,20 @@ impl Client {
         error(id: JobId) -> ErrorView;
         /// See [`crate::Client::why`].
         why(id: JobId) -> Why;
+        /// See [`crate::Client::policy`].
+        policy() -> PolicyView;
+        /// See [`crate::Client::check_policy`].
+        check_policy(check: &CheckPolicy) -> PolicyOutcome;
+        /// See [`crate::Client::reload_policy`].
+        reload_policy() -> PolicyOutcome;
+        /// See [`crate::Client::explain_policy`].
+        explain_policy(id: JobId) -> PolicyExplanation;
         /// See [`crate::Client::describe`].
         describe(code: HResult, language: u32) -> ErrorText;
     }
 
     /// See [`crate::Client::events`]. The stream has a runtime of its own: waiting in it does not hold up calls.
-    pub fn events(&self, after: Option<u64>, job: Option<JobId>) -> Result<EventStream, Error> {
+    pub fn events(&self, after: Option<u64>, scope: impl Into<Scope>) -> Result<EventStream, Error> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
@@ -86,7 +95,7 @@ impl Client {
             Some(seq) => seq,
             None => self.service_info()?.last_event,
         };
-        let stream = runtime.block_on(self.client.events(Some(after), job))?;
+        let stream = runtime.block_on(self.client.events(Some(after), scope))?;
         Ok(EventStream { runtime, stream })
     }
 

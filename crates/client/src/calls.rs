@@ -2,29 +2,36 @@
 
 use crate::connection::{Connection, Failure, Request, Response};
 use crate::error::Error;
-use crate::events::EventStream;
-use crate::socket::{Choice, Endpoint, Environment, Kind};
+use crate::events::{EventStream, Scope};
 use crate::start::Starter;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
+use openbits_api::socket::{Choice, Endpoint, Environment, Kind};
 use openbits_api::{
-    AddFile, AddFiles, CreateJob, ErrorView, FileView, JobPage, JobView, Outcome, Problem, ServiceInfo,
-    SetProperties, Why,
+    AddFile, AddFiles, CheckPolicy, CreateJob, ErrorText, ErrorView, FileList, FileView, JobPage, JobView,
+    Outcome, PolicyExplanation, PolicyOutcome, PolicyView, Problem, ServiceInfo, SetProperties, Why,
 };
+use openbits_core::hresult::RPC_E_DISCONNECTED;
 use openbits_core::{HResult, JobId, JobState};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 /// Longest answer that is read, in bytes: a page of 1,000 jobs with some files each.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// How many connections that take no request are borne for one call.
 const UNSENT_MAX: u32 = 3;
+/// How often a call is repeated that a stopping service refused, and the pause before; together longer than its end takes.
+const STOPPING_MAX: u32 = 50;
+const STOPPING_PAUSE: Duration = Duration::from_millis(50);
+
+/// Pause before a call is repeated whose answer was lost.
+const REPEAT_PAUSE: Duration = Duration::from_millis(200);
 
 /// How long to wait for the service.
 #[derive(Clone, Copy, Debug)]
@@ -169,22 +176,11 @@ impl Query {
     }
 }
 
-/// What a code means: `GET /v1/errors/{hresult}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorText {
-    /// `0x80200001`
-    pub hresult: String,
-    /// Symbolic name.
-    pub name: String,
-    /// What it means.
-    pub text: String,
-    /// What to do about it.
-    pub suggestion: String,
-}
-
-#[derive(Deserialize)]
-struct FileList {
-    files: Vec<FileView>,
+/// A random GUID for a job to create.
+pub fn new_job_id() -> Result<JobId, Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|e| Error::Random(e.to_string()))?;
+    Ok(JobId::from_random_bytes(bytes))
 }
 
 impl Client {
@@ -194,7 +190,7 @@ impl Client {
         Self { inner: Arc::new(Inner { endpoint, starter, timeouts, connection: Mutex::new(None) }) }
     }
 
-    /// Finds the service by the rule of [`crate::socket`].
+    /// Finds the service by the rule of [`openbits_api::socket`].
     pub fn find(choice: &Choice, starter: Option<Starter>) -> Result<Self, Error> {
         let endpoint = Environment::of_process().find(choice)?;
         Ok(Self::new(endpoint, starter, Timeouts::default()))
@@ -215,9 +211,29 @@ impl Client {
         self.get("/v1/service").await
     }
 
-    /// `POST /v1/jobs`. [`Error::Interrupted`] leaves open whether there is a job.
+    /// `POST /v1/jobs`, under a GUID of our own if the job has none. So the call may be repeated: when its answer is lost or does
+    /// not come in time, it is, for [`Timeouts::return_of_service`]. If that ends with [`Error::Interrupted`] or
+    /// [`Error::Timeout`], it is open whether there is a job; with a GUID given in `job` the caller can ask later.
     pub async fn create_job(&self, job: &CreateJob) -> Result<Outcome, Error> {
-        self.call(Method::POST, "/v1/jobs", to_json(job)?, false).await
+        let mut job = job.clone();
+        if job.id.is_none() {
+            job.id = Some(new_job_id()?.to_string());
+        }
+        let body = to_json(&job)?;
+        let mut deadline = None;
+        loop {
+            let error = match self.call(Method::POST, "/v1/jobs", body.clone(), true).await {
+                Err(e @ (Error::Interrupted | Error::Timeout(_))) => e,
+                // It went away with the call and is not back yet.
+                Err(e) if deadline.is_some() && e.is_gone() => e,
+                answer => return answer,
+            };
+            let now = Instant::now();
+            if now >= *deadline.get_or_insert(now + self.inner.timeouts.return_of_service) {
+                return Err(error);
+            }
+            sleep(REPEAT_PAUSE).await;
+        }
     }
 
     /// `GET /v1/jobs`: one page.
@@ -283,18 +299,39 @@ impl Client {
         self.get(&format!("/v1/jobs/{id}/why")).await
     }
 
+    /// `GET /v1/policy`
+    pub async fn policy(&self) -> Result<PolicyView, Error> {
+        self.get("/v1/policy").await
+    }
+
+    /// `POST /v1/policy/check`
+    pub async fn check_policy(&self, check: &CheckPolicy) -> Result<PolicyOutcome, Error> {
+        self.call(Method::POST, "/v1/policy/check", to_json(check)?, true).await
+    }
+
+    /// `POST /v1/policy/reload`
+    pub async fn reload_policy(&self) -> Result<PolicyOutcome, Error> {
+        self.call(Method::POST, "/v1/policy/reload", Bytes::new(), true).await
+    }
+
+    /// `GET /v1/jobs/{id}/policy`: which rules of the policy concern the job.
+    pub async fn explain_policy(&self, id: JobId) -> Result<PolicyExplanation, Error> {
+        self.get(&format!("/v1/jobs/{id}/policy")).await
+    }
+
     /// `GET /v1/errors/{hresult}`: text of a code; `language` is a Windows language id, e.g. 1033.
     pub async fn describe(&self, code: HResult, language: u32) -> Result<ErrorText, Error> {
         self.get(&format!("/v1/errors/{code}?language={language}")).await
     }
 
-    /// Follows the events after the cursor `after`, or from now on; of one job, or of all that the caller may see.
-    pub async fn events(&self, after: Option<u64>, job: Option<JobId>) -> Result<EventStream, Error> {
+    /// Follows the events after the cursor `after`, or from now on; of one job, of the caller's, or of everybody's.
+    pub async fn events(&self, after: Option<u64>, scope: impl Into<Scope>) -> Result<EventStream, Error> {
+        let scope = scope.into();
         let after = match after {
             Some(seq) => seq,
             None => self.service_info().await?.last_event,
         };
-        EventStream::open(self.clone(), after, job).await
+        EventStream::open(self.clone(), after, scope).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
@@ -313,7 +350,7 @@ impl Client {
         // Taken out, so that a call that is dropped half-way leaves no half-read answer for the next one.
         let mut open = connection.take();
         let mut again = idempotent;
-        let mut unsent = 0;
+        let (mut unsent, mut stopping) = (0, 0);
         loop {
             let mut current = match open.take() {
                 Some(kept) => {
@@ -333,6 +370,13 @@ impl Client {
                 }
             };
             match timeout(limit, exchange).await.map_err(|_| Error::Timeout(limit))? {
+                // A service on its way out says so and closes; another attempt finds its successor, or starts it.
+                Ok(Some((StatusCode::SERVICE_UNAVAILABLE, body)))
+                    if idempotent && stopping < STOPPING_MAX && is_stopping(&body) =>
+                {
+                    stopping += 1;
+                    sleep(STOPPING_PAUSE).await;
+                }
                 Ok(Some((status, body))) => {
                     *connection = Some(current);
                     return understand(status, &body);
@@ -385,6 +429,10 @@ pub(crate) async fn refusal(response: Response) -> Error {
         Ok((status, body)) => refused(status, &body),
         Err(e) => e,
     }
+}
+
+fn is_stopping(body: &[u8]) -> bool {
+    serde_json::from_slice::<Problem>(body).is_ok_and(|problem| problem.code() == RPC_E_DISCONNECTED)
 }
 
 fn refused(status: StatusCode, body: &[u8]) -> Error {

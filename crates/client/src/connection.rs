@@ -1,12 +1,12 @@
 //! One HTTP/1.1 connection over a Unix socket.
 
 use crate::error::Error;
-use crate::socket::{Endpoint, SocketError};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use openbits_api::socket::{Endpoint, SocketError};
 use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::time::timeout;

@@ -1,8 +1,8 @@
 //! What can go wrong between a caller and the service.
 
-use crate::socket::SocketError;
 use crate::start::StartError;
 use openbits_api::Problem;
+use openbits_api::socket::SocketError;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,6 +33,9 @@ pub enum Error {
     /// No answer in time.
     #[error("no answer from the service within {} s", .0.as_secs_f32())]
     Timeout(Duration),
+    /// The kernel gives no random numbers for a GUID.
+    #[error("no random numbers: {0}")]
+    Random(String),
     /// The answer is not what the contract says.
     #[error("the service's answer cannot be understood: {0}")]
     Protocol(String),

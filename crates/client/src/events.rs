@@ -29,11 +29,29 @@ pub enum Item {
     Reconnected,
 }
 
+/// Whose events a stream gives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Those of all jobs of the caller.
+    #[default]
+    Own,
+    /// Those of one job, which the caller owns (or, as root, may use).
+    Job(JobId),
+    /// Those of everybody's jobs (root only).
+    AllUsers,
+}
+
+impl From<Option<JobId>> for Scope {
+    fn from(job: Option<JobId>) -> Self {
+        job.map_or(Self::Own, Self::Job)
+    }
+}
+
 /// Events in their order, each durable one once. Reconnects with the last cursor by itself.
 #[derive(Debug)]
 pub struct EventStream {
     client: Client,
-    job: Option<JobId>,
+    scope: Scope,
     after: u64,
     body: Option<Incoming>,
     parser: Parser,
@@ -41,9 +59,9 @@ pub struct EventStream {
 }
 
 impl EventStream {
-    pub(crate) async fn open(client: Client, after: u64, job: Option<JobId>) -> Result<Self, Error> {
+    pub(crate) async fn open(client: Client, after: u64, scope: Scope) -> Result<Self, Error> {
         let mut stream =
-            Self { client, job, after, body: None, parser: Parser::default(), ready: VecDeque::new() };
+            Self { client, scope, after, body: None, parser: Parser::default(), ready: VecDeque::new() };
         stream.connect().await?;
         Ok(stream)
     }
@@ -102,8 +120,10 @@ impl EventStream {
     async fn connect(&mut self) -> Result<(), Error> {
         let mut query = Query::new("/v1/events");
         query.add("after", &self.after.to_string());
-        if let Some(job) = self.job {
-            query.add("job", &job.to_string());
+        match self.scope {
+            Scope::Own => {}
+            Scope::Job(job) => query.add("job", &job.to_string()),
+            Scope::AllUsers => query.add("all_users", "true"),
         }
         let path = query.into_text();
         let mut connection: Connection = self.client.connect().await?;

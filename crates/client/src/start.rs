@@ -2,7 +2,8 @@
 
 use crate::connection::Connection;
 use crate::error::Error;
-use crate::socket::{Endpoint, Environment, SOCKET_NAME, START_LOCK_NAME, SocketError};
+use openbits_api::SOCKET_VARIABLE;
+use openbits_api::socket::{Endpoint, Environment, START_LOCK_NAME, SocketError};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use std::ffi::OsString;
 use std::fs::File;
@@ -29,7 +30,7 @@ pub struct Starter {
     pub program: PathBuf,
     /// Its argv\[0\]; the program's path if none.
     pub arg0: Option<OsString>,
-    /// Its arguments.
+    /// Its arguments; `--socket PATH` follows them.
     pub args: Vec<OsString>,
     /// Where its standard error goes.
     pub log: PathBuf,
@@ -85,7 +86,7 @@ pub enum StartError {
 }
 
 impl Starter {
-    /// Starts `program --user` under the name `bitsd`, with the log in the state directory.
+    /// Starts `program --user --socket PATH` under the name `bitsd`, with the log in the state directory.
     pub fn new(program: PathBuf, environment: Environment) -> Self {
         Self {
             program,
@@ -103,7 +104,6 @@ impl Starter {
     pub async fn start(&self, endpoint: &Endpoint) -> Result<(), Error> {
         let deadline = Instant::now() + self.limit;
         let directory = self.environment.ensure_user_directory().map_err(StartError::from)?;
-        debug_assert_eq!(endpoint.path, directory.join(SOCKET_NAME), "only the user's own socket is started");
         let Some(_lock) = self.lock(&directory.join(START_LOCK_NAME), endpoint, deadline).await? else {
             return Ok(());
         };
@@ -111,7 +111,7 @@ impl Starter {
             return Ok(());
         }
         let (log, before) = self.open_log()?;
-        let ended = self.spawn(log)?;
+        let ended = self.spawn(log, &endpoint.path)?;
         loop {
             if answers(endpoint).await? {
                 return Ok(());
@@ -177,10 +177,12 @@ impl Starter {
         Ok((file, length))
     }
 
-    /// Runs the program in a session of its own; the receiver tells when it ends.
-    fn spawn(&self, log: File) -> Result<Receiver<ExitStatus>, StartError> {
+    /// Runs the program in a session of its own, to listen at `socket`; the receiver tells when it ends.
+    fn spawn(&self, log: File, socket: &Path) -> Result<Receiver<ExitStatus>, StartError> {
         let mut command = Command::new(&self.program);
-        command.args(&self.args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).current_dir("/");
+        // The caller's variable may name another service's socket: the new one is told where it is waited for.
+        command.args(&self.args).arg("--socket").arg(socket).env_remove(SOCKET_VARIABLE);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).current_dir("/");
         // They speak to the caller's own service manager, not to this child.
         command.env_remove("NOTIFY_SOCKET").env_remove("LISTEN_FDS").env_remove("LISTEN_PID");
         if let Some(arg0) = &self.arg0 {

@@ -166,6 +166,23 @@ impl ErrorContext {
         }
     }
 
+    /// The context in words, as GetErrorContextDescription gives it.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::None => "Nothing has failed.",
+            Self::Unknown => "The place of the failure is not known.",
+            Self::GeneralQueueManager => "The failure arose in the service's own queue logic.",
+            Self::QueueManagerNotification => "The failure arose while the client was being notified.",
+            Self::LocalFile => "The failure concerns the file on this machine.",
+            Self::RemoteFile => "The failure concerns the file on the server.",
+            Self::GeneralTransport => "The failure arose in the connection, not in one particular file.",
+            Self::RemoteApplication => {
+                "The program on the server that received the upload reported the failure."
+            }
+            Self::ServerCertificateCallback => "The client's check of the server certificate failed.",
+        }
+    }
+
     /// GetFile gives the file for these contexts only.
     pub const fn names_a_file(self) -> bool {
         matches!(self, Self::LocalFile | Self::RemoteFile | Self::RemoteApplication)

@@ -28,6 +28,11 @@ impl JobId {
         self.0.as_bytes()
     }
 
+    /// A version 4 GUID, as [`JobId::from_random_bytes`] makes it.
+    pub fn is_random(&self) -> bool {
+        self.0.get_version_num() == 4 && self.0.get_variant() == uuid::Variant::RFC4122
+    }
+
     /// `{3B0C7A52-…}`: the form that bitsadmin prints.
     pub fn braced(&self) -> String {
         self.0.braced().to_string().to_uppercase()
@@ -104,6 +109,7 @@ mod tests {
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(id.braced().parse(), Ok(id));
         assert_eq!(id.to_string().to_uppercase().parse(), Ok(id));
+        assert!(id.is_random() && !JobId::from_bytes([7; 16]).is_random());
         for bad in
             ["", "{}", "7", "{07070707-0707-4707-8707-070707070707", "07070707070747078707070707070707"]
         {

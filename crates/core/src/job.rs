@@ -6,6 +6,7 @@ pub mod event;
 pub mod file;
 pub mod progress;
 pub mod property;
+pub mod retry;
 
 use crate::enums::{AuthScheme, AuthTarget, JobState, JobType, Priority, notify};
 use crate::hresult::HResult;
@@ -166,6 +167,12 @@ pub struct Job {
     /// When the no-progress period began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_progress_since: Option<Mono>,
+    /// Milliseconds of the no-progress period that the job spent before closed gates, without the present wait.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub gated_ms: i64,
+    /// When the present wait before a gate began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate_since: Option<Mono>,
     /// Last activity, for the inactivity clean-up.
     pub last_activity: Mono,
     /// Milliseconds in CONNECTING and TRANSFERRING since the last Resume, without the present run.
@@ -191,6 +198,10 @@ const fn root() -> Uid {
 }
 const fn suspended() -> JobState {
     JobState::Suspended
+}
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(n: &i64) -> bool {
+    *n == 0
 }
 const fn normal() -> Priority {
     Priority::Normal
@@ -223,6 +234,8 @@ impl Job {
             transferred_at: FileTime::ZERO,
             wait: None,
             no_progress_since: None,
+            gated_ms: 0,
+            gate_since: None,
             last_activity: now.mono,
             active_ms: 0,
             active_since: None,
@@ -256,23 +269,6 @@ impl Job {
         self.no_progress_timeout_s > 0 && self.minimum_retry_delay_s <= self.no_progress_timeout_s
     }
 
-    /// When the wait of a TRANSIENT_ERROR ends by itself, if it ends by time.
-    pub fn retry_at(&self) -> Option<Mono> {
-        let Some(Wait::Retry { since, retry_after_ms }) = self.wait else { return None };
-        let delay_ms = (u64::from(self.minimum_retry_delay_s) * 1000).max(retry_after_ms);
-        let at = since.plus_ms(i64::try_from(delay_ms).unwrap_or(i64::MAX));
-        Some(self.no_progress_at().map_or(at, |end| at.min(end)))
-    }
-
-    /// When the no-progress period ends; `None` if it has not begun.
-    ///
-    /// A period of 0 makes attempts fail at once; it is no clock. A job that waits for the network without having tried
-    /// goes on waiting (spec/bits-core.md 12, row 41).
-    pub fn no_progress_at(&self) -> Option<Mono> {
-        let began = self.no_progress_since.filter(|_| self.no_progress_timeout_s > 0);
-        began.map(|since| since.plus_s(u64::from(self.no_progress_timeout_s)))
-    }
-
     /// Milliseconds of active transfer counted against the maximum download time.
     pub fn active_time_ms(&self, now: Mono) -> i64 {
         self.active_ms + self.active_since.map_or(0, |since| now.since_ms(since))
@@ -290,6 +286,7 @@ impl Job {
         }
         if state != JobState::TransientError {
             self.wait = None;
+            self.leave_gate(now.mono);
         }
         // The completion time is that of TRANSFERRED and of what Complete made of it (spec/bits-core.md 8.5, row 4).
         if !matches!(state, JobState::Transferred | JobState::Acknowledged) {

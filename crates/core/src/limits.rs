@@ -1,5 +1,8 @@
 //! Limits and settings that steer the queue (spec/policy.md A3, C3, C4).
 
+use crate::job::retry::RetryRules;
+use crate::job::{DEFAULT_NO_PROGRESS_TIMEOUT_S, DEFAULT_RETRY_DELAY_S};
+
 /// Values in force; the defaults are those of the policy pages.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -19,8 +22,16 @@ pub struct Limits {
     pub max_foreground: u32,
     /// Background jobs at once.
     pub max_background: u32,
+    /// Owners take turns; otherwise all jobs of a level are one queue.
+    pub per_user_fairness: bool,
     /// MAX_PATH 260 and no wildcards in local names.
     pub strict_names: bool,
+    /// Minimum retry delay of a new job, in seconds.
+    pub default_retry_delay_s: u32,
+    /// No-progress timeout of a new job, in seconds.
+    pub default_no_progress_s: u32,
+    /// Rules for retries of all jobs.
+    pub retry: RetryRules,
 }
 
 impl Default for Limits {
@@ -35,12 +46,17 @@ impl Default for Limits {
             time_slice_s: 120,
             max_foreground: 0,
             max_background: 1,
+            per_user_fairness: true,
             strict_names: false,
+            default_retry_delay_s: DEFAULT_RETRY_DELAY_S,
+            default_no_progress_s: DEFAULT_NO_PROGRESS_TIMEOUT_S,
+            retry: RetryRules::default(),
         }
     }
 }
 
-/// Most files in a job of an exempt caller: a bound where the original has none.
-pub const FILES_PER_JOB_EXEMPT: u32 = 100_000;
+/// Most files in a job of an exempt caller: a bound where the original has none. The order for so many files, each with the longest
+/// names, must fit into one message to a worker.
+pub const FILES_PER_JOB_EXEMPT: u32 = 10_000;
 /// Most files in one call.
 pub const FILES_PER_CALL: usize = 10_000;

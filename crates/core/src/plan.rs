@@ -132,6 +132,19 @@ impl Fail {
     }
 }
 
+/// Extensions of files that are never web pages.
+const BINARY: &[&str] = &[
+    "7z", "apk", "bin", "bz2", "cab", "deb", "dmg", "exe", "gz", "img", "iso", "jar", "jpg", "mp3", "mp4",
+    "msi", "pdf", "pkg", "png", "qcow2", "rpm", "tar", "tgz", "whl", "xz", "zip", "zst",
+];
+
+fn foreign() -> Box<Fail> {
+    Box::new(Fail::new(
+        ERROR_WINHTTP_INVALID_SERVER_RESPONSE,
+        "The answer is not the file but looks like a page of something in between (a login page?); what is kept stays.",
+    ))
+}
+
 /// The request that is under way.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
@@ -329,6 +342,9 @@ impl FilePlan {
         }
         let modified_s = head.modified_s();
         if self.done.is_empty() {
+            if self.surely_foreign(head) {
+                return Err(foreign());
+            }
             self.bind(head, length);
             return Ok(Decision::Accept(Accept {
                 restart: None,
@@ -356,13 +372,7 @@ impl FilePlan {
             }));
         }
         if self.looks_foreign(head) {
-            let mut fail = Fail::new(
-                ERROR_WINHTTP_INVALID_SERVER_RESPONSE,
-                "The answer does not look like the file but like a page of something in between (a login page?); \
-                 what is kept stays.",
-            );
-            fail.class = Class::Transient;
-            return Err(Box::new(fail));
+            return Err(foreign());
         }
         let restart = self.restart(&comparison.reason(), BG_E_REMOTE_FILE_CHANGED)?;
         self.bind(head, length);
@@ -506,6 +516,15 @@ impl FilePlan {
         let html = matches!(media.as_deref(), Some("text/html" | "application/xhtml+xml"));
         let text = media.as_deref().is_none_or(|media| media.starts_with("text/"));
         (html && !html_wanted) || (text && !head.identifies_version())
+    }
+
+    /// The same before anything is kept, where only the plainest case can be told: a page without any version in place of what
+    /// is by its name an archive, an image, a program.
+    fn surely_foreign(&self, head: &Head<'_>) -> bool {
+        let name = self.original.path().rsplit('/').next().unwrap_or_default();
+        let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+        let binary = extension.is_some_and(|extension| BINARY.contains(&&*extension));
+        binary && head.media_type().as_deref() == Some("text/html") && !head.identifies_version()
     }
 
     fn forget(&mut self, reason: &str) -> Restart {

@@ -18,11 +18,12 @@ use crate::id::{AttemptId, JobId, Ticket, Uid};
 use crate::job::{Job, Wait};
 use crate::limits::Limits;
 use crate::schedule::Scheduler;
-use crate::time::Now;
+use crate::time::{Mono, Now};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 pub use calls::{Call, Called, NewJob};
 pub use effect::{Effect, Failure, Notice, NoticeKind};
+pub use facts::PolicyBlocks;
 pub use reports::FileReport;
 pub use why::{Reason, Why};
 
@@ -49,7 +50,8 @@ pub struct Queue {
     deferred: HashMap<JobId, Vec<(Ticket, Caller, Call)>>,
     timers: Timers,
     network: bool,
-    policy_blocks: bool,
+    policy_blocks: PolicyBlocks,
+    policy_review: Option<Mono>,
     paused: bool,
     next_attempt: u64,
     next_ticket: u64,
@@ -63,6 +65,8 @@ impl Queue {
     ///
     /// Nothing runs before [`Queue::start`].
     pub fn load(limits: Limits, jobs: Vec<Job>, now: Now) -> Self {
+        let mut scheduler = Scheduler::default();
+        scheduler.set_fair(limits.per_user_fairness);
         let mut queue = Self {
             limits,
             jobs: HashMap::with_capacity(jobs.len()),
@@ -70,33 +74,27 @@ impl Queue {
             counted: 0,
             finished: HashMap::new(),
             finished_order: VecDeque::new(),
-            scheduler: Scheduler::default(),
+            scheduler,
             runs: HashMap::new(),
             finishes: HashMap::new(),
             deferred: HashMap::new(),
             timers: Timers::default(),
             network: true,
-            policy_blocks: false,
+            policy_blocks: PolicyBlocks::NONE,
+            policy_review: None,
             paused: true,
             next_attempt: 1,
             next_ticket: 1,
             effects: Vec::new(),
             saved: HashSet::new(),
         };
-        let mut unfinished = Vec::new();
         let mut jobs = jobs;
         jobs.sort_unstable_by_key(|job| (job.created, job.id));
         for mut job in jobs {
             let _ = job.apply(crate::job::event::Event::ServiceRestarted, now);
             let id = job.id;
-            if let Some(finishing) = job.finishing {
-                unfinished.push((id, finishing));
-            }
             queue.admit(job);
             queue.settle(id, now);
-        }
-        for (id, finishing) in unfinished {
-            queue.finish_again(id, finishing);
         }
         queue
     }
@@ -104,6 +102,14 @@ impl Queue {
     /// Lets jobs run (or again, after a pause).
     pub fn start(&mut self, now: Now) {
         self.paused = false;
+        // What was begun before a restart goes on; not earlier, since its end could not be stored.
+        for id in self.ids_by_age(|job| job.finishing.is_some()) {
+            let begun = self.jobs.get(&id).and_then(|job| job.finishing);
+            let under_way = self.finishes.contains_key(&id) || self.runs.contains_key(&id);
+            if let Some(finishing) = begun.filter(|_| !under_way) {
+                self.finish_again(id, finishing);
+            }
+        }
         // A condition may have ended while nobody looked, and a job that completes itself was not completed.
         let waits_for_gate = |job: &Job| matches!(job.wait, Some(Wait::Network | Wait::Policy));
         let completes = |job: &Job| job.extras().auto_complete && job.all_transferred();
@@ -111,6 +117,11 @@ impl Queue {
             self.settle(id, now);
         }
         self.reschedule(now);
+    }
+
+    /// True if there is something to take.
+    pub fn has_effects(&self) -> bool {
+        !self.effects.is_empty()
     }
 
     /// What has to be done now, in order. Drain it after every input.
@@ -121,8 +132,9 @@ impl Queue {
 
     /// New limits; existing jobs stay (spec/policy.md C6), and their clocks run by the new values.
     pub fn set_limits(&mut self, limits: Limits, now: Now) {
-        let periods = |l: &Limits| (l.job_inactivity_s, l.max_download_s);
+        let periods = |l: &Limits| (l.job_inactivity_s, l.max_download_s, l.retry);
         let changed = periods(&limits) != periods(&self.limits);
+        self.scheduler.set_fair(limits.per_user_fairness);
         self.limits = limits;
         if changed {
             for id in self.ids_by_age(|_| true) {
@@ -196,6 +208,15 @@ impl Queue {
         // A run belongs to the worker that has it, also if the job changed hands meanwhile.
         let is_his = |id: &JobId| self.jobs.get(id).is_some_and(|job| job.owner == owner);
         self.runs.values().any(|run| run.owner == owner) || self.finishes.keys().any(is_his)
+    }
+
+    /// Whose worker has the job now, for a transfer or for its last step; `None` if nobody has it.
+    pub fn worker_of(&self, id: JobId) -> Option<Uid> {
+        if let Some(run) = self.runs.get(&id) {
+            return Some(run.owner);
+        }
+        self.finishes.get(&id)?;
+        self.jobs.get(&id).map(|job| job.owner)
     }
 
     /// Peer of the job's present transfer.

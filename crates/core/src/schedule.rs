@@ -23,39 +23,71 @@ impl Level {
     }
 }
 
+/// Where a job waits.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    priority: Priority,
+    owner: Uid,
+    sequence: u64,
+}
+
 /// The waiting jobs of all levels.
 #[derive(Debug, Default)]
 pub struct Scheduler {
     levels: [Level; 4],
-    places: HashMap<JobId, (Priority, Uid, u64)>,
+    places: HashMap<JobId, Place>,
     next_sequence: u64,
+    /// All owners count as one.
+    unfair: bool,
 }
 
 impl Scheduler {
+    /// Owners take turns (the default), or all jobs of a level are one queue.
+    pub fn set_fair(&mut self, fair: bool) {
+        if self.unfair != fair {
+            return;
+        }
+        self.unfair = !fair;
+        self.levels = Default::default();
+        for (job, place) in &self.places {
+            let level = &mut self.levels[place.priority as usize];
+            let ring = if fair { place.owner } else { Uid::ROOT };
+            level.owners.entry(ring).or_default().insert(place.sequence, *job);
+            level.count += 1;
+        }
+    }
+
+    /// Whose queue a job of this owner is in.
+    const fn ring(&self, owner: Uid) -> Uid {
+        if self.unfair { Uid::ROOT } else { owner }
+    }
+
     /// Puts a job at the tail of its owner's queue; one that waits already is moved only if its level or owner changed.
     pub fn insert(&mut self, job: JobId, owner: Uid, priority: Priority) {
-        if let Some(&(level, holder, _)) = self.places.get(&job) {
-            if (level, holder) == (priority, owner) {
+        if let Some(place) = self.places.get(&job) {
+            if (place.priority, place.owner) == (priority, owner) {
                 return;
             }
             self.remove(job);
         }
         let sequence = self.next_sequence;
         self.next_sequence += 1;
+        let ring = self.ring(owner);
         let level = &mut self.levels[priority as usize];
-        level.owners.entry(owner).or_default().insert(sequence, job);
+        level.owners.entry(ring).or_default().insert(sequence, job);
         level.count += 1;
-        self.places.insert(job, (priority, owner, sequence));
+        self.places.insert(job, Place { priority, owner, sequence });
     }
 
     /// Takes a job out; true if it waited.
     pub fn remove(&mut self, job: JobId) -> bool {
-        let Some((priority, owner, sequence)) = self.places.remove(&job) else { return false };
+        let Some(Place { priority, owner, sequence }) = self.places.remove(&job) else { return false };
+        let ring = self.ring(owner);
         let level = &mut self.levels[priority as usize];
-        if let Some(queue) = level.owners.get_mut(&owner) {
+        if let Some(queue) = level.owners.get_mut(&ring) {
             queue.remove(&sequence);
             if queue.is_empty() {
-                level.owners.remove(&owner);
+                level.owners.remove(&ring);
             }
         }
         level.count -= 1;
@@ -90,13 +122,15 @@ impl Scheduler {
     /// Jobs that are certain to be served before this one: those of higher background levels, and the older ones of its owner.
     /// `None` if the job does not wait.
     pub fn ahead(&self, job: JobId) -> Option<u64> {
-        let &(priority, owner, sequence) = self.places.get(&job)?;
+        let &Place { priority, owner, sequence } = self.places.get(&job)?;
         let higher: usize = match priority {
             Priority::Foreground => 0,
             _ => self.levels[1..priority as usize].iter().map(|level| level.count).sum(),
         };
-        let older =
-            self.levels[priority as usize].owners.get(&owner).map_or(0, |q| q.range(..sequence).count());
+        let older = self.levels[priority as usize]
+            .owners
+            .get(&self.ring(owner))
+            .map_or(0, |q| q.range(..sequence).count());
         Some((higher + older) as u64)
     }
 }

@@ -7,6 +7,7 @@ use openbits_core::hresult::{self as h, HResult};
 use openbits_core::job::api::FinishResult;
 use openbits_core::job::event::Event;
 use openbits_core::job::property::Property;
+use openbits_core::job::retry::RetryRules;
 use openbits_core::job::{Change, ErrorRecord, NewFile, Notice, Wait};
 use openbits_core::{ErrorContext, FileTime, Job, JobId, JobState, JobType, Mono, Now, Uid};
 use serde_json::Value;
@@ -94,7 +95,7 @@ fn job_in(wanted: JobState, kind: JobType, files: u32) -> Job {
 
 fn drive_on(job: &mut Job, events: &[Event]) {
     for event in events {
-        job.apply(event.clone(), START).unwrap_or_else(|| panic!("{event:?} in {:?}", job.state));
+        let _ = job.apply(event.clone(), START).unwrap_or_else(|| panic!("{event:?} in {:?}", job.state));
     }
 }
 
@@ -172,7 +173,7 @@ fn call(job: &mut Job, event: &str, condition: &str) -> Result<Change, HResult> 
                 "download, a rename fails" => FinishResult {
                     renamed: vec![plan.rename[0]],
                     error: Some(h::ERROR_SHARING_VIOLATION),
-                    left_behind: false,
+                    ..FinishResult::default()
                 },
                 "download, temporary file cannot be deleted" => {
                     // Both success codes apply where files are unfinished, and PARTIAL wins (12, row 17): the row itself is
@@ -180,9 +181,13 @@ fn call(job: &mut Job, event: &str, condition: &str) -> Result<Change, HResult> 
                     if job.state != JobState::Transferred {
                         job.files.clear();
                     }
-                    FinishResult { renamed: plan.rename.clone(), error: None, left_behind: true }
+                    FinishResult {
+                        renamed: plan.rename.clone(),
+                        left_behind: true,
+                        ..FinishResult::default()
+                    }
                 }
-                _ => FinishResult { renamed: plan.rename.clone(), error: None, left_behind: false },
+                _ => FinishResult { renamed: plan.rename.clone(), ..FinishResult::default() },
             };
             job.completed(&result, LATER)
         }
@@ -312,7 +317,8 @@ fn internal_row(row: &Value) -> Result<(), Failed> {
         "server answered, transfer possible" => assert!(job.error.is_none()),
         "retry delay over" => assert!(job.no_progress_since.is_some()),
         "recoverable error" => {
-            assert!(job.retry_at() == Some(LATER.mono.plus_s(600)) && job.no_progress_since.is_some())
+            let at = job.retry_at(&RetryRules::default());
+            assert!(at == Some(LATER.mono.plus_s(600)) && job.no_progress_since.is_some());
         }
         "bytes moved" => assert!(job.no_progress_since.is_none()),
         "last file (and reply) finished" => assert_eq!(job.transferred_at, LATER.wall),

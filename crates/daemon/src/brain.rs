@@ -8,15 +8,16 @@
 
 mod act;
 mod ask;
+mod policy;
 mod recover;
 mod worker_events;
 
 use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::hub::Hub;
-use crate::settings::Settings;
+use crate::policy::Settings;
 use crate::workers::{WorkerMessage, Workers};
-use openbits_core::{Mono, Queue, Ticket};
+use openbits_core::{HResult, JobId, Mono, Queue, Ticket, Uid};
 use openbits_store::{CommitError, Op, Store};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,6 +26,7 @@ use tokio::sync::{Notify, mpsc};
 
 pub use act::Action;
 pub use ask::{Answer, Ask, Handle, View};
+pub use policy::{ScheduleClock, forbidden};
 
 /// Messages taken before the store is given a batch.
 const DRAIN: usize = 512;
@@ -37,6 +39,8 @@ const IN_FLIGHT: usize = 4096;
 #[derive(Debug, Default)]
 pub(crate) struct Committed {
     last: AtomicU64,
+    /// Batches below this number were given up by a fail-over: what becomes of them is of no interest.
+    valid_from: AtomicU64,
     error: Mutex<Option<CommitError>>,
     notify: Notify,
 }
@@ -45,6 +49,7 @@ impl Committed {
     fn report(&self, batch: u64, result: Result<(), CommitError>) {
         match result {
             Ok(()) => self.last.store(batch, Ordering::Release),
+            Err(_) if batch < self.valid_from.load(Ordering::Acquire) => {}
             Err(error) => {
                 self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             }
@@ -68,7 +73,7 @@ pub struct Brain {
     queue: Queue,
     clock: Clock,
     store: Arc<Store>,
-    settings: Settings,
+    settings: Arc<Settings>,
     workers: Workers,
     hub: Hub,
     asks: mpsc::Receiver<Ask>,
@@ -82,10 +87,12 @@ pub struct Brain {
     /// Who waits for which ticket.
     waiting: HashMap<Ticket, Answer>,
     probes: ask::Probes,
+    /// What a worker was told to end, and by when it has to have done so.
+    due: HashMap<JobId, (Uid, Mono)>,
     /// Actions of the present round, to be carried out after its batch.
     round: Vec<Action>,
     /// The store refuses writes, and why.
-    store_error: Option<String>,
+    store_error: Option<(HResult, String)>,
     findings: Vec<String>,
     /// After a failed commit: when to try a write again, and whether one succeeded.
     trial_at: Option<Mono>,
@@ -104,7 +111,7 @@ pub struct Parts {
     /// Newest durable event.
     pub event_seq: u64,
     /// Settings in force.
-    pub settings: Settings,
+    pub settings: Arc<Settings>,
     /// Workers.
     pub workers: Workers,
     /// Their messages.
@@ -137,6 +144,7 @@ impl Brain {
             last_trim: parts.event_seq,
             waiting: HashMap::new(),
             probes: ask::Probes::default(),
+            due: HashMap::new(),
             round: Vec::new(),
             store_error: None,
             findings: parts.findings,
@@ -149,10 +157,17 @@ impl Brain {
 
     /// Runs until a shutdown is asked for and everything is stored.
     pub async fn run(mut self) {
+        self.review_bandwidth();
+        self.suspend_forbidden();
         self.queue.start(self.clock.now());
         self.flush();
         loop {
-            let deadline = [self.queue.next_deadline(), self.recovery_deadline(), self.workers.deadline()];
+            let deadline = [
+                self.queue.next_deadline(),
+                self.recovery_deadline(),
+                self.workers.deadline(),
+                self.due_deadline(),
+            ];
             if let Err(error) = self.alarm.set(deadline.into_iter().flatten().min(), self.clock) {
                 tracing::error!(%error, "the alarm clock cannot be set");
             }
@@ -184,9 +199,17 @@ impl Brain {
             if self.queue.next_deadline().is_some_and(|at| at <= now.mono) {
                 self.queue.tick(now);
             }
+            if self.queue.policy_review().is_some_and(|at| at <= now.mono) {
+                self.review_bandwidth();
+            }
             self.check_workers(now);
+            // What is carried out may have consequences of its own; nothing is left lying until the next message.
             self.flush();
             self.settle_commits();
+            while self.queue.has_effects() && self.pending.len() < IN_FLIGHT {
+                self.flush();
+                self.settle_commits();
+            }
             self.recovered();
             self.recover_if_due();
             if self.closing.is_some() && self.workers.is_idle() && self.pending.is_empty() {

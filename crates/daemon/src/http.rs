@@ -6,11 +6,14 @@ pub mod extract;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod jobs;
 pub mod openapi;
+#[allow(unused_qualifications, reason = "the path macro qualifies")]
+pub mod policy;
 pub mod server;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod service;
 
 use crate::brain::Handle;
+use crate::policy::keeper::Reloads;
 use axum::Router;
 use axum::routing::{get, post};
 
@@ -19,6 +22,8 @@ use axum::routing::{get, post};
 pub struct App {
     /// The brain.
     pub brain: Handle,
+    /// Reads the policy again.
+    pub reloads: Reloads,
     /// `user` or `system`.
     pub mode: &'static str,
     /// Tells streams that the service ends.
@@ -41,6 +46,10 @@ pub fn router(app: App) -> Router {
         .route("/v1/jobs/{id}/take-ownership", post(jobs::take_ownership))
         .route("/v1/jobs/{id}/error", get(jobs::error))
         .route("/v1/jobs/{id}/why", get(jobs::why))
+        .route("/v1/jobs/{id}/policy", get(policy::explain))
+        .route("/v1/policy", get(policy::show))
+        .route("/v1/policy/check", post(policy::check))
+        .route("/v1/policy/reload", post(policy::reload))
         .route("/v1/events", get(events::events))
         .fallback(service::no_such_path)
         .method_not_allowed_fallback(service::no_such_method)

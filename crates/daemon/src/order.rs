@@ -1,6 +1,7 @@
 //! Orders for workers, made of jobs.
 
-use crate::settings::Settings;
+use crate::policy::Settings;
+use openbits_core::hresult::ERROR_DISK_FULL;
 use openbits_core::job::api::FinishPlan;
 use openbits_core::job::{ErrorRecord, File};
 use openbits_core::queue::FileReport;
@@ -23,10 +24,6 @@ pub fn order(job: &Job, attempt: AttemptId, settings: &Settings) -> Order {
 }
 
 fn file_order(job: &Job, index: u32, file: &File) -> FileOrder {
-    let validator = Validator {
-        etag: file.etag.as_deref().map(str::to_owned),
-        last_modified: file.last_modified.as_deref().map(str::to_owned),
-    };
     FileOrder {
         index,
         remote: file.remote.to_string(),
@@ -34,12 +31,20 @@ fn file_order(job: &Job, index: u32, file: &File) -> FileOrder {
         temp: job.temporary_name(index),
         size: file.size,
         done: file.done.clone(),
-        validator: (validator != Validator::default()).then_some(validator),
+        validator: validator(file),
         digest: file
             .sha256
             .as_deref()
             .map(|hex| Digest { algorithm: DigestAlgorithm::Sha256, hex: hex.to_owned() }),
     }
+}
+
+fn validator(file: &File) -> Option<Validator> {
+    let validator = Validator {
+        etag: file.etag.as_deref().map(str::to_owned),
+        last_modified: file.last_modified.as_deref().map(str::to_owned),
+    };
+    (validator != Validator::default()).then_some(validator)
 }
 
 fn options(job: &Job, settings: &Settings) -> TransferOptions {
@@ -71,7 +76,7 @@ fn preconfigured(job: &Job) -> Proxy {
 }
 
 /// The order for the last step of a job.
-pub fn finish(job: &Job, ticket: Ticket, plan: &FinishPlan, replay: bool) -> Finish {
+pub fn finish(job: &Job, ticket: Ticket, plan: &FinishPlan) -> Finish {
     let file = |index: u32| job.files.get(index as usize);
     Finish {
         job: job.id,
@@ -86,6 +91,7 @@ pub fn finish(job: &Job, ticket: Ticket, plan: &FinishPlan, replay: bool) -> Fin
                     local: file.local.to_string(),
                     temp: job.temporary_name(index),
                     size: file.size.unwrap_or_else(|| file.done.len()),
+                    validator: validator(file),
                     modified_s: file.modified_s,
                 })
             })
@@ -95,7 +101,6 @@ pub fn finish(job: &Job, ticket: Ticket, plan: &FinishPlan, replay: bool) -> Fin
             .iter()
             .filter_map(|&index| Some((file(index)?.local.to_string(), job.temporary_name(index))))
             .collect(),
-        replay,
     }
 }
 
@@ -114,8 +119,10 @@ pub fn report(checkpoint: FileCheckpoint) -> FileReport {
 }
 
 /// A failure in the brain's words: the record, and the wait a server asked for if trying again may help.
-pub fn failure(failure: Failure, at: FileTime) -> (ErrorRecord, Option<u64>) {
+pub fn failure(failure: Failure, at: FileTime, full_is_transient: bool) -> (ErrorRecord, Option<u64>) {
+    let waits_for_space = full_is_transient && failure.code == ERROR_DISK_FULL;
     let retry = match failure.class {
+        FailureClass::Fatal if waits_for_space => Some(0),
         FailureClass::Transient => Some(failure.retry_after_ms.unwrap_or(0)),
         FailureClass::Fatal => None,
     };

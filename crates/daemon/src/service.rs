@@ -5,18 +5,20 @@ use crate::clock::Clock;
 use crate::http::server::{Admission, serve};
 use crate::http::{App, openapi, router};
 use crate::hub::Hub;
+use crate::policy::Settings;
+use crate::policy::files::{Sources, Trust};
+use crate::policy::keeper::Keeper;
 use crate::rows;
-use crate::settings::Settings;
 use crate::system::paths::Paths;
-use crate::system::socket::{Access, listen};
+use crate::system::socket::{Access, Origin, listen};
 use crate::workers::{Mode, Workers};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use openbits_core::Uid;
 use openbits_core::queue::Queue;
-use openbits_store::{Finding, Opened, Store};
+use openbits_store::{Finding, OpenError, Opened, Store};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +49,7 @@ struct Run {
     /// Database of the queue [default: /var/lib/openbits/queue.db, or openbits/queue.db in XDG_STATE_HOME]
     #[arg(long, value_name = "PATH")]
     database: Option<PathBuf>,
-    /// Policy file [default: /etc/openbits/policy.toml, or openbits/policy.toml in XDG_CONFIG_HOME]
+    /// Policy file in place of the administrator's; drop-ins are read from policy.d beside it [default: /etc/openbits/policy.toml]
     #[arg(long, value_name = "PATH")]
     policy: Option<PathBuf>,
 }
@@ -59,6 +61,8 @@ enum Special {
     Worker,
     /// Print the OpenAPI document.
     Openapi,
+    /// Print the reference of the policy's keys.
+    PolicyReference,
 }
 
 /// Runs the program with these arguments (the first is its own name).
@@ -72,7 +76,8 @@ pub fn main_with_args(arguments: impl IntoIterator<Item = OsString>) -> ExitCode
     };
     let result = match arguments.command {
         Some(Special::Worker) => crate::workers::process::run_here(),
-        Some(Special::Openapi) => print_openapi(),
+        Some(Special::Openapi) => print(&openapi::text()),
+        Some(Special::PolicyReference) => print(&openbits_core::policy::reference::markdown()),
         None => run(arguments.run),
     };
     match result {
@@ -85,9 +90,9 @@ pub fn main_with_args(arguments: impl IntoIterator<Item = OsString>) -> ExitCode
     }
 }
 
-fn print_openapi() -> Result<()> {
+fn print(text: &str) -> Result<()> {
     use std::io::Write;
-    Ok(std::io::stdout().write_all(openapi::text().as_bytes())?)
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
 }
 
 /// Log lines go to stderr; `OPENBITS_LOG` chooses what (default `info`).
@@ -103,6 +108,9 @@ pub(crate) fn start_log() {
 
 fn run(arguments: Run) -> Result<()> {
     start_log();
+    // `bits` runs this code too (docs/decisions/0001); in lists of processes it is the service.
+    let _ = rustix::thread::set_name(c"bitsd");
+    raise_descriptor_limit();
     let uid = rustix::process::geteuid().as_raw();
     if arguments.system && uid != 0 {
         bail!(
@@ -111,29 +119,65 @@ fn run(arguments: Run) -> Result<()> {
     }
     let defaults = if arguments.system { Paths::system() } else { Paths::user() };
     let paths = Paths {
-        socket: arguments.socket.unwrap_or(defaults.socket),
-        database: arguments.database.unwrap_or(defaults.database),
-        policy: arguments.policy.unwrap_or(defaults.policy),
+        socket: std::path::absolute(arguments.socket.unwrap_or(defaults.socket))?,
+        database: std::path::absolute(arguments.database.unwrap_or(defaults.database))?,
+        config: defaults.config,
     };
+    // Its folder is watched; the working directory is not what it was then.
+    let policy =
+        arguments.policy.map(std::path::absolute).transpose().context("the path of the policy file")?;
+    let sources = sources(policy.as_deref(), &paths);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
-    let result = runtime.block_on(main(arguments.system, uid, paths));
+    let result = runtime.block_on(main(arguments.system, uid, paths, sources));
     runtime.shutdown_timeout(Duration::from_millis(200));
     result
 }
 
-async fn main(system: bool, uid: u32, paths: Paths) -> Result<()> {
-    let (settings, warnings) = Settings::read(&paths.policy);
-    for warning in warnings {
-        tracing::warn!("{warning}");
+/// Connections and running jobs each need descriptors; the usual soft limit of 1,024 is for programs that use select(2).
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(65_536, |most| most.min(65_536));
+    if limit.current.is_some_and(|current| current < wanted)
+        && let Err(error) =
+            setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum })
+    {
+        tracing::warn!(%error, "the limit of open files could not be raised");
     }
+}
+
+/// The machine's files; for a user's own service also his. A file named on the command line is taken from whoever gives it to his
+/// own service, but has to be root's for the system's.
+fn sources(named: Option<&Path>, paths: &Paths) -> Sources {
+    let trust = if named.is_some() && paths.config.is_some() { Trust::Anybody } else { Trust::RootOnly };
+    let sources = Sources::of_machine(named, trust);
+    match &paths.config {
+        Some(folder) => sources.with_user(folder, named.is_none()),
+        None => sources,
+    }
+}
+
+async fn main(system: bool, uid: u32, paths: Paths, sources: Sources) -> Result<()> {
     let clock = Clock::start();
-    let Opened { store, loaded, findings } =
-        Store::open(&paths.database, openbits_store::Options::default()).context("opening the queue")?;
+    let settings = Arc::new(Settings::at_start(&sources, clock.now().wall.unix_ms()));
+    settings.log();
+    let Opened { store, loaded, findings } = open_queue(&paths).await.context("opening the queue")?;
     let mut notes = describe(&findings);
     let event_seq = loaded.last_event_seq;
-    let (jobs, complaints) = rows::jobs(loaded);
+    let (mut jobs, complaints) = rows::jobs(loaded);
     notes.extend(complaints);
+    if !system {
+        // Whatever is in the queue is done with this user's rights.
+        let before = jobs.len();
+        jobs.retain(|job| job.owner == Uid(uid));
+        if jobs.len() < before {
+            notes.push(format!(
+                "{} jobs of other users are in this queue and are left alone",
+                before - jobs.len()
+            ));
+        }
+    }
     for note in &notes {
         tracing::warn!("{note}");
     }
@@ -141,8 +185,9 @@ async fn main(system: bool, uid: u32, paths: Paths) -> Result<()> {
     let queue = Queue::load(settings.limits.clone(), jobs, clock.now());
     // The lock of the store is held: from here on this is the only service of this queue.
     let access = if system { Access::Everybody } else { Access::Owner };
-    let listener = tokio::net::UnixListener::from_std(listen(&paths.socket, access)?)?;
-    let (sender, worker_messages) = mpsc::channel(1024);
+    let (listener, origin) = listen(&paths.socket, access)?;
+    let listener = tokio::net::UnixListener::from_std(listener)?;
+    let (sender, worker_messages) = mpsc::channel(64);
     let mode =
         if system { Mode::Process { program: "/proc/self/exe".into() } } else { Mode::Thread(Uid(uid)) };
     let store = Arc::new(store);
@@ -155,37 +200,67 @@ async fn main(system: bool, uid: u32, paths: Paths) -> Result<()> {
         worker_messages,
         hub: Hub::default(),
         findings: notes,
-        settings: settings.clone(),
+        settings: Arc::clone(&settings),
     })?;
-    let brain = tokio::spawn(brain.run());
+    let now_ms = Box::new(move || clock.now().wall.unix_ms());
+    let (keeper, reloads, current) = Keeper::new(sources, settings, handle.clone(), now_ms)?;
+    let keeper = tokio::spawn(keeper.run());
+    let mut brain = tokio::spawn(brain.run());
     let (close, closing) = watch::channel(false);
-    let app =
-        App { brain: handle.clone(), mode: if system { "system" } else { "user" }, closing: closing.clone() };
-    let admission = Admission {
-        only: (!system).then_some(Uid(uid)),
-        system_accounts_below: if system && settings.exempt_system_accounts { 1000 } else { 0 },
-    };
-    let server = tokio::spawn(serve(listener, router(app), admission, closing));
+    let mode = if system { "system" } else { "user" };
+    let app = App { brain: handle.clone(), reloads, mode, closing: closing.clone() };
+    let admission = Admission { only: (!system).then_some(Uid(uid)), settings: current };
+    let mut server = tokio::spawn(serve(listener, router(app), admission, closing));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status("serving")]);
     tracing::info!(jobs = count, socket = %paths.socket.display(), "ready");
-    wait_for_signal().await?;
+    // A service without its brain or its door is worse than none: whoever manages it starts it again.
+    tokio::select! {
+        signal = wait_for_signal() => signal?,
+        ended = &mut brain => bail!("the brain ended by itself: {ended:?}"),
+        ended = &mut server => bail!("the API server ended by itself: {ended:?}"),
+    }
     tracing::info!("stopping");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let _ = close.send(true);
     // Two seconds at most, with nothing lost: whatever is not stored by then was never reported as stored.
     let _ = tokio::time::timeout(Duration::from_millis(1500), async {
         handle.close().await;
-        let _ = server.await;
+        let _ = (&mut server).await;
     })
     .await;
+    // It holds the brain and through it the store.
+    keeper.abort();
+    let _ = keeper.await;
     drop(handle);
     let _ = tokio::time::timeout(Duration::from_millis(300), brain).await;
-    let _ = std::fs::remove_file(&paths.socket);
+    if origin == Origin::Made {
+        let _ = std::fs::remove_file(&paths.socket);
+    }
     if let Ok(store) = Arc::try_unwrap(store) {
         store.close();
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// How long a service that is on its way out may hold the queue.
+const SUCCESSION: Duration = Duration::from_secs(5);
+
+/// Opens the queue. A service that was killed or stopped a moment ago may hold it still, until its last write is through: as long
+/// as nobody answers at the socket, its end is waited for.
+async fn open_queue(paths: &Paths) -> Result<Opened, OpenError> {
+    let end = tokio::time::Instant::now() + SUCCESSION;
+    loop {
+        match Store::open(&paths.database, openbits_store::Options::default()) {
+            Err(OpenError::InUse { .. })
+                if tokio::time::Instant::now() < end
+                    && tokio::net::UnixStream::connect(&paths.socket).await.is_err() =>
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            result => return result,
+        }
+    }
 }
 
 async fn wait_for_signal() -> Result<()> {

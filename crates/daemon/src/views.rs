@@ -32,7 +32,7 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         modification_time_ms: job.modified.unix_ms(),
         transfer_completion_time_ms: (job.transferred_at.0 != 0).then(|| job.transferred_at.unix_ms()),
         error_count: job.error_count,
-        error: job.error.as_deref().map(error_view),
+        error: job.error.as_deref().map(|record| error_view(job, record)),
         minimum_retry_delay_s: job.minimum_retry_delay_s,
         no_progress_timeout_s: job.no_progress_timeout_s,
         notify_flags: job.notify_flags,
@@ -45,7 +45,7 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         },
         auto_complete: job.extras().auto_complete,
         bind: job.extras().bind.clone(),
-        next_retry_time_ms: job.retry_at().map(|at| clock.wall_ms(at)),
+        next_retry_time_ms: job.retry_at(&queue.limits().retry).map(|at| clock.wall_ms(at)),
         peer: queue.peer(job.id).map(str::to_owned),
         files: files.then(|| self::files(job)),
     }
@@ -71,20 +71,37 @@ pub fn files(job: &Job) -> Vec<FileView> {
 }
 
 /// The error record of a job.
-pub fn error_view(record: &ErrorRecord) -> ErrorView {
+pub fn error_view(job: &Job, record: &ErrorRecord) -> ErrorView {
     ErrorView {
         hresult: record.code.to_string(),
         name: error::name(record.code),
         text: record.code.text(),
         context: record.context,
-        context_text: record.context.message().text(),
+        context_text: record.context.text().to_owned(),
         file: record.get_file().ok(),
         protocol: record.get_protocol().ok().map(str::to_owned),
         http_status: record.http_status,
         url: record.url.as_deref().map(str::to_owned),
-        detail: record.detail.to_string(),
+        detail: detail(job, record),
         time_ms: record.at.unix_ms(),
         suggestion: error::row(record.code).suggestion.to_owned(),
+    }
+}
+
+/// What exactly happened; and for a password that was not sent in the clear, that it was not (spec/behaviour.md 19).
+fn detail(job: &Job, record: &ErrorRecord) -> String {
+    let file = record.file.and_then(|index| job.files.get(usize::try_from(index).ok()?));
+    let scheme_and_rest = file.and_then(|file| file.remote.split_once("://"));
+    let withheld = record.http_status == Some(401)
+        && scheme_and_rest.is_some_and(|(scheme, rest)| {
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            scheme.eq_ignore_ascii_case("http") && authority.contains('@')
+        });
+    if withheld {
+        let sentence = "The user name and password of the URL were not sent: they go over https only.";
+        [&*record.detail, sentence].join(" ").trim_start().to_owned()
+    } else {
+        record.detail.to_string()
     }
 }
 
@@ -138,7 +155,8 @@ pub fn why(queue: &Queue, job: &Job, clock: Clock) -> Option<Why> {
         jobs_ahead: why.ahead,
         hresult: why.code.map(|c| c.to_string()),
         name: why.code.map(error::name),
-        detail: record.map(|r| if r.detail.is_empty() { r.code.text() } else { r.detail.to_string() }),
+        detail: record
+            .map(|r| Some(detail(job, r)).filter(|d| !d.is_empty()).unwrap_or_else(|| r.code.text())),
     })
 }
 
@@ -177,8 +195,8 @@ fn words(reason: Reason) -> (&'static str, &'static str, &'static str) {
         }
         Reason::BlockedByPolicy => (
             "blocked-by-policy",
-            "The bandwidth policy allows background jobs nothing now.",
-            "Wait for the end of the interval, or `bits set JOB priority=FOREGROUND`.",
+            "The bandwidth policy allows jobs of this priority nothing now.",
+            "Wait for the end of the interval, or `bits set JOB priority=FOREGROUND`; `bits policy explain JOB` names the rule.",
         ),
         Reason::VolumeLocked => (
             "volume-locked",

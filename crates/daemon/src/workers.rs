@@ -16,14 +16,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// A busy worker is pinged this often, in milliseconds.
-const PING_MS: i64 = 10_000;
-/// A worker that was silent for so long after a ping hangs, in milliseconds.
-const HANGS_MS: i64 = 15_000;
-/// An idle worker process leaves after so many milliseconds.
+/// A busy worker process is pinged this often, in milliseconds.
+const PING_MS: i64 = 5_000;
+/// A worker process that leaves a ping unanswered for so long hangs, in milliseconds.
+const HANGS_MS: i64 = 10_000;
+/// An idle worker process is asked to leave after so many milliseconds.
 const IDLE_MS: i64 = 30_000;
-/// Longest delay before the successor of a worker that died early is started, in milliseconds.
-const RESTART_DELAY_MAX_MS: i64 = 60_000;
+/// A worker process that was asked to leave is killed after so many milliseconds.
+const LEAVES_MS: i64 = 10_000;
+/// Longest delay before the successor of a worker that died early is started, in milliseconds. Calls that need a worker (create with
+/// files, complete) wait as long, so it stays far below a client's patience of 60 s.
+const RESTART_DELAY_MAX_MS: i64 = 8_000;
 /// A worker that lived so long has not died early, in milliseconds.
 const LIVED_MS: i64 = 60_000;
 
@@ -57,6 +60,8 @@ pub enum WorkerNews {
     Event(Event),
     /// It is gone.
     Lost(String),
+    /// It could not be started: there is no such account, or no process to be had.
+    Impossible(String),
 }
 
 struct Slot {
@@ -65,16 +70,29 @@ struct Slot {
     /// Kills a process; a thread is told to shut down.
     kill: Box<dyn FnMut() + Send>,
     started: Mono,
-    heard: Mono,
-    pinged: Option<Mono>,
+    /// When to look at it next; never for a thread, which shares the service's fate.
+    look_at: Option<Mono>,
+    /// When the oldest ping was sent that is not answered yet. Any word from the worker answers it.
+    unanswered: Option<Mono>,
     idle_since: Option<Mono>,
-    leaving: bool,
+    /// It was asked to leave at this time.
+    leaving: Option<Mono>,
 }
 
 /// Deaths of an owner's workers, for the delay of the next.
 #[derive(Clone, Copy, Default)]
 struct Deaths {
     in_a_row: u32,
+}
+
+impl Slot {
+    fn ask_to_leave(&mut self, now: Mono) {
+        self.leaving = Some(now);
+        self.idle_since = None;
+        self.unanswered = None;
+        self.look_at = self.look_at.map(|_| now.plus_ms(LEAVES_MS));
+        self.outbox.push(Command::Shutdown);
+    }
 }
 
 /// All workers.
@@ -110,12 +128,13 @@ impl Workers {
 
     /// Gives a command to the owner's worker, which is started if there is none.
     pub fn send(&mut self, owner: Uid, command: Command, now: Mono) -> io::Result<()> {
-        if self.slots.get(&owner).is_none_or(|slot| slot.leaving) {
+        if self.slots.get(&owner).is_none_or(|slot| slot.leaving.is_some()) {
+            // One that is leaving had nothing to do; it must not linger beside its successor.
+            self.kill(owner, now);
             self.spawn(owner, now)?;
         }
         if let Some(slot) = self.slots.get_mut(&owner) {
             slot.idle_since = None;
-            slot.pinged.get_or_insert(now);
             slot.outbox.push(command);
         }
         Ok(())
@@ -141,10 +160,10 @@ impl Workers {
             outbox,
             kill,
             started: now.plus_ms(delay_ms),
-            heard: now.plus_ms(delay_ms),
-            pinged: None,
+            look_at: matches!(self.mode, Mode::Process { .. }).then(|| now.plus_ms(delay_ms + PING_MS)),
+            unanswered: None,
             idle_since: None,
-            leaving: false,
+            leaving: None,
         };
         self.slots.insert(owner, slot);
         Ok(())
@@ -156,16 +175,16 @@ impl Workers {
     }
 
     /// The worker gave a sign of life.
-    pub fn heard_from(&mut self, owner: Uid, now: Mono) {
+    pub fn heard_from(&mut self, owner: Uid) {
         if let Some(slot) = self.slots.get_mut(&owner) {
-            slot.heard = slot.heard.max(now);
+            slot.unanswered = None;
         }
     }
 
     /// The worker is gone. True if that was asked for.
     pub fn forget(&mut self, owner: Uid, now: Mono) -> bool {
         let Some(slot) = self.slots.remove(&owner) else { return true };
-        if slot.leaving {
+        if slot.leaving.is_some() {
             self.deaths.remove(&owner);
             return true;
         }
@@ -175,59 +194,52 @@ impl Workers {
         false
     }
 
-    /// When [`Workers::check`] has something to do; `None` while nobody works.
+    /// When [`Workers::check`] has something to do; `None` while no worker process is there.
     pub fn deadline(&self) -> Option<Mono> {
-        self.slots.values().filter_map(|slot| self.slot_deadline(slot)).min()
+        self.slots.values().filter_map(|slot| slot.look_at).min()
     }
 
-    fn slot_deadline(&self, slot: &Slot) -> Option<Mono> {
-        if let Some(since) = slot.idle_since {
-            return matches!(self.mode, Mode::Process { .. }).then(|| since.plus_ms(IDLE_MS));
-        }
-        slot.pinged.map(|at| at.max(slot.started).plus_ms(PING_MS))
-    }
-
-    /// Pings who is busy, lets go who is idle, kills who hangs; returns the owners of those.
+    /// Pings who is busy, lets go who is idle, kills who hangs; returns the owners of those that were killed.
     pub fn check(&mut self, now: Mono, busy: impl Fn(Uid) -> bool) -> Vec<Uid> {
-        let mut hanging = Vec::new();
-        let due: Vec<Uid> = self
-            .slots
-            .iter()
-            .filter(|(_, slot)| self.slot_deadline(slot).is_some_and(|at| at <= now))
-            .map(|(owner, _)| *owner)
-            .collect();
-        for owner in due {
-            let process = matches!(self.mode, Mode::Process { .. });
-            let Some(slot) = self.slots.get_mut(&owner) else { continue };
-            if let Some(pinged) = slot.pinged
-                && slot.heard < pinged
-                && now.since_ms(pinged.max(slot.started)) >= HANGS_MS
-                && process
-            {
+        let mut killed = Vec::new();
+        for (owner, slot) in &mut self.slots {
+            if slot.look_at.is_none_or(|at| at > now) {
+                continue;
+            }
+            let hangs = slot.unanswered.is_some_and(|since| now.since_ms(since) >= HANGS_MS);
+            if hangs || slot.leaving.is_some() {
                 (slot.kill)();
-                self.forget(owner, now);
-                hanging.push(owner);
-            } else if busy(owner) {
+                killed.push(*owner);
+            } else if busy(*owner) {
                 slot.idle_since = None;
-                // Silence is measured from the first ping that was not answered.
-                if slot.pinged.is_none_or(|at| slot.heard >= at) {
-                    slot.pinged = Some(now);
-                } else if let Some(at) = slot.pinged {
-                    slot.pinged = Some(at.plus_ms(1));
-                }
                 slot.outbox.push(Command::Ping { count: self.next_ping });
                 self.next_ping += 1;
+                slot.unanswered.get_or_insert(now);
+                slot.look_at = Some(now.plus_ms(PING_MS));
             } else if slot.idle_since.is_some() {
-                slot.leaving = true;
-                slot.idle_since = None;
-                slot.pinged = None;
-                slot.outbox.push(Command::Shutdown);
+                slot.ask_to_leave(now);
             } else {
                 slot.idle_since = Some(now);
-                slot.pinged = None;
+                slot.look_at = Some(now.plus_ms(IDLE_MS));
             }
         }
-        hanging
+        for owner in &killed {
+            self.forget(*owner, now);
+        }
+        killed
+    }
+
+    /// True if workers are processes, which can be killed.
+    pub fn can_kill(&self) -> bool {
+        matches!(self.mode, Mode::Process { .. })
+    }
+
+    /// Kills the owner's worker; the next command goes to a new one.
+    pub fn kill(&mut self, owner: Uid, now: Mono) {
+        if let Some(slot) = self.slots.get_mut(&owner) {
+            (slot.kill)();
+            self.forget(owner, now);
+        }
     }
 
     /// Kills every worker; the next commands go to new ones.
@@ -239,12 +251,9 @@ impl Workers {
     }
 
     /// Asks every worker to checkpoint and leave.
-    pub fn shut_down(&mut self) {
+    pub fn shut_down(&mut self, now: Mono) {
         for slot in self.slots.values_mut() {
-            slot.leaving = true;
-            slot.idle_since = None;
-            slot.pinged = None;
-            slot.outbox.push(Command::Shutdown);
+            slot.ask_to_leave(now);
         }
     }
 

@@ -21,6 +21,16 @@ pub enum OpenError {
         /// The offending file.
         path: PathBuf,
     },
+    /// The folder or a file of the database belongs to another user.
+    #[error(
+        "{path} belongs to uid {owner}; a queue is opened only by its owner (check HOME and XDG_STATE_HOME)"
+    )]
+    Alien {
+        /// The folder or file.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+    },
     /// The file belongs to another program.
     #[error("{path} is not an openbits database ({what}); move it away or choose another path")]
     Foreign {

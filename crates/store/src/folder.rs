@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::OpenError;
@@ -83,11 +83,19 @@ impl Place {
     }
 
     /// Refuses anything but regular files (or nothing) where the database and its companions are.
+    /// Nor anything that belongs to somebody else: a variable that survived `su` may lead to another user's queue, and what is in a queue
+    /// is done with the rights of whoever opens it.
     pub(crate) fn refuse_links(&self) -> Result<(), OpenError> {
+        let own = rustix::process::geteuid().as_raw();
+        let about = self.folder.metadata().map_err(|e| OpenError::os(&self.folder, e))?;
+        if about.uid() != own {
+            return Err(OpenError::Alien { path: self.folder.clone(), owner: about.uid() });
+        }
         for suffix in ["", "-wal", "-shm", "-journal", ".salvaged"] {
             let path = self.with(suffix);
             match path.symlink_metadata() {
                 Ok(meta) if !meta.file_type().is_file() => return Err(OpenError::NotRegular { path }),
+                Ok(meta) if meta.uid() != own => return Err(OpenError::Alien { path, owner: meta.uid() }),
                 Ok(_) => {}
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                 Err(e) => return Err(OpenError::os(&path, e)),

@@ -1,4 +1,4 @@
-//! `fetch URL FILE [--no-sync]`: one file by the worker, without a service. For profiling against other programs.
+//! `fetch URL FILE [--no-sync] [--no-preallocate]`: one file by the worker, without a service. For profiling against other programs.
 //!
 //! `--no-sync` moves the checkpoints out of the way, to see what they cost.
 
@@ -10,7 +10,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let (Some(remote), Some(local)) = (args.next(), args.next()) else {
-        eprintln!("usage: fetch URL FILE [--no-sync] [--ca PEM]");
+        eprintln!("usage: fetch URL FILE [--no-sync] [--no-preallocate] [--http1] [--ca PEM]");
         return ExitCode::from(2);
     };
     let mut options = TransferOptions::default();
@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         match arg.as_str() {
             "--no-sync" => (options.checkpoint_bytes, options.checkpoint_ms) = (u64::MAX, u64::MAX),
             "--ca" => options.extra_ca = args.next(),
+            "--no-preallocate" => options.preallocate = false,
             "--http1" => options.http2 = false,
             _ => return ExitCode::from(2),
         }
@@ -61,8 +62,8 @@ fn main() -> ExitCode {
             None => return ExitCode::FAILURE,
         }
     }
-    let rename = vec![Rename { index: 0, local, temp, size, modified_s }];
-    let finish = Finish { job, ticket: Ticket(1), rename, remove: Vec::new(), replay: false };
+    let rename = vec![Rename { index: 0, local, temp, size, validator: None, modified_s }];
+    let finish = Finish { job, ticket: Ticket(1), rename, remove: Vec::new() };
     send(Command::Finish(Box::new(finish)));
     loop {
         match worker.events.blocking_recv() {

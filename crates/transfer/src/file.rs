@@ -3,6 +3,7 @@
 //! Everything happens relative to an open folder, so that nobody can exchange a path under us; the names in it are never
 //! followed if they are links (spec/behaviour.md 12).
 
+mod direct;
 mod finish;
 mod folder;
 mod group;

@@ -5,6 +5,7 @@
 
 use openbits_core::{AttemptId, ErrorContext, HResult, JobId, Priority, RangeSet, Ticket};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// From the service to the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,7 +29,8 @@ pub enum Command {
         /// What the job wants there.
         purpose: Purpose,
     },
-    /// Rename finished files into place and remove the others. Answered by [`Event::FinishDone`]. Repeating it is harmless.
+    /// Rename finished files into place and remove the others. Answered by [`Event::FinishDone`]. Repeating it is harmless: a missing
+    /// temporary file counts as renamed if the destination carries the mark of exactly this file of this job.
     Finish(Box<Finish>),
     /// Answered by [`Event::Pong`] at once; silence means that the worker hangs.
     Ping {
@@ -39,12 +41,56 @@ pub enum Command {
     Shutdown,
 }
 
+impl Command {
+    /// What to answer when the command cannot be carried out at all (its order is too long, or carrying it out ended in a panic).
+    /// `None`: nobody waits for an answer.
+    pub fn refusal(&self, code: HResult, class: FailureClass, detail: &str) -> Option<Event> {
+        match self {
+            Self::Start(order) => {
+                let failure = Failure {
+                    code,
+                    context: ErrorContext::GeneralTransport,
+                    class,
+                    file: None,
+                    http_status: None,
+                    url: None,
+                    retry_after_ms: None,
+                    detail: detail.to_owned(),
+                };
+                Some(Event::Failed { job: order.job, attempt: order.attempt, failure: Box::new(failure) })
+            }
+            Self::Finish(finish) => {
+                let index = finish.rename.first().map_or(0, |rename| rename.index);
+                Some(Event::FinishDone {
+                    job: finish.job,
+                    ticket: finish.ticket,
+                    renamed: Vec::new(),
+                    error: Some((index, code, detail.to_owned())),
+                    lost: Vec::new(),
+                    left: finish
+                        .remove
+                        .first()
+                        .and_then(|(local, temp)| Some(Path::new(local).parent()?.join(temp)))
+                        .map(|path| path.to_string_lossy().into_owned())
+                        .into_iter()
+                        .collect(),
+                })
+            }
+            Self::Probe { ticket, .. } => Some(Event::Probed { ticket: *ticket, result: Err(code) }),
+            Self::Stop { .. } | Self::Ping { .. } | Self::Shutdown => None,
+        }
+    }
+}
+
 /// Purpose of a [`Command::Probe`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// Download or reply: the folder must exist and be writable, the name must not be a folder.
     Destination,
+    /// A destination that somebody else chose, for a job whose owner changes: also, no part of the path is a link, and nobody but
+    /// root and the new owner may change any part of it, so that what the old owner set up cannot steer the new owner's rights.
+    Inherited,
     /// Upload: the file must exist and be readable.
     Source,
 }
@@ -199,8 +245,6 @@ pub struct Finish {
     pub rename: Vec<Rename>,
     /// Temporary files to remove: absolute path of the destination, and the temporary name beside it.
     pub remove: Vec<(String, String)>,
-    /// This is a replay after a crash: a missing temporary file counts as already renamed.
-    pub replay: bool,
 }
 
 /// One rename of [`Finish`].
@@ -214,6 +258,8 @@ pub struct Rename {
     pub temp: String,
     /// Exact size that the file must have, as a last check.
     pub size: u64,
+    /// The version that was downloaded: the temporary file must carry its mark, where the file system has such marks.
+    pub validator: Option<Validator>,
     /// Modification time to set: seconds since 1970, from `Last-Modified`.
     pub modified_s: Option<i64>,
 }
@@ -306,7 +352,10 @@ pub enum Event {
         renamed: Vec<u32>,
         /// The first rename that failed: index, code, plain text.
         error: Option<(u32, HResult, String)>,
-        /// Temporary files that could not be removed (absolute paths).
+        /// Files of the order whose finished data is not there any more, or is not what was downloaded: to be fetched again. Filled only
+        /// together with `error`.
+        lost: Vec<u32>,
+        /// Temporary files that could not be removed (absolute paths; a few, if there are many).
         left: Vec<String>,
     },
     /// Answer to [`Command::Ping`].
@@ -362,4 +411,130 @@ pub enum FailureClass {
     Transient,
     /// ERROR: not retried without Resume.
     Fatal,
+}
+
+/// Longest text in an event, in bytes.
+const TEXT_MAX: usize = 4096;
+/// A text of a stranger's making, cut to what an event may carry.
+pub(crate) fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(TEXT_MAX));
+    text
+}
+
+/// Most separate ranges of one file.
+const RANGES_MAX: usize = 10_000;
+
+/// What no honest worker reports: a worker parses what strangers send, so its word has limits (DESIGN section 6).
+///
+/// # Errors
+/// Names what is beyond its limit or contradicts itself.
+pub fn check(event: &Event) -> Result<(), &'static str> {
+    let short = |text: &str| text.len() <= TEXT_MAX;
+    let all = |ok: bool, what: &'static str| if ok { Ok(()) } else { Err(what) };
+    match event {
+        Event::Connected { size, peer, .. } => {
+            all(size.is_none_or(fits) && short(peer), "a size or peer beyond its limit")
+        }
+        Event::Restarted { reason, .. } => all(short(reason), "a reason beyond its limit"),
+        Event::Checkpoint { files, .. } => files.iter().try_for_each(check_file),
+        Event::Failed { failure, .. } => all(
+            short(&failure.detail) && failure.url.as_deref().is_none_or(short) && !failure.code.is_ok(),
+            "a failure with a text beyond its limit or a success code",
+        ),
+        Event::FinishDone { error, left, .. } => all(
+            error.as_ref().is_none_or(|(_, code, text)| short(text) && !code.is_ok())
+                && left.iter().all(|path| path.len() <= 2 * TEXT_MAX),
+            "a path or text beyond its limit",
+        ),
+        Event::Progress { .. }
+        | Event::Done { .. }
+        | Event::Stopped { .. }
+        | Event::Probed { .. }
+        | Event::Pong { .. } => Ok(()),
+    }
+}
+
+/// No file is larger than the kernel's file offsets.
+const fn fits(size: u64) -> bool {
+    size <= i64::MAX.cast_unsigned()
+}
+
+fn check_file(file: &FileCheckpoint) -> Result<(), &'static str> {
+    let validator = file.validator.as_ref();
+    let texts = validator
+        .is_none_or(|v| [&v.etag, &v.last_modified].into_iter().flatten().all(|t| t.len() <= TEXT_MAX));
+    if !texts || file.done.count() > RANGES_MAX {
+        return Err("a validator or a list of ranges beyond its limit");
+    }
+    let end = file.size.unwrap_or(i64::MAX.cast_unsigned());
+    if !fits(end) || file.done.end() > end {
+        return Err("ranges beyond the end of the file");
+    }
+    if file.finished && file.size.is_none_or(|size| file.done != RangeSet::prefix(size)) {
+        return Err("a finished file that is not whole");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openbits_core::hresult::{BG_E_HTTP_ERROR_404, S_OK};
+
+    fn checkpoint(file: FileCheckpoint) -> Event {
+        Event::Checkpoint { job: JobId::from_bytes([1; 16]), attempt: AttemptId(1), files: vec![file] }
+    }
+
+    fn whole(size: u64) -> FileCheckpoint {
+        FileCheckpoint {
+            file: 0,
+            size: Some(size),
+            done: RangeSet::prefix(size),
+            validator: None,
+            modified_s: None,
+            finished: true,
+        }
+    }
+
+    #[test]
+    fn honest_reports_pass_and_lies_do_not() {
+        assert_eq!(check(&checkpoint(whole(0))), Ok(()));
+        assert_eq!(check(&checkpoint(whole(10))), Ok(()));
+        let lies = [
+            FileCheckpoint { size: None, ..whole(10) },
+            FileCheckpoint { size: Some(11), ..whole(10) },
+            FileCheckpoint { size: Some(9), finished: false, ..whole(10) },
+            FileCheckpoint { size: Some(u64::MAX), finished: false, ..whole(10) },
+            FileCheckpoint {
+                validator: Some(Validator { etag: Some("x".repeat(TEXT_MAX + 1)), last_modified: None }),
+                ..whole(10)
+            },
+            FileCheckpoint {
+                done: (0..=RANGES_MAX as u64).map(|n| n * 2..n * 2 + 1).collect(),
+                size: None,
+                finished: false,
+                ..whole(0)
+            },
+        ];
+        for lie in lies {
+            assert!(check(&checkpoint(lie.clone())).is_err(), "{lie:?}");
+        }
+        let failed = |code, detail: String| Event::Failed {
+            job: JobId::from_bytes([1; 16]),
+            attempt: AttemptId(1),
+            failure: Box::new(Failure {
+                code,
+                context: ErrorContext::RemoteFile,
+                class: FailureClass::Fatal,
+                file: None,
+                http_status: None,
+                url: None,
+                retry_after_ms: None,
+                detail,
+            }),
+        };
+        assert_eq!(check(&failed(BG_E_HTTP_ERROR_404, String::new())), Ok(()));
+        assert!(check(&failed(S_OK, String::new())).is_err());
+        assert!(check(&failed(BG_E_HTTP_ERROR_404, "x".repeat(TEXT_MAX + 1))).is_err());
+    }
 }

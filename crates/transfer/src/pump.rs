@@ -1,7 +1,8 @@
 //! Commands and events over a stream: a length (u32, little-endian), then that many bytes of JSON.
 
-use crate::protocol::{Command, Event};
+use crate::protocol::{Command, Event, FailureClass};
 use crate::worker;
+use openbits_core::hresult::BG_E_TOO_MANY_FILES_IN_JOB;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io;
@@ -10,8 +11,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
-/// Longest message, in bytes.
-pub const MAX_MESSAGE: usize = 16 << 20;
+/// Longest message, in bytes. The order for the largest job, with every name at its limit, is well within it
+/// ([`FILES_PER_JOB_EXEMPT`](openbits_core::limits::FILES_PER_JOB_EXEMPT)).
+pub const MAX_MESSAGE: usize = 128 << 20;
+/// Longest message that the service takes from a worker, in bytes: a worker's word is less trusted.
+pub const MAX_EVENT: usize = 1 << 20;
 /// Messages that may wait in each direction.
 const QUEUE: usize = 256;
 
@@ -36,6 +40,17 @@ pub enum PumpError {
 pub async fn read<T: DeserializeOwned>(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> Result<Option<T>, PumpError> {
+    read_within(stream, MAX_MESSAGE).await
+}
+
+/// Reads one message of at most `limit` bytes; `None` at the end of the stream.
+///
+/// # Errors
+/// See [`read`].
+pub async fn read_within<T: DeserializeOwned>(
+    stream: &mut (impl AsyncRead + Unpin),
+    limit: usize,
+) -> Result<Option<T>, PumpError> {
     let mut length = [0_u8; 4];
     match stream.read(&mut length).await? {
         0 => return Ok(None),
@@ -44,7 +59,7 @@ pub async fn read<T: DeserializeOwned>(
         }
     }
     let length = u32::from_le_bytes(length) as usize;
-    if length > MAX_MESSAGE {
+    if length > limit {
         return Err(PumpError::TooLong(length));
     }
     let mut body = Vec::new();
@@ -73,6 +88,26 @@ pub async fn write<T: Serialize>(
     frame[..4].copy_from_slice(&u32::try_from(length).expect("at most MAX_MESSAGE").to_le_bytes());
     stream.write_all(&frame).await?;
     Ok(())
+}
+
+/// Gives a command to the worker. One that is too long is not sent: the event that comes back answers it, so that it ends its own job
+/// and not the worker with everybody else's.
+///
+/// # Errors
+/// The stream broke.
+pub async fn send(
+    stream: &mut (impl AsyncWrite + Unpin),
+    command: &Command,
+) -> Result<Option<Event>, PumpError> {
+    match write(stream, command).await {
+        Err(PumpError::TooLong(length)) => {
+            let detail = format!(
+                "The order for this job has {length} bytes, and at most {MAX_MESSAGE} fit: use fewer files for each job."
+            );
+            Ok(command.refusal(BG_E_TOO_MANY_FILES_IN_JOB, FailureClass::Fatal, &detail))
+        }
+        result => result.map(|()| None),
+    }
 }
 
 /// The worker's side: runs a worker until the service asks it to leave, or goes away.
@@ -115,54 +150,6 @@ pub async fn serve(channel: OwnedFd) -> Result<(), PumpError> {
             }
         }
     }
-}
-
-/// The service's side of a worker process.
-#[derive(Debug)]
-pub struct Remote {
-    /// Dropping it ends the worker as [`Command::Shutdown`] does.
-    pub commands: mpsc::Sender<Command>,
-    /// What the worker tells; ends when the worker is gone.
-    pub events: mpsc::Receiver<Event>,
-    /// Ends with the worker: how the channel ended.
-    pub ended: tokio::task::JoinHandle<Result<(), PumpError>>,
-}
-
-/// Takes the service's end of the channel. Inside a runtime with I/O.
-///
-/// # Errors
-/// The descriptor is not a stream socket.
-pub fn attach(channel: OwnedFd) -> Result<Remote, PumpError> {
-    let (reader, mut writer) = stream(channel)?.into_split();
-    let (commands, mut commands_in) = mpsc::channel::<Command>(QUEUE);
-    let (events_out, events) = mpsc::channel::<Event>(QUEUE);
-    let ended = tokio::spawn(async move {
-        let outgoing = async move {
-            while let Some(command) = commands_in.recv().await {
-                write(&mut writer, &command).await?;
-            }
-            Ok::<(), PumpError>(())
-        };
-        let incoming = async move {
-            let mut reader = BufReader::new(reader);
-            while let Some(event) = read(&mut reader).await? {
-                if events_out.send(event).await.is_err() {
-                    break;
-                }
-            }
-            Ok::<(), PumpError>(())
-        };
-        tokio::pin!(outgoing, incoming);
-        let mut open = true;
-        loop {
-            tokio::select! {
-                result = &mut incoming => return result,
-                // A worker that is gone is noticed by reading; what could not be sent is then of no interest.
-                _ = &mut outgoing, if open => open = false,
-            }
-        }
-    });
-    Ok(Remote { commands, events, ended })
 }
 
 fn stream(channel: OwnedFd) -> Result<UnixStream, PumpError> {

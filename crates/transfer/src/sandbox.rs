@@ -12,6 +12,10 @@ pub fn enter() -> Vec<&'static str> {
     if rustix::thread::set_no_new_privs(true).is_err() {
         failed.push("no_new_privs");
     }
+    // Neither a debugger of the owner nor pidfd_getfd may take the channel to the service: what comes through it is believed to be ours.
+    if rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).is_err() {
+        failed.push("PR_SET_DUMPABLE");
+    }
     if setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).is_err() {
         failed.push("RLIMIT_CORE");
     }

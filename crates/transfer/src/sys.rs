@@ -1,4 +1,4 @@
-//! The only unsafe code of this crate: two system calls that no safe library offers.
+//! The only unsafe code of this crate: three system calls that no safe library offers.
 #![allow(unsafe_code)]
 
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -17,6 +17,14 @@ pub(crate) fn set_receive_low_water(socket: BorrowedFd<'_>, bytes: u32) {
             (&raw const value).cast(),
             size_of::<libc::c_int>() as libc::socklen_t,
         );
+    }
+}
+
+/// Lets the disk begin to write what the file has in memory, without waiting. A hint: the sync that follows decides.
+pub(crate) fn start_writing(file: BorrowedFd<'_>) {
+    // SAFETY: the descriptor is open for the call, and no memory is passed.
+    unsafe {
+        libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE);
     }
 }
 

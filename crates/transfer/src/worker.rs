@@ -8,11 +8,14 @@ mod report;
 
 use crate::file;
 use crate::http::Pool;
-use crate::protocol::{Command, Event};
+use crate::protocol::{Command, Event, FailureClass};
 use attempt::Attempt;
+use futures_util::FutureExt;
+use openbits_core::hresult::E_UNEXPECTED;
 use openbits_core::{AttemptId, JobId};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::thread::JoinHandle;
 use tokio::sync::{Notify, mpsc};
@@ -113,8 +116,13 @@ impl Worker {
     }
 
     async fn command(&mut self, command: Command) {
+        let crashed = command.refusal(
+            E_UNEXPECTED,
+            FailureClass::Transient,
+            "The transfer program made an error (its log tells where).",
+        );
         match command {
-            Command::Start(order) => self.start(*order),
+            Command::Start(order) => self.start(*order, crashed),
             Command::Stop { job, attempt } => {
                 let running =
                     self.running.borrow().get(&job).filter(|r| r.attempt == attempt).map(|r| r.stop.clone());
@@ -125,9 +133,9 @@ impl Worker {
             }
             Command::Ping { count } => self.say(Event::Pong { count }).await,
             Command::Probe { ticket, path, purpose } => {
-                self.aside(move || Event::Probed { ticket, result: file::probe(&path, purpose) });
+                self.aside(crashed, move || Event::Probed { ticket, result: file::probe(&path, purpose) });
             }
-            Command::Finish(order) => self.aside(move || file::finish(&order)),
+            Command::Finish(order) => self.aside(crashed, move || file::finish(&order)),
             Command::Shutdown => {} // ends the loop above
         }
     }
@@ -137,17 +145,17 @@ impl Worker {
         let _ = self.events.send(event).await;
     }
 
-    /// Local file work outside of the event loop.
-    fn aside(&mut self, work: impl FnOnce() -> Event + Send + 'static) {
+    /// Local file work outside of the event loop. `crashed` is the answer if it panics.
+    fn aside(&mut self, crashed: Option<Event>, work: impl FnOnce() -> Event + Send + 'static) {
         let events = self.events.clone();
         self.tasks.spawn_local(async move {
-            if let Ok(event) = tokio::task::spawn_blocking(work).await {
+            if let Some(event) = tokio::task::spawn_blocking(work).await.ok().or(crashed) {
                 let _ = events.send(event).await;
             }
         });
     }
 
-    fn start(&mut self, order: crate::protocol::Order) {
+    fn start(&mut self, order: crate::protocol::Order, crashed: Option<Event>) {
         let (job, attempt) = (order.job, order.attempt);
         let (stop, ended) = (Rc::new(Stop::default()), Rc::new(Notify::new()));
         let running = Running { attempt, stop: stop.clone(), ended: ended.clone() };
@@ -159,8 +167,11 @@ impl Worker {
                 before.stop.ask();
                 before.ended.notified().await;
             }
-            let last = Box::pin(Attempt::new(order, events.clone(), pool).go(&stop)).await;
-            if let Some(event) = last {
+            let attempt_at = Attempt::new(order, events.clone(), pool).go(&stop);
+            // A panic ends this attempt and no other, and is told like any error. Bytes that its writer still holds may reach the file
+            // later: they are of the version that they belong to, and a restart has another file.
+            let last = AssertUnwindSafe(Box::pin(attempt_at)).catch_unwind().await;
+            if let Some(event) = last.unwrap_or(crashed) {
                 let _ = events.send(event).await;
             }
             ended.notify_one();
@@ -171,3 +182,6 @@ impl Worker {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use crate::failure::{Failure, job_error_lines};
 use crate::{follow, resolve, text};
 use openbits_api::error::exit;
 use openbits_api::{EventKind, JobView};
-use openbits_client::{Action, Item};
+use openbits_client::{Action, Item, Scope};
 use openbits_core::{JobId, JobState, hresult as h};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -62,7 +62,7 @@ struct Waiting<'a> {
 impl Waiting<'_> {
     async fn finish(&mut self) -> Result<u8, Failure> {
         let info = self.context.client.service_info().await?;
-        let mut events = follow::follow(&self.context.client, Some(info.last_event), None).await?;
+        let mut events = follow::follow(&self.context.client, Some(info.last_event), self.scope()).await?;
         self.read_all().await?;
         let mut reread = Instant::now() + REREAD;
         while !self.jobs.is_empty() {
@@ -86,6 +86,16 @@ impl Waiting<'_> {
             }
         }
         Ok(self.code)
+    }
+
+    /// One job is asked for by its id, which works for root and anybody's job; several may be anybody's only for root.
+    fn scope(&self) -> Scope {
+        let mut jobs = self.jobs.keys();
+        match (jobs.next(), jobs.next()) {
+            (Some(job), None) => Scope::Job(*job),
+            _ if rustix::process::geteuid().is_root() => Scope::AllUsers,
+            _ => Scope::Own,
+        }
     }
 
     async fn read_all(&mut self) -> Result<(), Failure> {

@@ -27,7 +27,7 @@ pub(super) async fn run(context: &Context, args: &Watch) -> Result<u8, Failure> 
     if let Some(id) = job {
         context.client.job(id, false, false).await?; // An unknown job is an error now, not an endless wait.
     }
-    let mut events = follow::follow(&context.client, Some(info.last_event), job).await?;
+    let mut events = follow::follow(&context.client, Some(info.last_event), job.into()).await?;
     if context.json || !on_terminal() {
         lines(context, job, &mut events).await
     } else {

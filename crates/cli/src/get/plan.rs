@@ -8,8 +8,9 @@ use openbits_api::AddFile;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-/// Most files in a job of an ordinary user (spec/behaviour.md 26).
-pub(crate) const FILES_PER_JOB_MAX: usize = 200;
+/// Most files in a request, whatever the service allows: with the longest URLs and paths they just fit into
+/// [`openbits_api::REQUEST_BYTES_MAX`].
+const FILES_PER_REQUEST_MAX: usize = 1_000;
 /// Longest display name, in characters; keeps clear of the service's limit of 256 UTF-16 units.
 const NAME_CHARS_MAX: usize = 100;
 
@@ -32,15 +33,15 @@ impl Batch {
     }
 }
 
-/// All jobs of the command.
+/// All files of the command.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    pub(crate) batches: Vec<Batch>,
+    pub(crate) files: Vec<AddFile>,
     /// Destinations that exist and are left alone.
     pub(crate) skipped: Vec<String>,
 }
 
-/// Reads URLs and paths from the arguments, checks them, makes folders if asked, and spreads the files over jobs.
+/// Reads URLs and paths from the arguments, checks them, and makes folders if asked.
 pub(crate) fn plan(args: &Get) -> Result<Plan, Failure> {
     let mut lines = positional(args)?;
     if let Some(list) = &args.input {
@@ -70,7 +71,7 @@ pub(crate) fn plan(args: &Get) -> Result<Plan, Failure> {
         folder(Path::new(&local), args.mkdir)?;
         files.push(AddFile { remote_name: url, local_name: local, sha256: line.sha256 });
     }
-    Ok(Plan { batches: spread(files, usize::from(args.jobs)), skipped })
+    Ok(Plan { files, skipped })
 }
 
 /// `URL`, `URL PATH`, or several URLs. Two words are a URL and a path unless the second is a URL too.
@@ -112,8 +113,9 @@ fn folder(local: &Path, make: bool) -> Result<(), Failure> {
 }
 
 /// Deals the files out like cards: to `jobs` jobs if they fit, otherwise to as few full jobs as hold them.
-fn spread(files: Vec<AddFile>, jobs: usize) -> Vec<Batch> {
-    let count = files.len().min(jobs).max(files.len().div_ceil(FILES_PER_JOB_MAX));
+pub(crate) fn spread(files: Vec<AddFile>, jobs: u16, files_per_job: u32) -> Vec<Batch> {
+    let largest = usize::try_from(files_per_job).unwrap_or(usize::MAX).clamp(1, FILES_PER_REQUEST_MAX);
+    let count = files.len().min(usize::from(jobs)).max(files.len().div_ceil(largest));
     let mut batches: Vec<Batch> = (0..count).map(|_| Batch { files: Vec::new() }).collect();
     for (i, file) in files.into_iter().enumerate() {
         batches[i % count].files.push(file);
@@ -134,21 +136,24 @@ mod tests {
 
     #[test]
     fn files_are_dealt_round_robin_within_the_limits() {
-        for (count, jobs, batches, largest) in [
-            (0, 16, 0, 0),
-            (1, 16, 1, 1),
-            (16, 16, 16, 1),
-            (17, 16, 16, 2),
-            (3200, 16, 16, 200),
-            (3201, 16, 17, 189),
-            (500, 1, 3, 167),
+        for (count, jobs, limit, batches, largest) in [
+            (0, 16, 200, 0, 0),
+            (1, 16, 200, 1, 1),
+            (16, 16, 200, 16, 1),
+            (17, 16, 200, 16, 2),
+            (3200, 16, 200, 16, 200),
+            (3201, 16, 200, 17, 189),
+            (500, 1, 200, 3, 167),
+            (500, 1, 100_000, 1, 500),
+            (2500, 1, 100_000, 3, 834),
+            (3, 1, 0, 3, 1),
         ] {
-            let spread = spread(files(count), jobs);
+            let spread = spread(files(count), jobs, limit);
             assert_eq!(spread.len(), batches, "{count}");
             assert_eq!(spread.iter().map(|b| b.files.len()).max().unwrap_or(0), largest, "{count}");
             assert_eq!(spread.iter().map(|b| b.files.len()).sum::<usize>(), count);
         }
-        let two = spread(files(3), 2);
+        let two = spread(files(3), 2, 200);
         assert_eq!(two[0].files[1].local_name, "/d/2");
         assert_eq!((two[0].name(), two[1].name()), ("0 and 1 more".to_owned(), "1".to_owned()));
     }
@@ -162,7 +167,7 @@ mod tests {
     }
 
     fn places(plan: &Plan) -> Vec<&str> {
-        plan.batches.iter().flat_map(|b| &b.files).map(|f| f.local_name.as_str()).collect()
+        plan.files.iter().map(|f| f.local_name.as_str()).collect()
     }
 
     #[test]

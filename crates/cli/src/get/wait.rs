@@ -1,7 +1,8 @@
 //! The waiting `get`: creates the jobs, follows them, and ends when all files are in place.
 
+use super::existing::Existing;
 use super::interrupt::{self, watch_keys};
-use super::plan::{Batch, Plan};
+use super::plan::{Batch, spread};
 use super::request;
 use super::screen::{Screen, Totals};
 use crate::args::Get;
@@ -12,8 +13,8 @@ use crate::resolve::id_of;
 use crate::text::{self, clean};
 use crate::{context, create};
 use openbits_api::error::exit;
-use openbits_api::{EventKind, EventView, JobView};
-use openbits_client::{Action, Error, Item};
+use openbits_api::{AddFile, EventKind, EventView, JobView};
+use openbits_client::{Action, Error, Item, Scope};
 use openbits_core::{JobState, hresult as h};
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
@@ -25,30 +26,44 @@ use tokio::time::{Instant, sleep_until, timeout};
 const COMPLETE_GRACE: Duration = Duration::from_secs(5);
 /// How long to try to cancel jobs when leaving.
 const LEAVING_TIME: Duration = Duration::from_secs(10);
+/// How long to wait before asking again for a job that a limit of the service has refused.
+const ROOM_PAUSE: Duration = Duration::from_secs(5);
 /// How often the states are read although no event came: a guard against anything forgotten.
 const REREAD: Duration = Duration::from_secs(30);
 
 /// Follows the jobs; the exit code.
-pub(crate) async fn run(context: &Context, args: &Get, plan: Plan) -> Result<u8, Failure> {
+pub(crate) async fn run(context: &Context, args: &Get, files: Vec<AddFile>) -> Result<u8, Failure> {
     let keys = watch_keys()?;
     let info = context.client.service_info().await?;
-    let mut events = follow::follow(&context.client, Some(info.last_event), None).await?;
+    let mut events = follow::follow(&context.client, Some(info.last_event), Scope::Own).await?;
+    let files_total = files.len() as u64;
+    let (found, files) = super::existing(context, args, files).await?;
+    let name = found.first().map(|f| Batch { files: f.files.clone() }.name());
+    let batches = spread(files, args.jobs, info.limits.files_per_job);
     let mut run = Run {
         context,
         args,
-        screen: Screen::new(context.quiet, &plan.batches.first().map(Batch::name).unwrap_or_default()),
-        files_total: plan.batches.iter().map(|b| b.files.len() as u64).sum(),
-        waiting: plan.batches.into(),
+        screen: Screen::new(
+            context.quiet,
+            &name.or_else(|| batches.first().map(Batch::name)).unwrap_or_default(),
+        ),
+        files_total,
+        waiting: batches.into(),
+        room: Room::Unknown,
         active: HashMap::new(),
         finished: Totals::default(),
         code: exit::OK,
         keys,
     };
-    let result = run.finish(&mut events).await;
+    let result = async {
+        run.adopt(found).await?;
+        run.finish(&mut events).await
+    };
+    let result = result.await;
     run.screen.close();
     if result.is_err() {
-        // Files may still arrive, but nobody is told: leave no job behind that the user does not expect.
-        run.leave().await;
+        // What went wrong concerns this command, not the transfers that run well.
+        run.goes_on();
     }
     result
 }
@@ -59,6 +74,7 @@ struct Run<'a> {
     screen: Screen,
     /// Batches without a job yet.
     waiting: VecDeque<Batch>,
+    room: Room,
     active: HashMap<String, Followed>,
     finished: Totals,
     files_total: u64,
@@ -66,14 +82,32 @@ struct Run<'a> {
     keys: watch::Receiver<bool>,
 }
 
+/// Whether the service takes another job.
+#[derive(Clone, Copy)]
+enum Room {
+    /// It has not been asked.
+    Unknown,
+    /// It took one; if it takes no further one, that is a matter of time.
+    Some,
+    /// It took no further one; it is asked again then, or when a job ends.
+    None(Instant),
+}
+
 /// A job on its way.
 struct Followed {
     job: JobView,
     batch: Batch,
+    /// It was there before this command: it is not this command's to cancel.
+    adopted: bool,
     /// Since when it waits to be completed.
     transferred: Option<Instant>,
     /// The error that was said last, so that it is not said at every attempt.
     said: Option<String>,
+}
+
+/// The service has as many jobs as it takes now, of this user or of all.
+fn is_full(error: &Error) -> bool {
+    error.is_code(h::BG_E_TOO_MANY_JOBS_PER_USER) || error.is_code(h::BG_E_TOO_MANY_JOBS_PER_MACHINE)
 }
 
 type Events = tokio::sync::mpsc::Receiver<Result<Item, Error>>;
@@ -82,10 +116,11 @@ impl Run<'_> {
     async fn finish(&mut self, events: &mut Events) -> Result<u8, Failure> {
         self.create().await?;
         let mut reread = Instant::now() + REREAD;
-        while !self.active.is_empty() {
+        while !self.active.is_empty() || !self.waiting.is_empty() {
             self.screen.update(self.totals());
             let grace = self.active.values().filter_map(|f| f.transferred).min().map(|t| t + COMPLETE_GRACE);
-            let wake = grace.map_or(reread, |g| g.min(reread));
+            let room = if let Room::None(until) = self.room { Some(until) } else { None };
+            let wake = [grace, room].into_iter().flatten().fold(reread, Instant::min);
             tokio::select! {
                 item = follow::next(events) => match item? {
                     Item::Event(event) if event.kind == EventKind::Gap => self.read_all().await?,
@@ -113,22 +148,47 @@ impl Run<'_> {
         Ok(self.code)
     }
 
-    /// Creates jobs as long as there is room. A limit of the service is no failure while earlier jobs still run.
+    /// Follows jobs that were there before.
+    async fn adopt(&mut self, found: Vec<Existing>) -> Result<(), Failure> {
+        for mut one in found {
+            one.go_on(self.context).await?;
+            let Existing { job, files } = one;
+            let id = job.id.clone();
+            self.files_total += u64::from(job.files_total).saturating_sub(files.len() as u64);
+            let batch = Batch { files };
+            self.active
+                .insert(id.clone(), Followed { job, batch, adopted: true, transferred: None, said: None });
+            self.arrived(&id).await?;
+        }
+        // What happened between the list and the stream's first event shows in the jobs.
+        self.read_all().await
+    }
+
+    /// Creates jobs as long as there is room. Once there was, a limit of the service is no failure: somebody's job will end.
     async fn create(&mut self) -> Result<(), Failure> {
+        if let Room::None(until) = self.room
+            && Instant::now() < until
+        {
+            return Ok(());
+        }
         while self.active.len() < usize::from(self.args.jobs) && !*self.keys.borrow() {
             let Some(batch) = self.waiting.pop_front() else { return Ok(()) };
             let request = request(self.args, &batch);
-            match create::create(&self.context.client, &request).await {
+            match create::create(self.context, request).await {
                 Ok(job) => {
+                    self.room = Room::Some;
                     let id = job.id.clone();
-                    self.active.insert(id.clone(), Followed { job, batch, transferred: None, said: None });
+                    self.active.insert(
+                        id.clone(),
+                        Followed { job, batch, adopted: false, transferred: None, said: None },
+                    );
                     self.arrived(&id).await?;
                 }
-                // An earlier job that ends, or the stream that finds the service again, leads back here.
                 Err(e)
-                    if (e.is_code(h::BG_E_TOO_MANY_JOBS_PER_USER) || e.is_gone())
-                        && !self.active.is_empty() =>
+                    if (is_full(&e) && !matches!(self.room, Room::Unknown))
+                        || (e.is_gone() && !self.active.is_empty()) =>
                 {
+                    self.room = Room::None(Instant::now() + ROOM_PAUSE);
                     self.waiting.push_front(batch);
                     return Ok(());
                 }
@@ -213,7 +273,8 @@ impl Run<'_> {
         if let Some(followed) = self.active.get_mut(id) {
             followed.job = job;
         }
-        if self.args.keep {
+        let adopted = self.active.get(id).is_some_and(|f| f.adopted);
+        if self.args.keep || adopted {
             self.screen.lines(&[format!("bits: job {id} is kept")]);
         } else if let Err(e) = self.context.client.act(id_of(id)?, Action::Cancel).await {
             self.screen.lines(&[format!("bits: job {id} could not be cancelled: {e}")]);
@@ -320,6 +381,7 @@ impl Run<'_> {
     async fn ended(&mut self, id: &str, code: u8) -> Result<(), Failure> {
         let last = if self.context.json { self.read(id).await? } else { None };
         let Some(followed) = self.active.remove(id) else { return Ok(()) };
+        self.room = Room::Some;
         if code == exit::OK {
             self.finished.files += followed.batch.files.len() as u64;
         }
@@ -349,17 +411,24 @@ impl Run<'_> {
         totals
     }
 
-    /// Before leaving early: cancels the jobs, or says which are kept.
+    /// Leaves the jobs to the service, and says which.
+    fn goes_on(&mut self) {
+        let ids = self.active.drain().map(|(id, _)| id);
+        text::note(ids.map(|id| format!("bits: job {id} goes on; `bits wait {id}` waits for it")));
+    }
+
+    /// Before leaving at the user's wish: cancels the jobs, unless they are to be kept.
     async fn leave(&mut self) {
+        if self.args.keep {
+            return self.goes_on();
+        }
         if self.active.is_empty() {
             return;
         }
-        let ids: Vec<String> = self.active.drain().map(|(id, _)| id).collect();
-        if self.args.keep {
-            let lines = ids.iter().map(|id| format!("bits: job {id} goes on; `bits wait {id}` waits for it"));
-            text::note(lines);
-            return;
-        }
+        let (others, own): (Vec<_>, Vec<_>) = self.active.drain().partition(|(_, f)| f.adopted);
+        self.active.extend(others);
+        self.goes_on();
+        let ids: Vec<String> = own.into_iter().map(|(id, _)| id).collect();
         let cancel = async {
             for id in &ids {
                 let Ok(parsed) = id_of(id) else { continue };

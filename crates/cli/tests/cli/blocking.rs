@@ -1,7 +1,7 @@
 //! The blocking client against the fake service.
 
 use crate::stage;
-use openbits_api::EventKind;
+use openbits_api::{CreateJob, EventKind};
 use openbits_client::{Action, Client, Endpoint, Error, Item, JobQuery, Kind, Timeouts, blocking};
 use openbits_core::{JobState, hresult as h};
 use std::path::Path;
@@ -31,6 +31,18 @@ fn calls_go_on_after_a_restart_also_those_that_must_not_be_repeated() {
     assert_eq!(client.job(job, false, true).unwrap().state, JobState::Cancelled);
     fake.kill();
     assert!(matches!(client.service_info(), Err(Error::Unreachable { path, .. }) if path == fake.path));
+}
+
+#[test]
+fn a_lost_answer_to_create_is_asked_for_again() {
+    let (fake, _folder) = stage();
+    fake.with(|s| s.breaks_create = true);
+    let client = client(&fake.path, Timeouts::default());
+    let job: CreateJob = serde_json::from_str(r#"{"display_name":"a"}"#).unwrap();
+    let made = client.create_job(&job).unwrap().job;
+    fake.with(|s| assert_eq!((s.created.len(), s.jobs.keys().collect::<Vec<_>>()), (1, vec![&made.id])));
+    // A second job of the same content is a second job.
+    assert_ne!(client.create_job(&job).unwrap().job.id, made.id);
 }
 
 #[test]

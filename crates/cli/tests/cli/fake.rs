@@ -8,7 +8,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use openbits_api::{
     AddFile, AddFiles, CreateJob, ErrorView, EventKind, EventView, FileView, JobPage, JobView, Outcome,
-    Problem, ProxyView, SCHEMA, ServiceInfo, SetProperties, Why,
+    Problem, ProxyView, SCHEMA, ServiceInfo, ServiceLimits, SetProperties, Why,
 };
 use openbits_core::{ErrorContext, HResult, JobId, JobState, Priority, ProxyUsage, hresult as h};
 use std::collections::{BTreeMap, HashMap};
@@ -25,6 +25,9 @@ pub(crate) struct State {
     pub(crate) patched: Vec<SetProperties>,
     pub(crate) actions: Vec<(String, String)>,
     pub(crate) jobs_max: usize,
+    /// How a job beyond them is refused.
+    pub(crate) too_many: HResult,
+    pub(crate) limits: ServiceLimits,
     /// Actions are never answered.
     pub(crate) hangs: bool,
     /// The connection breaks after a job was created, before the answer.
@@ -157,6 +160,12 @@ impl Fake {
             patched: vec![],
             actions: vec![],
             jobs_max: 60,
+            too_many: h::BG_E_TOO_MANY_JOBS_PER_USER,
+            limits: ServiceLimits {
+                files_per_job: 200,
+                jobs_per_user: Some(60),
+                jobs_per_machine: Some(300),
+            },
             hangs: false,
             breaks_create: false,
             raw_events: None,
@@ -258,6 +267,7 @@ async fn service(Shared(app): Shared<App>) -> Json<ServiceInfo> {
         network: true,
         store_error: None,
         findings: vec![],
+        limits: state.limits,
         last_event: state.events.len() as u64,
     })
 }
@@ -297,11 +307,16 @@ fn file_views(files: &[AddFile]) -> Vec<FileView> {
 
 async fn create(Shared(app): Shared<App>, Json(wanted): Json<CreateJob>) -> Response {
     let mut state = lock(&app);
+    let id = wanted.id.clone().expect("the client chooses the GUID");
+    assert!(id.parse::<JobId>().expect("a GUID").is_random());
+    if let Some(job) = state.jobs.get(&id) {
+        return (StatusCode::CREATED, done(job)).into_response();
+    }
     if state.jobs.values().filter(|j| !j.state.is_final()).count() >= state.jobs_max {
-        return refuse(h::BG_E_TOO_MANY_JOBS_PER_USER);
+        return refuse(state.too_many);
     }
     let start = if wanted.resume { JobState::Queued } else { JobState::Suspended };
-    let id = state.add(&wanted.display_name, start);
+    state.add_with(&id, &wanted.display_name, start);
     let job = state.jobs.get_mut(&id).unwrap();
     job.auto_complete = wanted.properties.auto_complete == Some(true);
     job.files_total = u32::try_from(wanted.files.len()).unwrap();

@@ -3,7 +3,7 @@
 use crate::bits::{self, finish, run, spawn};
 use crate::stage;
 use openbits_api::{EventKind, JobView};
-use openbits_core::{JobState, Priority};
+use openbits_core::{HResult, JobState, Priority, hresult as h};
 use rustix::process::{Pid, Signal, kill_process};
 use std::time::{Duration, Instant};
 
@@ -127,8 +127,17 @@ fn the_background_prints_guids_alone() {
 
 #[test]
 fn more_files_than_fit_follow_as_jobs_end() {
+    follow_as_jobs_end(h::BG_E_TOO_MANY_JOBS_PER_USER);
+}
+
+#[test]
+fn jobs_of_others_are_waited_for_too() {
+    follow_as_jobs_end(h::BG_E_TOO_MANY_JOBS_PER_MACHINE);
+}
+
+fn follow_as_jobs_end(refusal: HResult) {
     let (fake, folder) = stage();
-    fake.with(|s| s.jobs_max = 2);
+    fake.with(|s| (s.jobs_max, s.too_many) = (2, refusal));
     let list: String = (0..5).map(|i| format!("http://h/{i}\n")).collect();
     std::fs::write(folder.path().join("list"), list).unwrap();
     let child = spawn(&fake, folder.path(), &["get", "-i", "list", "-j", "5"]);
@@ -141,6 +150,46 @@ fn more_files_than_fit_follow_as_jobs_end() {
     }
     finish(child).exits(0);
     assert!((0..5).all(|i| folder.path().join(i.to_string()).exists()));
+}
+
+/// The places are taken by jobs of others, after ours have ended: the rest still comes.
+#[test]
+fn a_place_is_asked_for_again_when_nothing_of_ours_is_left_to_end() {
+    let (fake, folder) = stage();
+    fake.with(|s| (s.jobs_max, s.too_many) = (1, h::BG_E_TOO_MANY_JOBS_PER_MACHINE));
+    let child = spawn(&fake, folder.path(), &["get", "http://h/a", "http://h/b"]);
+    let first = fake.created(1).remove(0);
+    let others = fake.with(|s| {
+        let others = s.add("others", JobState::Queued);
+        s.enter(&first, JobState::Acknowledged, EventKind::Acknowledged);
+        others
+    });
+    std::thread::sleep(Duration::from_millis(500));
+    fake.with(|s| {
+        assert_eq!(s.created.len(), 1);
+        s.jobs.remove(&others);
+    });
+    let second =
+        fake.until("a second job", |s| s.jobs.values().find(|j| !j.state.is_final()).map(|j| j.id.clone()));
+    fake.with(|s| s.enter(&second, JobState::Acknowledged, EventKind::Acknowledged));
+    finish(child).exits(0);
+}
+
+#[test]
+fn a_limit_that_leaves_no_place_at_all_is_said_at_once() {
+    let (fake, folder) = stage();
+    fake.with(|s| (s.jobs_max, s.too_many) = (0, h::BG_E_TOO_MANY_JOBS_PER_MACHINE));
+    run(&fake, folder.path(), &["get", URL]).exits(5);
+}
+
+#[test]
+fn a_job_has_as_many_files_as_the_service_allows() {
+    let (fake, folder) = stage();
+    fake.with(|s| s.limits.files_per_job = 2);
+    let list: String = (0..5).map(|i| format!("http://h/{i}\n")).collect();
+    std::fs::write(folder.path().join("list"), list).unwrap();
+    run(&fake, folder.path(), &["get", "-b", "-i", "list", "-j", "1"]).exits(0);
+    fake.with(|s| assert_eq!(s.created.iter().map(|c| c.files.len()).collect::<Vec<_>>(), [2, 2, 1]));
 }
 
 #[test]
@@ -159,12 +208,14 @@ fn ctrl_c_cancels_or_keeps() {
 }
 
 #[test]
-fn an_event_beyond_the_limit_ends_the_command_and_leaves_no_job() {
+fn an_error_of_the_command_leaves_the_jobs_to_the_service_and_says_which() {
     let (fake, folder) = stage();
     fake.with(|s| s.raw_events = Some(format!("data: {}\n\n", "x".repeat(1 << 20))));
     let done = run(&fake, folder.path(), &["get", URL]).exits(10);
     assert!(done.err.contains("longer than"), "{}", done.err);
-    fake.with(|s| assert!(s.jobs.values().all(|j| j.state == JobState::Cancelled)));
+    let id = fake.created(1).remove(0);
+    assert!(done.err.contains(&format!("bits wait {id}")), "{}", done.err);
+    fake.with(|s| assert_eq!((s.jobs[&id].state, s.actions.len()), (JobState::Queued, 0)));
 }
 
 #[test]
@@ -225,6 +276,59 @@ fn a_job_that_the_service_does_not_complete_is_completed() {
     fake.with(|s| s.enter(&id, JobState::Transferred, EventKind::Transferred));
     finish(child).exits(0);
     fake.with(|s| assert_eq!(s.actions, [(id.clone(), "complete".to_owned())]));
+}
+
+#[test]
+fn a_second_get_follows_the_job_of_the_first() {
+    let (fake, folder) = stage();
+    run(&fake, folder.path(), &["get", "-b", URL, "x"]).exits(0);
+    let id = fake.created(1).remove(0);
+    // Another place, or a digest that the job does not check, is another job.
+    let digest = "0".repeat(64);
+    run(&fake, folder.path(), &["get", "-b", URL, "y"]).exits(0);
+    run(&fake, folder.path(), &["get", "-b", URL, "x", "--sha256", &digest]).exits(0);
+    run(&fake, folder.path(), &["get", "-b", URL, "x", "--new"]).exits(0);
+    fake.with(|s| {
+        assert_eq!(s.created.len(), 4);
+        s.jobs.retain(|i, _| *i == id);
+        s.fail(&id, JobState::Error, 500);
+    });
+    let done = run(&fake, folder.path(), &["get", "-b", URL, "x"]).exits(0);
+    assert_eq!(done.out.trim_end(), id);
+    assert!(
+        done.err.contains("fetches it already") && done.err.contains("BG_E_HTTP_ERROR_500"),
+        "{}",
+        done.err
+    );
+    let child = spawn(&fake, folder.path(), &["get", URL, "x"]);
+    std::thread::sleep(Duration::from_millis(300));
+    fake.with(|s| s.enter(&id, JobState::Acknowledged, EventKind::Acknowledged));
+    let done = finish(child).exits(0);
+    assert!(done.err.contains(&format!("job {id} fetches it already; it is QUEUED")), "{}", done.err);
+    fake.with(|s| {
+        assert_eq!((s.created.len(), &s.actions[..]), (4, &[(id.clone(), "resume".to_owned())][..]));
+    });
+}
+
+#[test]
+fn a_job_that_was_there_before_is_not_cancelled() {
+    let (fake, folder) = stage();
+    run(&fake, folder.path(), &["get", "-b", URL]).exits(0);
+    let id = fake.created(1).remove(0);
+    let child = spawn(&fake, folder.path(), &["get", URL, "http://h/b"]);
+    fake.until("the other job", |s| (s.created.len() == 2).then_some(()));
+    std::thread::sleep(Duration::from_millis(200));
+    interrupt(&child);
+    assert!(finish(child).exits(130).err.contains(&format!("bits wait {id}")));
+    fake.with(|s| {
+        assert_eq!(s.jobs[&id].state, JobState::Queued);
+        assert_eq!(s.actions.len(), 1, "the other one was this command's own");
+    });
+    let child = spawn(&fake, folder.path(), &["get", URL]);
+    std::thread::sleep(Duration::from_millis(300));
+    fake.with(|s| s.fail(&id, JobState::Error, 404));
+    assert!(finish(child).exits(4).err.contains("is kept"));
+    fake.with(|s| assert_eq!(s.actions.len(), 1));
 }
 
 #[test]

@@ -85,6 +85,10 @@ fn create_add_set_and_own() {
         assert_eq!((proxy.usage, proxy.list.as_deref()), (ProxyUsage::Override, Some("p1:80 p2")));
     });
     run(&fake, folder.path(), &["set", "nightly", "colour=red"]).exits(1);
+    let done = run(&fake, folder.path(), &["set", "nightly", "notify-command=/bin/x a"]).exits(0);
+    assert!(done.err.contains("not run by this version"), "{}", done.err);
+    assert_eq!(run(&fake, folder.path(), &["set", "nightly", "notify-command="]).exits(0).err, "");
+    run(&fake, folder.path(), &["create", "up", "--type", "upload"]).exits(1);
     run(&fake, folder.path(), &["own", "nightly"]).exits(0);
     fake.with(|s| assert_eq!(s.actions.last().unwrap().1, "take-ownership"));
 }

@@ -7,6 +7,7 @@ mod blocking;
 mod fake;
 mod getting;
 mod jobs;
+mod policy;
 mod starting;
 
 use fake::Fake;

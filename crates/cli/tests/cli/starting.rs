@@ -24,13 +24,15 @@ fn home(lines: &str) -> TempDir {
 /// Notes arguments, folder, and whether it leads a session; then stays for a while.
 fn noting() -> TempDir {
     home(
-        "read -r stat < /proc/$$/stat; set -- \"$@\" $(pwd) $stat; [ \"$3\" = \"$8\" ] && own=yes; echo \"$1 $2 $own\" >> \"$HOME/started\"; exec sleep 8",
+        "read -r stat < /proc/$$/stat; set -- \"$@\" $(pwd) $stat; [ \"$5\" = \"${10}\" ] && own=yes; echo \"$1 $2 ${3#$HOME} $4 $own${OPENBITS_SOCKET-}\" >> \"$HOME/started\"; exec sleep 8",
     )
 }
 
 fn spawn(home: &Path, args: &[&str]) -> Child {
     command(home)
         .env("XDG_RUNTIME_DIR", home.join("run"))
+        // Another service's socket, named in the environment, is neither asked nor handed down.
+        .env("OPENBITS_SOCKET", home.join("other.sock"))
         .env("OPENBITS_SERVICE_PROGRAM", home.join("program"))
         .arg("--user")
         .args(args)
@@ -58,13 +60,13 @@ fn started(home: &Path, times: usize) -> String {
 fn many_callers_start_one_service() {
     let home = noting();
     let children: Vec<Child> = (0..5).map(|_| spawn(home.path(), &["service-info"])).collect();
-    assert_eq!(started(home.path(), 1), "--user / yes\n");
+    assert_eq!(started(home.path(), 1), "--user --socket /run/openbits/bitsd.sock / yes\n");
     std::thread::sleep(Duration::from_millis(200));
     let _fake = Fake::start(socket(home.path()));
     for child in children {
         assert!(finish(child).exits(0).out.contains("9.9.9"));
     }
-    assert_eq!(started(home.path(), 1), "--user / yes\n");
+    assert_eq!(started(home.path(), 1), "--user --socket /run/openbits/bitsd.sock / yes\n");
     let mode = fs::metadata(home.path().join("run/openbits")).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o700);
 }

@@ -22,6 +22,8 @@ pub struct FinishResult {
     pub renamed: Vec<u32>,
     /// Code of the first rename that failed.
     pub error: Option<HResult>,
+    /// Files whose finished data is gone or damaged: they are fetched again. Only together with `error`.
+    pub lost: Vec<u32>,
     /// At least one temporary file could not be removed.
     pub left_behind: bool,
 }
@@ -69,6 +71,8 @@ impl Job {
             JobState::Acknowledged | JobState::Cancelled => Err(h::BG_E_INVALID_STATE),
             JobState::Suspended if self.files.is_empty() => Err(h::BG_E_EMPTY),
             JobState::Suspended if self.all_transferred() => {
+                self.error = None;
+                self.no_progress_since = None;
                 self.touch(now);
                 self.transferred_at = now.wall;
                 self.enter(JobState::Transferred, now);
@@ -153,7 +157,8 @@ impl Job {
         }
     }
 
-    /// Second half of Complete: marks what is in place; ACKNOWLEDGED unless a rename failed.
+    /// Second half of Complete: marks what is in place; ACKNOWLEDGED unless a rename failed. Files whose data was lost begin again at
+    /// zero.
     pub fn completed(&mut self, result: &FinishResult, now: Now) -> Result<Change, HResult> {
         self.finishing = None;
         for &index in &result.renamed {
@@ -162,6 +167,11 @@ impl Job {
             }
         }
         if let Some(code) = result.error {
+            for &index in &result.lost {
+                if let Some(file) = self.files.get_mut(index as usize).filter(|file| !file.completed) {
+                    file.restart();
+                }
+            }
             // A transfer that ran was stopped for this Complete (spec/bits-core.md 12, row 16).
             if self.state.is_running() || self.state == JobState::Queued {
                 self.enter(JobState::Suspended, now);
@@ -185,7 +195,8 @@ impl Job {
         Ok(Change { code, notice: Notice::Final })
     }
 
-    /// A Complete that the service made by itself failed: the job goes to ERROR, and Resume tries again.
+    /// Complete failed in a way that somebody has to be told of: the service began it by itself, or data has to be fetched again. The
+    /// job goes to ERROR, and Resume tries again.
     pub fn fail_completion(&mut self, error: super::ErrorRecord, now: Now) {
         self.error = Some(Box::new(error));
         self.error_count = self.error_count.saturating_add(1);
@@ -204,6 +215,12 @@ impl Job {
         self.owner = new_owner;
         self.credentials.clear();
         self.notify_command = None;
+        // The old owner's proxy may carry his password, and what he set going must not go on with the new owner's rights unasked.
+        if let Some(extras) = self.extras.as_deref_mut() {
+            extras.environment_proxy = None;
+            extras.auto_complete = false;
+            extras.bind = None;
+        }
         self.touch(now);
         Ok(Change::ok(Notice::Modification))
     }

@@ -1,7 +1,7 @@
 //! What happens to a job from inside: scheduler, worker, clocks, network, policy (spec/bits-core.md 8.4).
 
 use super::{Change, ErrorRecord, Finishing, Job, Notice, Wait};
-use crate::enums::{ErrorContext, JobState, Priority};
+use crate::enums::{ErrorContext, JobState};
 use crate::hresult::{self as h, HResult};
 use crate::time::Now;
 
@@ -39,7 +39,7 @@ pub enum Event {
     NetworkAvailable,
     /// The owner is not present any more.
     OwnerLoggedOff,
-    /// The bandwidth policy allows background jobs nothing.
+    /// The bandwidth policy allows jobs of this level nothing.
     PolicyBlocks,
     /// It allows something again.
     PolicyUnblocks,
@@ -114,9 +114,7 @@ impl Job {
                 self.fail(error, Wait::Network, now)
             }
             (Event::NetworkAvailable, S::TransientError) => self.moved(S::Queued, now),
-            (Event::PolicyBlocks, S::Queued | S::Connecting | S::Transferring)
-                if self.priority != Priority::Foreground =>
-            {
+            (Event::PolicyBlocks, S::Queued | S::Connecting | S::Transferring) => {
                 let error = self.gate(h::BG_E_BLOCKED_BY_POLICY, now);
                 self.park(error, Wait::Policy, now)
             }
@@ -155,7 +153,10 @@ impl Job {
     /// waits from now on.
     pub(crate) fn bytes_stored(&mut self, now: Now) {
         let waits = self.state == JobState::TransientError;
-        self.no_progress_since = waits.then_some(now.mono);
+        self.no_progress_since = None;
+        if waits {
+            self.begin_no_progress(now.mono);
+        }
         self.touch(now);
         // The time of the present run is kept with the bytes, so that a crash does not forget it.
         if self.active_since.is_some() {
@@ -181,10 +182,16 @@ impl Job {
 
     fn park(&mut self, error: ErrorRecord, wait: Wait, now: Now) -> Option<Change> {
         self.error = Some(Box::new(error));
-        self.no_progress_since.get_or_insert(now.mono);
+        if self.no_progress_since.is_none() {
+            self.begin_no_progress(now.mono);
+        }
         self.touch(now);
         self.enter(JobState::TransientError, now);
         self.wait = Some(wait);
+        match wait {
+            Wait::Retry { .. } => self.leave_gate(now.mono),
+            Wait::Network | Wait::Volume | Wait::Policy => self.enter_gate(now.mono),
+        }
         Some(Change::ok(Notice::Modification))
     }
 

@@ -236,6 +236,8 @@ fn first_answers() {
             Err(fatal(0x8020_001B)),
         ),
         ("impossible length", 200, L(u64::MAX), &[], Err(fatal(0x8020_001B))),
+        ("login page for an image", 200, L(9), &[HTML], Err(transient(0x8007_2F78))),
+        ("page with a version", 200, L(9), &[HTML, A], Ok((Some(9), Some(9)))),
         ("204", 204, L(0), &[], Err(transient(0x8019_00CC))),
         ("205", 205, L(0), &[], Err(fatal(0x8019_00CD))),
         ("203 changed on the way", 203, L(9), &[], Err(transient(0x8019_00CB))),

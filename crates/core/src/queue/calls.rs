@@ -6,7 +6,7 @@ use crate::enums::{JobType, notify};
 use crate::hresult::{self as h, HResult};
 use crate::id::{JobId, Ticket};
 use crate::job::property::Property;
-use crate::job::{Extras, Finishing, Job, NewFile};
+use crate::job::{Extras, File, Finishing, Job, NewFile};
 use crate::limits::{FILES_PER_CALL, FILES_PER_JOB_EXEMPT};
 use crate::names;
 use crate::time::Now;
@@ -14,7 +14,7 @@ use crate::time::Now;
 /// A job to create, with everything that may come with it.
 #[derive(Clone, Debug)]
 pub struct NewJob {
-    /// A fresh random id.
+    /// A random id: the caller's, or one made for him.
     pub id: JobId,
     /// Name for people.
     pub display_name: String,
@@ -58,8 +58,11 @@ pub enum Called {
     Later(Ticket),
 }
 
+/// Calls of one job that may wait for the end of its Complete.
+const DEFERRED_MAX: usize = 8;
+
 impl Queue {
-    /// CreateJob, and what came with it. If any part is refused, no job is left behind.
+    /// CreateJob, and what came with it. If any part is refused, no job is left behind. Repeated with the same id it changes nothing.
     pub fn create(&mut self, caller: Caller, new: NewJob, now: Now) -> Result<JobId, Failure> {
         if names::utf16_len(&new.display_name) > names::DISPLAY_NAME_MAX || new.display_name.contains('\0') {
             return Err(Failure::new(
@@ -67,32 +70,14 @@ impl Queue {
                 "the display name is longer than 256 characters or has a NUL",
             ));
         }
-        if self.jobs.contains_key(&new.id) || self.finished.contains_key(&new.id) {
-            return Err(Failure::new(h::E_UNEXPECTED, "the job id is in use"));
+        if let Some(before) = self.created_before(caller, &new) {
+            return before.map(|()| new.id);
         }
-        check_new_files(&new.files)?;
-        for property in &new.properties {
-            property.check(new.kind)?;
-        }
-        if !caller.exempt {
-            let own = self.count(Some(caller.uid));
-            if own >= self.limits.jobs_per_user as usize {
-                let limit = self.limits.jobs_per_user;
-                return Err(Failure::new(
-                    h::BG_E_TOO_MANY_JOBS_PER_USER,
-                    format!("you own {own} jobs; the limit is {limit}"),
-                ));
-            }
-            if self.counted >= self.limits.jobs_per_machine as usize {
-                let limit = self.limits.jobs_per_machine;
-                return Err(Failure::new(
-                    h::BG_E_TOO_MANY_JOBS_PER_MACHINE,
-                    format!("the machine's limit is {limit} jobs"),
-                ));
-            }
-        }
+        self.may_create(caller, &new)?;
         let mut job = Job::new(new.id, caller.uid, new.kind, &new.display_name, now);
         job.exempt = caller.exempt;
+        job.minimum_retry_delay_s = self.limits.default_retry_delay_s;
+        job.no_progress_timeout_s = self.limits.default_no_progress_s;
         if new.extras != Extras::NONE {
             job.extras = Some(Box::new(new.extras));
         }
@@ -114,6 +99,51 @@ impl Queue {
         Ok(id)
     }
 
+    /// A create that was carried out already, by its id: a caller who lost the answer simply asks again. Nothing if the id is new.
+    ///
+    /// What is compared is what no later call changes: owner, type, and the files that the job began with. Another job under
+    /// this id is `BG_E_INVALID_STATE`. A finished job is known as long as it is readable.
+    pub fn created_before(&self, caller: Caller, new: &NewJob) -> Option<Result<(), Failure>> {
+        let job = self.jobs.get(&new.id).or_else(|| self.finished.get(&new.id))?;
+        let is_same = |(file, new): (&File, &NewFile)| {
+            *file.remote == *new.remote
+                && *file.local == *new.local
+                && file.sha256.as_deref() == new.sha256.as_deref()
+        };
+        let same = job.owner == caller.uid
+            && job.kind == new.kind
+            && job.files.len() >= new.files.len()
+            && job.files.iter().zip(&new.files).all(is_same);
+        let other = || Failure::new(h::BG_E_INVALID_STATE, "the job id is in use for another job");
+        Some(if same { Ok(()) } else { Err(other()) })
+    }
+
+    /// Values and quotas of a create, before anybody looks at its paths.
+    pub fn may_create(&self, caller: Caller, new: &NewJob) -> Result<(), Failure> {
+        check_new_files(&new.files)?;
+        for property in &new.properties {
+            property.check(new.kind)?;
+        }
+        if !caller.exempt {
+            let own = self.count(Some(caller.uid));
+            if own >= self.limits.jobs_per_user as usize {
+                let limit = self.limits.jobs_per_user;
+                return Err(Failure::new(
+                    h::BG_E_TOO_MANY_JOBS_PER_USER,
+                    format!("you own {own} jobs; the limit is {limit}"),
+                ));
+            }
+            if self.counted >= self.limits.jobs_per_machine as usize {
+                let limit = self.limits.jobs_per_machine;
+                return Err(Failure::new(
+                    h::BG_E_TOO_MANY_JOBS_PER_MACHINE,
+                    format!("the machine's limit is {limit} jobs"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// A call on a job. A finished job that is still remembered answers `BG_E_INVALID_STATE`.
     pub fn call(&mut self, caller: Caller, id: JobId, call: Call, now: Now) -> Called {
         match self.begin(caller, id, call, now) {
@@ -127,14 +157,31 @@ impl Queue {
             h::BG_E_NOT_FOUND => Failure::new(code, format!("there is no job {id}")),
             code => Failure::new(code, "the job belongs to another user"),
         })?;
-        // Rights come before the state (spec/bits-core.md 4.1).
+        // Rights and values come before the state (spec/bits-core.md 4.1).
         if call == Call::TakeOwnership && !caller.is_administrator() {
             return Err(Failure::new(h::E_ACCESSDENIED, "only root may take ownership"));
+        }
+        if let Call::Set(properties) = &call {
+            for property in properties {
+                property.check(job.kind)?;
+            }
         }
         if job.state.is_final() {
             return Err(Failure::new(h::BG_E_INVALID_STATE, format!("the job is {} already", job.state)));
         }
         if job.finishing.is_some() {
+            // They wait for a worker, perhaps for long: only sound calls may, and not many.
+            match &call {
+                Call::AddFiles(files) => check_new_files(files)?,
+                Call::Set(properties) => properties.iter().try_for_each(|p| p.check(job.kind))?,
+                _ => {}
+            }
+            if self.deferred.get(&id).is_some_and(|waiting| waiting.len() >= DEFERRED_MAX) {
+                return Err(Failure::new(
+                    h::BG_E_INVALID_STATE,
+                    "the job is being finished, and enough calls wait for that",
+                ));
+            }
             let ticket = self.ticket();
             self.deferred.entry(id).or_default().push((ticket, caller, call));
             return Ok(Called::Later(ticket));
@@ -282,7 +329,12 @@ impl Queue {
 
     /// Quota of files for this caller.
     fn files_max(&self, caller: Caller) -> Option<u32> {
-        Some(if caller.exempt { FILES_PER_JOB_EXEMPT } else { self.limits.files_per_job })
+        Some(self.files_per_job(caller))
+    }
+
+    /// Most files that a job of this caller may have.
+    pub fn files_per_job(&self, caller: Caller) -> u32 {
+        if caller.exempt { FILES_PER_JOB_EXEMPT } else { self.limits.files_per_job }
     }
 
     fn save_files(&mut self, id: JobId, indexes: std::ops::Range<usize>) {

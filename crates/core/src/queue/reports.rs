@@ -1,11 +1,12 @@
 //! Reports of workers. One that belongs to an older attempt is ignored.
 
 use super::{Effect, NoticeKind, Queue};
-use crate::hresult::HResult;
+use crate::enums::ErrorContext;
+use crate::hresult::{self as h, HResult};
 use crate::id::{AttemptId, JobId, Ticket, Uid};
-use crate::job::ErrorRecord;
 use crate::job::api::FinishResult;
 use crate::job::event::Event;
+use crate::job::{ErrorRecord, Finishing};
 use crate::range_set::RangeSet;
 use crate::time::Now;
 
@@ -134,16 +135,23 @@ impl Queue {
         if !self.is_live(id, attempt) {
             return;
         }
-        if self.jobs.get(&id).is_some_and(crate::job::Job::all_transferred) {
+        let Some((job, run)) = self.jobs.get(&id).zip(self.runs.get(&id)) else { return };
+        if job.all_transferred() {
             self.runs.remove(&id);
             self.apply(id, Event::AllFinished, now);
-        } else {
+        } else if job.files.len() > run.files {
             // Files were added meanwhile: the job goes on with them.
-            let started = self.runs.get(&id).map_or(now.mono, |run| run.started);
+            let started = run.started;
             self.start_attempt(id, now);
             if let Some(run) = self.runs.get_mut(&id) {
                 run.started = started;
             }
+        } else {
+            // The worker believes to be ready and is not. The same order at once would have the same end, for ever.
+            self.runs.remove(&id);
+            let mut error = ErrorRecord::new(h::E_UNEXPECTED, ErrorContext::GeneralTransport, now.wall);
+            error.detail = "the transfer ended without all of its data".into();
+            self.apply(id, Event::Recoverable { error, retry_after_ms: 0 }, now);
         }
         self.reschedule(now);
     }
@@ -186,6 +194,40 @@ impl Queue {
         now: Now,
     ) {
         self.finished(id, ticket, result, error, now);
+        self.reschedule(now);
+    }
+
+    /// No worker can be had for an owner (its account is gone, or no process can be started): what waits for one is answered.
+    ///
+    /// Attempts end with `error` and are retried; a Cancel leaves its temporary files behind; a Complete is refused.
+    pub fn on_no_worker(&mut self, owner: Uid, error: &ErrorRecord, now: Now) {
+        let runs: Vec<_> = self
+            .runs
+            .iter()
+            .filter(|(_, run)| run.owner == owner)
+            .map(|(id, run)| (*id, run.attempt))
+            .collect();
+        for (id, attempt) in runs {
+            self.on_failed(id, attempt, error.clone(), Some(0), now);
+            self.on_stopped(id, attempt, now);
+        }
+        let is_his = |id: &JobId| self.jobs.get(id).is_some_and(|job| job.owner == owner);
+        let finishes: Vec<_> = self
+            .finishes
+            .iter()
+            .filter(|(id, _)| is_his(id))
+            .map(|(id, f)| (*id, f.ticket, f.kind))
+            .collect();
+        for (id, ticket, kind) in finishes {
+            let (result, refused) = match kind {
+                Finishing::Cancel => (FinishResult { left_behind: true, ..FinishResult::default() }, None),
+                Finishing::Complete => (
+                    FinishResult { error: Some(error.code), ..FinishResult::default() },
+                    Some((0, error.code, error.detail.to_string())),
+                ),
+            };
+            self.finished(id, ticket, &result, refused, now);
+        }
         self.reschedule(now);
     }
 

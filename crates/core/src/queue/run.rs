@@ -16,6 +16,8 @@ pub(super) struct Run {
     /// The worker that has it is this owner's, also if the job changed hands meanwhile.
     pub(super) owner: Uid,
     pub(super) started: Mono,
+    /// Files of the job when the attempt began: those added later are not in its order.
+    pub(super) files: usize,
     /// A stop was asked for; the slot is free when the worker has answered.
     pub(super) stopping: bool,
     /// Calls to answer with this code when the worker has stopped.
@@ -138,24 +140,15 @@ impl Queue {
             let Some(id) = self.scheduler.pop(Priority::Foreground) else { break };
             foreground += usize::from(self.begin_run(id, now));
         }
-        if self.policy_blocks {
-            return;
-        }
-        loop {
-            let occupied = self.background_runs().count();
-            let Some(best) = self.scheduler.best_background() else {
-                // A job that was lowered from FOREGROUND may be one too many.
-                self.preempt_excess(now);
-                return;
-            };
-            if occupied < self.limits.max_background as usize {
-                if let Some(id) = self.scheduler.pop(best) {
-                    self.begin_run(id, now);
-                }
-                continue;
+        while self.background_runs().count() < self.limits.max_background as usize {
+            let Some(best) = self.scheduler.best_background() else { break };
+            if let Some(id) = self.scheduler.pop(best) {
+                self.begin_run(id, now);
             }
+        }
+        self.preempt_excess(now);
+        if let Some(best) = self.scheduler.best_background() {
             self.preempt_for(best, now);
-            return;
         }
     }
 
@@ -172,11 +165,10 @@ impl Queue {
             .map(|(id, _, _)| id);
         if let Some(id) = worst {
             self.apply(id, Event::Preempted, now);
-        } else {
-            self.preempt_excess(now);
         }
     }
 
+    /// Jobs lowered from FOREGROUND, or fewer slots than before, may leave too many: the lowest and latest go.
     fn preempt_excess(&mut self, now: Now) {
         let live = self.background_runs().filter(|(_, _, run)| !run.stopping);
         let mut live: Vec<_> = live.map(|(id, priority, run)| (priority, run.started, id)).collect();
@@ -204,7 +196,7 @@ impl Queue {
     pub(super) fn start_attempt(&mut self, id: JobId, now: Now) {
         let attempt = self.attempt();
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let owner = job.owner;
+        let (owner, files) = (job.owner, job.files.len());
         // From here on temporary files may exist; Cancel and Complete look at exactly these.
         let mut begun = Vec::new();
         for (index, file) in (0u32..).zip(&mut job.files) {
@@ -218,6 +210,7 @@ impl Queue {
             attempt,
             owner,
             started: now.mono,
+            files,
             stopping: false,
             after_stop: Vec::new(),
             then: None,
@@ -312,14 +305,22 @@ impl Queue {
                 self.retire(id);
                 self.answer(finish.caller, Ok(change.code));
             }
-            Finishing::Complete => match job.completed(result, now) {
-                Ok(change) => {
-                    self.notice(id, NoticeKind::Acknowledged, now.wall);
-                    self.retire(id);
-                    self.answer(finish.caller, Ok(change.code));
+            Finishing::Complete => {
+                let before = job.state;
+                match job.completed(result, now) {
+                    Ok(change) => {
+                        self.notice(id, NoticeKind::Acknowledged, now.wall);
+                        self.retire(id);
+                        self.answer(finish.caller, Ok(change.code));
+                    }
+                    Err(code) => {
+                        if job.state != before {
+                            self.tell(id, Notice::Modification, now);
+                        }
+                        self.rename_failed(id, code, error, finish.caller, result, now);
+                    }
                 }
-                Err(code) => self.rename_failed(id, code, error, finish.caller, result, now),
-            },
+            }
         }
         self.run_deferred(id, now);
     }
@@ -333,21 +334,21 @@ impl Queue {
         result: &FinishResult,
         now: Now,
     ) {
-        for &index in &result.renamed {
+        for &index in result.renamed.iter().chain(&result.lost) {
             self.effects.push(Effect::SaveFile(id, index));
         }
         self.save(id);
         let (file, detail) = error.map_or((None, String::new()), |(file, _, text)| (Some(file), text));
         if let Some(caller) = caller {
-            let detail = if detail.is_empty() { code.text() } else { detail };
+            let detail = if detail.is_empty() { code.text() } else { detail.clone() };
             self.effects.push(Effect::Answer(caller, Err(Failure { code, detail })));
-            self.settle(id, now);
-            return;
         }
-        // Nobody waits for the answer. A job that the service completes by itself must not try for ever, and somebody has to be
-        // told; one whose caller was lost in a crash stays TRANSFERRED, for him to complete again.
+        // The job stays TRANSFERRED for another Complete (spec/behaviour.md 14.1), with two exceptions. One that the service completes by
+        // itself must not try for ever, and somebody has to be told. One whose data was lost can only be completed after a Resume has
+        // fetched it again.
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.state != JobState::Transferred || !job.extras().auto_complete {
+        let alone = caller.is_none() && job.extras().auto_complete;
+        if job.state != JobState::Transferred || (!alone && result.lost.is_empty()) {
             self.settle(id, now);
             return;
         }

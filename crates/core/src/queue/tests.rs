@@ -1,10 +1,18 @@
 //! Tests of the queue through its own doors only; [`world`] is the machine around it.
 
 mod clocks;
+mod crash;
+mod errors;
 mod facts;
 mod finish;
 mod limits;
+mod policy;
+mod promises;
+mod random;
 mod rights;
+mod schedule;
+mod states;
 mod stops;
 mod store;
+mod worker;
 mod world;

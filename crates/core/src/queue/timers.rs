@@ -62,10 +62,10 @@ impl Timers {
 impl Queue {
     /// When [`Queue::tick`] has to be called next; `None`: nothing waits for time.
     pub fn next_deadline(&self) -> Option<Mono> {
-        [self.timers.first(), self.slice_end()].into_iter().flatten().min()
+        [self.timers.first(), self.slice_end(), self.policy_review].into_iter().flatten().min()
     }
 
-    /// Looks at everything that is due.
+    /// Looks at everything that is due. A review of the policy is the caller's: see [`Queue::policy_review`].
     pub fn tick(&mut self, now: Now) {
         while let Some((id, kind)) = self.timers.pop_due(now.mono) {
             self.look(id, kind, now);
@@ -79,10 +79,10 @@ impl Queue {
             return; // a Complete that fails arms them again
         }
         let (deadline, event) = match kind {
-            Kind::Retry => (job.retry_at(), Event::RetryDelayOver),
+            Kind::Retry => (job.retry_at(&self.limits.retry), Event::RetryDelayOver),
             Kind::NoProgress => {
                 let waits = job.state == JobState::TransientError;
-                (job.no_progress_at().filter(|_| waits), Event::NoProgressOver)
+                (job.no_progress_at(&self.limits.retry).filter(|_| waits), Event::NoProgressOver)
             }
             Kind::DownloadTime => (self.download_time_over(id, now.mono), Event::DownloadTimeOver),
             Kind::Inactivity => {
@@ -127,7 +127,8 @@ impl Queue {
     pub(super) fn arm_for(&mut self, id: JobId, now: Now) {
         let Some(job) = self.jobs.get(&id) else { return };
         if job.state == JobState::TransientError {
-            let (retry, no_progress) = (job.retry_at(), job.no_progress_at());
+            let (retry, no_progress) =
+                (job.retry_at(&self.limits.retry), job.no_progress_at(&self.limits.retry));
             if let Some(at) = retry {
                 self.timers.arm(id, Kind::Retry, at);
             }

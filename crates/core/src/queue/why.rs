@@ -26,7 +26,7 @@ pub enum Reason {
     StoreUnavailable,
     /// No network.
     NoNetwork,
-    /// The bandwidth policy allows background jobs nothing.
+    /// The bandwidth policy allows jobs of this level nothing.
     BlockedByPolicy,
     /// The destination's volume is locked.
     VolumeLocked,
@@ -73,8 +73,8 @@ impl Queue {
             JobState::Queued if self.paused => Reason::StoreUnavailable,
             JobState::Queued if !self.network => Reason::NoNetwork,
             JobState::Queued if run.is_some() => Reason::Stopping,
+            JobState::Queued if self.policy_blocks.holds(job.priority) => Reason::BlockedByPolicy,
             JobState::Queued if job.priority == Priority::Foreground => Reason::WaitsForForegroundSlot,
-            JobState::Queued if self.policy_blocks => Reason::BlockedByPolicy,
             JobState::Queued => Reason::WaitsForTurn,
             JobState::TransientError => match job.wait {
                 Some(Wait::Network) => Reason::NoNetwork,
@@ -86,8 +86,9 @@ impl Queue {
             JobState::Transferred => Reason::WaitsForComplete,
         };
         let until = match reason {
-            Reason::WaitsForRetry => job.retry_at(),
-            Reason::NoNetwork | Reason::BlockedByPolicy | Reason::VolumeLocked => None,
+            Reason::WaitsForRetry => job.retry_at(&self.limits.retry),
+            Reason::BlockedByPolicy => self.policy_blocks.until(job.priority),
+            Reason::NoNetwork | Reason::VolumeLocked => None,
             Reason::WaitsForComplete | Reason::Suspended | Reason::Empty | Reason::Error => {
                 Some(job.last_activity.plus_s(self.limits.job_inactivity_s))
             }

@@ -46,7 +46,10 @@ impl Brain {
             }
             Effect::Finish { job, ticket, plan, replay } => {
                 if let Some(job) = self.queue.get(job) {
-                    let finish = order::finish(job, ticket, &plan, replay);
+                    if replay {
+                        tracing::info!(job = %job.id, "the last step of a job is repeated");
+                    }
+                    let finish = order::finish(job, ticket, &plan);
                     actions.push(Action::Worker(job.owner, Command::Finish(Box::new(finish))));
                 }
             }
@@ -95,7 +98,13 @@ impl Brain {
 
     pub(super) fn act(&mut self, action: Action) {
         match action {
-            Action::Worker(owner, command) => self.command(owner, command),
+            // While the service stops, nothing new is begun: what is stored as begun goes on after the next start.
+            Action::Worker(_, Command::Start(_) | Command::Finish(_) | Command::Probe { .. })
+                if self.closing.is_some() => {}
+            Action::Worker(owner, command) => {
+                self.note_deadline(owner, &command);
+                self.command(owner, command);
+            }
             Action::Publish(event) => self.hub.publish(event),
             Action::Answer(answer, result) => answer.send(*result),
             Action::Deliver(deliver) => deliver(),

@@ -3,16 +3,20 @@
 use super::{Action, Brain};
 use crate::clock::Clock;
 use crate::hub::{Hub, Published};
-use openbits_api::{JobView, ServiceInfo};
+use crate::policy::Settings;
+use openbits_api::{JobView, ServiceInfo, ServiceLimits};
 use openbits_core::hresult as h;
 use openbits_core::job::NewFile;
 use openbits_core::queue::{Call, Called, Failure, NewJob, Queue};
-use openbits_core::{Caller, HResult, JobId, JobType, Ticket, Uid, names};
+use openbits_core::{Caller, HResult, JobId, JobType, Mono, Ticket, Uid, names};
 use openbits_store::Store;
 use openbits_transfer::protocol::{Command, Purpose};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot};
+
+/// A worker that needs longer than this to look at a path hangs (a dead network file system), in milliseconds.
+const PROBE_MS: i64 = 15_000;
 
 /// Result of a call: the success code and the job after it.
 pub(super) type CallResult = Result<(HResult, JobView), Failure>;
@@ -38,12 +42,24 @@ pub struct View<'a> {
     pub queue: &'a Queue,
     /// Clocks.
     pub clock: Clock,
+    /// The policy.
+    pub settings: &'a Settings,
     store_error: Option<&'a str>,
     findings: &'a [String],
     event_seq: u64,
 }
 
 impl View<'_> {
+    fn limits(&self, caller: Caller) -> ServiceLimits {
+        let limits = self.queue.limits();
+        let unless_exempt = |limit| (!caller.exempt).then_some(limit);
+        ServiceLimits {
+            files_per_job: self.queue.files_per_job(caller),
+            jobs_per_user: unless_exempt(limits.jobs_per_user),
+            jobs_per_machine: unless_exempt(limits.jobs_per_machine),
+        }
+    }
+
     /// The service, as this caller may see it.
     pub fn service(&self, caller: Caller, mode: &str) -> ServiceInfo {
         let owner = (!caller.is_administrator()).then_some(caller.uid);
@@ -58,7 +74,13 @@ impl View<'_> {
             running: running as u64,
             network: self.queue.network(),
             store_error: self.store_error.map(str::to_owned),
-            findings: self.findings.to_vec(),
+            // They name paths, and jobs of others.
+            findings: if caller.is_administrator() || mode == "user" {
+                self.findings.to_vec()
+            } else {
+                Vec::new()
+            },
+            limits: self.limits(caller),
             last_event: self.event_seq,
         }
     }
@@ -74,6 +96,10 @@ pub enum Ask {
     Call(Caller, JobId, Call, oneshot::Sender<CallResult>),
     /// A question.
     Read(Question),
+    /// Another policy.
+    Settings(Arc<Settings>),
+    /// Somebody set the wall clock.
+    ClockWasSet,
     /// Store everything and end.
     Close(oneshot::Sender<()>),
 }
@@ -119,6 +145,16 @@ impl Handle {
         answer.await.map_err(|_| gone())
     }
 
+    /// Another policy: in force for every message after this one.
+    pub async fn set_settings(&self, settings: Arc<Settings>) {
+        let _ = self.sender.send(Ask::Settings(settings)).await;
+    }
+
+    /// Somebody set the wall clock: the schedule is looked at again.
+    pub async fn clock_was_set(&self) {
+        let _ = self.sender.send(Ask::ClockWasSet).await;
+    }
+
     /// Live events.
     pub fn listen(&self) -> broadcast::Receiver<Published> {
         self.hub.listen()
@@ -142,14 +178,20 @@ impl Handle {
 enum Probing {
     Create(Box<NewJob>, oneshot::Sender<CallResult>),
     Add(JobId, Vec<NewFile>, oneshot::Sender<CallResult>),
+    TakeOwnership(JobId, oneshot::Sender<CallResult>),
 }
 
 struct Probe {
     caller: Caller,
     owner: Uid,
     call: Probing,
+    purpose: Purpose,
+    paths: Vec<String>,
+    since: Mono,
     left: usize,
     refused: Option<(usize, HResult)>,
+    /// It was asked of a second worker, because the first one was lost.
+    repeated: bool,
 }
 
 /// Calls whose paths are being looked at, and which answer belongs to which path.
@@ -158,6 +200,24 @@ pub(super) struct Probes {
     calls: HashMap<u64, Probe>,
     tickets: HashMap<Ticket, (u64, usize)>,
     next: u64,
+}
+
+impl Probes {
+    /// Somebody waits for this owner's worker to look at paths.
+    pub(super) fn any_of(&self, owner: Uid) -> bool {
+        self.calls.values().any(|probe| probe.owner == owner)
+    }
+
+    /// When the oldest question is too old, and whose worker it was put to.
+    pub(super) fn oldest(&self) -> Option<(Mono, Uid)> {
+        self.calls.values().map(|probe| (probe.since.plus_ms(PROBE_MS), probe.owner)).min()
+    }
+
+    /// Whose worker was asked.
+    pub(super) fn owner(&self, ticket: Ticket) -> Option<Uid> {
+        let (key, _) = self.tickets.get(&ticket)?;
+        self.calls.get(key).map(|probe| probe.owner)
+    }
 }
 
 impl Brain {
@@ -169,16 +229,19 @@ impl Brain {
                 let view = View {
                     queue: &self.queue,
                     clock: self.clock,
-                    store_error: self.store_error.as_deref(),
+                    settings: &self.settings,
+                    store_error: self.store_error.as_ref().map(|(_, text)| text.as_str()),
                     findings: &self.findings,
                     event_seq: self.event_seq,
                 };
                 let deliver = question(view);
                 self.round.push(Action::Deliver(deliver));
             }
+            Ask::Settings(settings) => self.set_settings(settings),
+            Ask::ClockWasSet => self.review_bandwidth(),
             Ask::Close(done) => {
                 self.queue.pause();
-                self.workers.shut_down();
+                self.workers.shut_down(self.clock.now().mono);
                 self.closing = Some(done);
             }
         }
@@ -189,20 +252,22 @@ impl Brain {
         if self.closing.is_some() {
             return Some(gone());
         }
-        let error = self.store_error.as_ref()?;
-        Some(Failure::new(h::ERROR_DISK_FULL, format!("the service's queue cannot be written: {error}")))
+        let (code, error) = self.store_error.as_ref()?;
+        Some(Failure::new(*code, format!("the service's queue cannot be written: {error}")))
     }
 
     fn on_create(&mut self, caller: Caller, new: Box<NewJob>, sender: oneshot::Sender<CallResult>) {
         if let Some(failure) = self.refusal() {
             let _ = sender.send(Err(failure));
+        } else if self.queue.created_before(caller, &new).is_some() {
+            self.create(caller, *new, sender); // Nothing is looked at again.
         } else if let Err(failure) = self.check_creator(caller, &new) {
             let _ = sender.send(Err(failure));
         } else if new.files.is_empty() {
             self.create(caller, *new, sender);
         } else {
             let paths = new.files.iter().map(|f| f.local.clone()).collect();
-            self.probe(caller, caller.uid, Probing::Create(new, sender), paths);
+            self.probe(caller, caller.uid, Probing::Create(new, sender), paths, Purpose::Destination);
         }
     }
 
@@ -216,7 +281,9 @@ impl Brain {
         if new.kind != JobType::Download {
             return Err(Failure::new(h::E_NOTIMPL, "this version transfers downloads only"));
         }
-        self.check_files(&new.files)
+        self.check_files(&new.files)?;
+        self.check_new_job(caller, new)?;
+        self.queue.may_create(caller, new)
     }
 
     fn check_files(&self, files: &[NewFile]) -> Result<(), Failure> {
@@ -227,6 +294,7 @@ impl Brain {
             names::check_local_name(&file.local, self.settings.limits.strict_names).map_err(|code| {
                 Failure::new(code, format!("not an absolute path of a file: {:?}", short(&file.local)))
             })?;
+            self.check_security(&file.remote, &file.local)?;
             let digest = file.sha256.as_deref().unwrap_or("");
             let hexadecimal = digest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
             if file.sha256.is_some() && (digest.len() != 64 || !hexadecimal) {
@@ -242,7 +310,11 @@ impl Brain {
             return;
         }
         let refused = match &call {
-            Call::AddFiles(files) => self.check_files(files),
+            Call::AddFiles(files) => {
+                self.check_files(files).and_then(|()| self.check_added(caller, id, files))
+            }
+            Call::Resume => self.check_resume(caller, id),
+            Call::Set(properties) => self.check_properties(caller, id, properties),
             Call::TakeOwnership if !self.workers.serves(caller.uid) => {
                 let text = "this is another user's own service; its files are not yours";
                 Err(Failure::new(h::BG_E_NEW_OWNER_NO_FILE_ACCESS, text))
@@ -256,7 +328,26 @@ impl Brain {
         match (call, self.queue.job(caller, id).map(|job| job.owner)) {
             (Call::AddFiles(files), Ok(owner)) if !files.is_empty() => {
                 let paths = files.iter().map(|f| f.local.clone()).collect();
-                self.probe(caller, owner, Probing::Add(id, files, sender), paths);
+                self.probe(caller, owner, Probing::Add(id, files, sender), paths, Purpose::Destination);
+            }
+            // What the old owner chose as a destination must not steer the new owner's rights.
+            (Call::TakeOwnership, Ok(owner)) if caller.is_administrator() && owner != caller.uid => {
+                let paths: Vec<String> = self
+                    .queue
+                    .get(id)
+                    .map(|job| job.files.iter().map(|f| f.local.to_string()).collect())
+                    .unwrap_or_default();
+                if paths.is_empty() {
+                    self.call(caller, id, Call::TakeOwnership, sender);
+                } else {
+                    self.probe(
+                        caller,
+                        caller.uid,
+                        Probing::TakeOwnership(id, sender),
+                        paths,
+                        Purpose::Inherited,
+                    );
+                }
             }
             (call, _) => self.call(caller, id, call, sender),
         }
@@ -282,15 +373,19 @@ impl Brain {
     }
 
     /// Lets the owner's worker look at the paths: the service itself never opens a user's path.
-    fn probe(&mut self, caller: Caller, owner: Uid, call: Probing, paths: Vec<String>) {
+    fn probe(&mut self, caller: Caller, owner: Uid, call: Probing, paths: Vec<String>, purpose: Purpose) {
         let key = self.probes.next;
         self.probes.next += 1;
-        let probe = Probe { caller, owner, call, left: paths.len(), refused: None };
+        let since = self.clock.now().mono;
+        let left = paths.len();
+        let shown = paths.clone();
+        let probe =
+            Probe { caller, owner, call, purpose, paths: shown, since, left, refused: None, repeated: false };
         self.probes.calls.insert(key, probe);
         for (position, path) in paths.into_iter().enumerate() {
             let ticket = self.queue.ticket();
             self.probes.tickets.insert(ticket, (key, position));
-            self.command(owner, Command::Probe { ticket, path, purpose: Purpose::Destination });
+            self.command(owner, Command::Probe { ticket, path, purpose });
         }
     }
 
@@ -322,21 +417,55 @@ impl Brain {
                 Some(failure) => drop(sender.send(Err(failure))),
                 None => self.call(caller, id, Call::AddFiles(files), sender),
             },
+            Probing::TakeOwnership(id, sender) => match refused {
+                Some((_, code)) => {
+                    let text = format!(
+                        "the new owner may not safely use the job's folders ({}); every part of each path has to belong to root and be \
+                         changed by nobody else",
+                        openbits_api::error::name(code)
+                    );
+                    let _ = sender.send(Err(Failure::new(h::BG_E_NEW_OWNER_NO_FILE_ACCESS, text)));
+                }
+                None => self.call(caller, id, Call::TakeOwnership, sender),
+            },
+        }
+    }
+
+    /// The worker that was to look at paths was lost: its successor is asked, once; looking changes nothing. Who was asked for the
+    /// second time gives up.
+    pub(super) fn repeat_probes(&mut self, owner: Uid, why: &str) {
+        let mut commands = Vec::new();
+        for (ticket, (key, position)) in &self.probes.tickets {
+            let Some(probe) = self.probes.calls.get(key) else { continue };
+            if probe.owner != owner || probe.repeated {
+                continue;
+            }
+            if let Some(path) = probe.paths.get(*position) {
+                commands.push(Command::Probe { ticket: *ticket, path: path.clone(), purpose: probe.purpose });
+            }
+        }
+        let second = |probe: &Probe| probe.owner == owner && probe.repeated;
+        self.end_probes(second, why);
+        for probe in self.probes.calls.values_mut().filter(|probe| probe.owner == owner) {
+            probe.repeated = true;
+        }
+        for command in commands {
+            self.command(owner, command);
         }
     }
 
     /// The worker that was to look at paths is gone: the callers are told, nothing was changed.
     pub(super) fn fail_probes(&mut self, owner: Option<Uid>, why: &str) {
-        let gone: Vec<u64> = self
-            .probes
-            .calls
-            .iter()
-            .filter(|(_, p)| owner.is_none_or(|o| p.owner == o))
-            .map(|(key, _)| *key)
-            .collect();
+        self.end_probes(|probe| owner.is_none_or(|owner| probe.owner == owner), why);
+    }
+
+    fn end_probes(&mut self, which: impl Fn(&Probe) -> bool, why: &str) {
+        let gone: Vec<u64> =
+            self.probes.calls.iter().filter(|(_, probe)| which(probe)).map(|(key, _)| *key).collect();
         for key in gone {
             let Some(probe) = self.probes.calls.remove(&key) else { continue };
-            let (Probing::Create(_, sender) | Probing::Add(_, _, sender)) = probe.call;
+            let (Probing::Create(_, sender) | Probing::Add(_, _, sender) | Probing::TakeOwnership(_, sender)) =
+                probe.call;
             let _ = sender.send(Err(Failure::new(h::RPC_E_DISCONNECTED, why)));
         }
         let calls = &self.probes.calls;

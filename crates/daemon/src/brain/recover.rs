@@ -40,7 +40,9 @@ impl Brain {
         }
         self.fail_probes(None, &failure.detail);
         self.workers.replace_all();
-        self.store_error = Some(error.to_string());
+        self.store_error = Some((code(error), error.to_string()));
+        self.committed.valid_from.store(self.next_batch, std::sync::atomic::Ordering::Release);
+        let _ = self.committed.take_error();
         self.store.reset_after_failure();
         match self.store.reload() {
             Ok(loaded) => {
@@ -53,6 +55,7 @@ impl Brain {
                 let mut queue = Queue::load(self.settings.limits.clone(), jobs, self.clock.now());
                 queue.continue_numbers(&self.queue);
                 self.queue = queue;
+                self.review_bandwidth();
             }
             Err(error) => {
                 // Neither written nor read: nothing can be promised any more. A restart keeps the file aside and salvages it.

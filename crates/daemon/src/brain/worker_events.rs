@@ -6,8 +6,13 @@ use crate::workers::{WorkerMessage, WorkerNews};
 use openbits_core::hresult as h;
 use openbits_core::job::ErrorRecord;
 use openbits_core::job::api::FinishResult;
-use openbits_core::{ErrorContext, Now, Uid};
+use openbits_core::{ErrorContext, Mono, Now, Uid};
 use openbits_transfer::protocol::{Command, Event};
+
+/// A worker has to end an attempt within this time, in milliseconds.
+const STOP_MS: i64 = 30_000;
+/// A worker has to rename and remove a job's files within this time, in milliseconds.
+const FINISH_MS: i64 = 120_000;
 
 impl Brain {
     pub(super) fn command(&mut self, owner: Uid, command: Command) {
@@ -17,23 +22,15 @@ impl Brain {
         }
     }
 
-    /// The owner's jobs cannot run at all (its account is gone, or no process can be started).
+    /// No worker can be had for the owner. It may pass (a directory service that does not answer, no descriptors left), so attempts are
+    /// retried until their no-progress time is over.
     fn no_worker(&mut self, owner: Uid, why: &str) {
         let now = self.clock.now();
         self.fail_probes(Some(owner), why);
-        let running: Vec<_> = self
-            .queue
-            .running()
-            .filter(|(job, _)| job.owner == owner)
-            .map(|(job, attempt)| (job.id, attempt))
-            .collect();
-        for (job, attempt) in running {
-            let mut error =
-                ErrorRecord::new(h::ERROR_ACCOUNT_DISABLED, ErrorContext::GeneralQueueManager, now.wall);
-            error.detail = why.into();
-            self.queue.on_failed(job, attempt, error, None, now);
-            self.queue.on_stopped(job, attempt, now);
-        }
+        let mut error =
+            ErrorRecord::new(h::ERROR_ACCOUNT_DISABLED, ErrorContext::GeneralQueueManager, now.wall);
+        error.detail = why.into();
+        self.queue.on_no_worker(owner, &error, now);
     }
 
     pub(super) fn on_worker(&mut self, message: WorkerMessage) {
@@ -41,9 +38,30 @@ impl Brain {
         if !self.workers.is_current(message.owner, message.generation) {
             return;
         }
-        self.workers.heard_from(message.owner, now.mono);
+        self.workers.heard_from(message.owner);
         match message.news {
-            WorkerNews::Event(event) => self.on_event(event, now),
+            WorkerNews::Event(event) => {
+                // A worker parses what strangers send. Whatever it says, it can only speak of its own owner's jobs.
+                if let Err(what) = openbits_transfer::protocol::check(&event) {
+                    tracing::error!(
+                        owner = message.owner.0,
+                        what,
+                        "a worker reported nonsense and is replaced"
+                    );
+                    self.workers.kill(message.owner, now.mono);
+                    self.fail_probes(Some(message.owner), "the worker was replaced; try again");
+                    self.queue.on_worker_lost(message.owner, now);
+                } else if self.may_speak(message.owner, &event) {
+                    self.on_event(event, now);
+                } else {
+                    tracing::error!(owner = message.owner.0, "a worker spoke of a job that it does not have");
+                }
+            }
+            WorkerNews::Impossible(why) => {
+                tracing::error!(owner = message.owner.0, why, "no worker can be started for this owner");
+                self.workers.forget(message.owner, now.mono);
+                self.no_worker(message.owner, &why);
+            }
             WorkerNews::Lost(why) => {
                 let expected = self.workers.forget(message.owner, now.mono);
                 if !expected {
@@ -53,10 +71,29 @@ impl Brain {
                         "a worker is gone; its jobs go on in a new one"
                     );
                 }
-                self.fail_probes(Some(message.owner), "the worker was lost; try again");
+                self.repeat_probes(message.owner, "the worker was lost twice; try again");
                 self.queue.on_worker_lost(message.owner, now);
             }
         }
+    }
+
+    fn may_speak(&self, owner: Uid, event: &Event) -> bool {
+        let job = match event {
+            Event::Connected { job, .. }
+            | Event::Progress { job, .. }
+            | Event::Checkpoint { job, .. }
+            | Event::Restarted { job, .. }
+            | Event::Done { job, .. }
+            | Event::Failed { job, .. }
+            | Event::Stopped { job, .. }
+            | Event::FinishDone { job, .. } => *job,
+            Event::Probed { ticket, .. } => {
+                return self.probes.owner(*ticket).is_none_or(|asked| asked == owner);
+            }
+            Event::Pong { .. } => return true,
+        };
+        // A late word about a job that nobody has any more is harmless, and ignored further on.
+        self.queue.worker_of(job).is_none_or(|holder| holder == owner)
     }
 
     fn on_event(&mut self, event: Event, now: Now) {
@@ -77,31 +114,78 @@ impl Brain {
             Event::Done { job, attempt } => self.queue.on_done(job, attempt, now),
             Event::Failed { job, attempt, failure } => {
                 tracing::info!(%job, code = %failure.code, status = failure.http_status, detail = failure.detail, "attempt failed");
-                let (record, retry) = order::failure(*failure, now.wall);
+                let (record, retry) = order::failure(*failure, now.wall, self.settings.full_is_transient());
                 self.queue.on_failed(job, attempt, record, retry, now);
             }
             Event::Stopped { job, attempt } => self.queue.on_stopped(job, attempt, now),
             Event::Probed { ticket, result } => self.on_probed(ticket, result),
-            Event::FinishDone { ticket, renamed, error, left, job } => {
+            Event::FinishDone { ticket, renamed, error, lost, left, job } => {
                 if !left.is_empty() {
                     tracing::warn!(?left, "temporary files could not be removed");
                 }
                 let code = error.as_ref().map(|(_, code, _)| *code);
-                let result = FinishResult { renamed, error: code, left_behind: !left.is_empty() };
+                let result = FinishResult { renamed, lost, error: code, left_behind: !left.is_empty() };
                 self.queue.on_finish_done(job, ticket, &result, error, now);
             }
             Event::Pong { .. } => {}
         }
     }
 
-    /// Pings busy workers, replaces silent ones, lets idle ones go.
-    pub(super) fn check_workers(&mut self, now: Now) {
-        if self.workers.deadline().is_none_or(|at| at > now.mono) {
+    /// A stop and a last step have to end in time: a worker that hangs on a dead file system, or does not want to, would hold a slot
+    /// of everybody.
+    pub(super) fn note_deadline(&mut self, owner: Uid, command: &Command) {
+        let now = self.clock.now().mono;
+        match command {
+            Command::Stop { job, .. } => drop(self.due.insert(*job, (owner, now.plus_ms(STOP_MS)))),
+            Command::Finish(finish) => drop(self.due.insert(finish.job, (owner, now.plus_ms(FINISH_MS)))),
+            Command::Start(order) => drop(self.due.remove(&order.job)),
+            _ => {}
+        }
+    }
+
+    pub(super) fn due_deadline(&self) -> Option<Mono> {
+        let probes = self.probes.oldest().map(|(at, _)| at);
+        self.due.values().map(|(_, at)| *at).chain(probes).min().filter(|_| self.workers.can_kill())
+    }
+
+    /// Kills the workers that did not end in time what they were told to end.
+    fn enforce_deadlines(&mut self, now: Now) {
+        if self.due_deadline().is_none_or(|at| at > now.mono) {
             return;
         }
         let queue = &self.queue;
-        for owner in self.workers.check(now.mono, |owner| queue.owner_is_busy(owner)) {
-            self.fail_probes(Some(owner), "the worker hung and was replaced; try again");
+        let mut late: Vec<Uid> = Vec::new();
+        self.due.retain(|job, (owner, at)| {
+            let open = queue.worker_of(*job) == Some(*owner);
+            if open && *at <= now.mono {
+                late.push(*owner);
+            }
+            open && *at > now.mono
+        });
+        late.extend(self.probes.oldest().filter(|(at, _)| *at <= now.mono).map(|(_, owner)| owner));
+        late.sort_unstable();
+        late.dedup();
+        for owner in late {
+            tracing::warn!(owner = owner.0, "a worker did not end its work in time and is replaced");
+            self.workers.kill(owner, now.mono);
+            self.fail_probes(
+                Some(owner),
+                "the worker hung and was replaced; is the destination on a dead file system?",
+            );
+            self.queue.on_worker_lost(owner, now);
+        }
+    }
+
+    /// Pings busy workers, replaces silent ones, lets idle ones go.
+    pub(super) fn check_workers(&mut self, now: Now) {
+        self.enforce_deadlines(now);
+        if self.workers.deadline().is_none_or(|at| at > now.mono) {
+            return;
+        }
+        let (queue, probes) = (&self.queue, &self.probes);
+        for owner in self.workers.check(now.mono, |owner| queue.owner_is_busy(owner) || probes.any_of(owner))
+        {
+            self.repeat_probes(owner, "the worker hung twice and was replaced; try again");
             self.queue.on_worker_lost(owner, now);
         }
     }

@@ -28,7 +28,7 @@ use utoipa::IntoParams;
 pub struct EventParams {
     /// Events after this one (`Last-Event-ID` does the same). Absent: from now on.
     pub after: Option<u64>,
-    /// Only this job.
+    /// Only this job: one of the caller's, for root anybody's.
     pub job: Option<String>,
     /// Events of all users' jobs (root only).
     pub all_users: bool,
@@ -51,6 +51,11 @@ pub async fn events(
         None => None,
         Some(text) => Some(text.parse().map_err(|_| Refusal::new(h::E_INVALIDARG, "job is not a GUID"))?),
     };
+    if let Some(id) = job
+        && app.brain.read(move |view| view.queue.held_job(caller, id).err()).await? == Some(h::E_ACCESSDENIED)
+    {
+        return Err(Refusal::new(h::E_ACCESSDENIED, "the job belongs to another user"));
+    }
     let header = headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
     let live = app.brain.listen();
     // Asked after the listener is there, so that nothing falls between the two.
@@ -61,7 +66,8 @@ pub async fn events(
         catching_up: from.is_some_and(|from| from < newest),
         first_page: from.is_some(),
         caller,
-        all_users: params.all_users,
+        // A job that is named needs a right, not an owner; without a name, root too hears his own jobs.
+        any_owner: params.all_users || (job.is_some() && caller.is_administrator()),
         job,
         live,
         ready: VecDeque::new(),
@@ -83,7 +89,8 @@ pub async fn events(
 struct Reader {
     app: App,
     caller: Caller,
-    all_users: bool,
+    /// Events of others' jobs as well.
+    any_owner: bool,
     job: Option<JobId>,
     live: broadcast::Receiver<Published>,
     /// The last durable event that was passed on (or skipped).
@@ -122,7 +129,7 @@ impl Reader {
             }
             self.position = seq;
         }
-        let wanted = (self.all_users || owner == self.caller.uid)
+        let wanted = (self.any_owner || owner == self.caller.uid)
             && self.job.is_none_or(|job| job.to_string() == event.job);
         if wanted {
             self.ready.push_back(event);
@@ -131,7 +138,7 @@ impl Reader {
 
     async fn read_page(&mut self) -> Option<()> {
         let store = Arc::clone(self.app.brain.store());
-        let owner = (!self.all_users).then_some(self.caller.uid.0);
+        let owner = (!self.any_owner).then_some(self.caller.uid.0);
         let (position, job, first) = (self.position, self.job.map(|job| *job.as_bytes()), self.first_page);
         let read = tokio::task::spawn_blocking(move || {
             // The oldest event that is kept at all tells whether something was lost before it.

@@ -1,12 +1,13 @@
 //! What comes in: caller, job id, JSON body; and what a refused call answers.
 
 use axum::Json;
+use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
-use openbits_api::Problem;
+use openbits_api::{Problem, REQUEST_BYTES_MAX};
 use openbits_core::hresult::{BG_E_NOT_FOUND, E_INVALIDARG};
 use openbits_core::queue::Failure;
 use openbits_core::{Caller, HResult, JobId};
@@ -92,6 +93,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        // A body that announces too much is refused at once; one that announces nothing is counted as it comes.
+        if request.body().size_hint().lower() > REQUEST_BYTES_MAX as u64 {
+            let detail = format!("the body is longer than {REQUEST_BYTES_MAX} bytes");
+            return Err(Refusal::new(E_INVALIDARG, detail).with_status(StatusCode::PAYLOAD_TOO_LARGE));
+        }
         let bytes = bytes::Bytes::from_request(request, state).await.map_err(|rejection| {
             let status = rejection.status();
             Refusal::new(E_INVALIDARG, rejection.body_text()).with_status(status)

@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use openbits_api::{
-    AddFile, AddFiles, CreateJob, ErrorView, FileView, JobPage, JobView, Outcome, PAGE_MAX, Problem, SCHEMA,
+    AddFile, AddFiles, CreateJob, ErrorView, FileList, JobPage, JobView, Outcome, PAGE_MAX, Problem, SCHEMA,
     SetProperties, Why, error,
 };
 use openbits_core::hresult::{self as h, HResult};
@@ -16,8 +16,8 @@ use openbits_core::job::property::{EnvironmentProxy, Property};
 use openbits_core::job::{Extras, NewFile};
 use openbits_core::queue::{Call, Failure, NewJob};
 use openbits_core::{Caller, Job, JobId, JobState, Uid};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 fn outcome((code, job): (HResult, JobView)) -> Outcome {
     Outcome { hresult: code.to_string(), name: error::name(code), job }
@@ -62,9 +62,14 @@ fn fresh_id() -> Answer<JobId> {
     Ok(JobId::from_random_bytes(bytes))
 }
 
+fn given_id(text: &str) -> Answer<JobId> {
+    let id = text.parse().ok().filter(JobId::is_random);
+    id.ok_or_else(|| Refusal::new(h::E_INVALIDARG, "id is not a random (version 4) GUID"))
+}
+
 /// Create a job; with `files` and `resume` it is filled and started in the same durable step.
 #[utoipa::path(post, path = "/v1/jobs", tag = "jobs", operation_id = "create_job", request_body = CreateJob,
-    responses((status = 201, description = "The job, durable.", body = Outcome), (status = "4XX", description = "Refused; no job is left.", body = Problem)))]
+    responses((status = 201, description = "The job, durable; also if the same call with the same id made it before.", body = Outcome), (status = "4XX", description = "Refused; no job is left.", body = Problem)))]
 pub async fn create(
     State(app): State<App>,
     Peer(caller): Peer,
@@ -86,7 +91,7 @@ pub async fn create(
         }
     }
     let new = NewJob {
-        id: fresh_id()?,
+        id: body.id.as_deref().map_or_else(fresh_id, given_id)?,
         display_name: body.display_name,
         kind: body.kind,
         properties: properties(body.properties),
@@ -144,6 +149,8 @@ struct Filter {
     after: Option<(Uid, JobId)>,
 }
 
+/// Files in one page of jobs (a job with more makes a page of its own), so that no answer grows without limit.
+const FILES_PER_PAGE: usize = 2_000;
 /// Jobs looked at for one page, so that a rare match in a long queue does not hold everybody up.
 const LOOKED_AT_MAX: usize = 200_000;
 
@@ -193,13 +200,21 @@ impl Filter {
     fn collect<'a>(&self, view: View<'_>, jobs: impl Iterator<Item = &'a Job>) -> JobPage {
         let mut page = JobPage { schema: SCHEMA, jobs: Vec::new(), next: None };
         let mut last = None;
+        let mut files = 0;
         for (looked_at, job) in jobs.enumerate() {
             if page.jobs.len() == self.limit || looked_at == LOOKED_AT_MAX {
                 page.next = last;
                 break;
             }
-            last = Some(format!("{}-{}", job.owner, job.id));
+            let before = last.replace(format!("{}-{}", job.owner, job.id));
             if self.fits(job) {
+                if self.files {
+                    files += job.files.len();
+                    if files > FILES_PER_PAGE && !page.jobs.is_empty() {
+                        page.next = before;
+                        break;
+                    }
+                }
                 page.jobs.push(views::job(view.queue, job, self.files, view.clock));
             }
         }
@@ -231,15 +246,6 @@ pub async fn show(
         Ok::<_, HResult>(views::job(view.queue, job, params.files, view.clock))
     });
     Ok(Json(view.await??))
-}
-
-/// List of a job's files.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct FileList {
-    /// Version of this form.
-    pub schema: u32,
-    /// The files in the order added.
-    pub files: Vec<FileView>,
 }
 
 /// The files of a job.
@@ -323,8 +329,10 @@ plain_call!(
 #[utoipa::path(get, path = "/v1/jobs/{id}/error", tag = "jobs", operation_id = "get_error", params(("id" = String, Path, description = "GUID")),
     responses((status = 200, description = "The error.", body = ErrorView), (status = "4XX", description = "There is none, or refused.", body = Problem)))]
 pub async fn error(State(app): State<App>, Peer(caller): Peer, Id(id): Id) -> Answer<Json<ErrorView>> {
-    let view =
-        app.brain.read(move |view| view.queue.held_job(caller, id)?.get_error().map(views::error_view));
+    let view = app.brain.read(move |view| {
+        let job = view.queue.held_job(caller, id)?;
+        job.get_error().map(|record| views::error_view(job, record))
+    });
     Ok(Json(view.await??))
 }
 
@@ -334,7 +342,9 @@ pub async fn error(State(app): State<App>, Peer(caller): Peer, Id(id): Id) -> An
 pub async fn why(State(app): State<App>, Peer(caller): Peer, Id(id): Id) -> Answer<Json<Why>> {
     let why = app.brain.read(move |view| {
         let job = view.queue.held_job(caller, id)?;
-        views::why(view.queue, job, view.clock).ok_or(h::BG_E_NOT_FOUND)
+        let mut why = views::why(view.queue, job, view.clock).ok_or(h::BG_E_NOT_FOUND)?;
+        crate::policy::views::correct_why(&mut why, &view, job);
+        Ok::<_, HResult>(why)
     });
     Ok(Json(why.await??))
 }

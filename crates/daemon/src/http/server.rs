@@ -1,36 +1,91 @@
 //! Connections: who is there, how many, how long.
 
 use super::extract::Peer;
+use crate::policy::Settings;
 use axum::Router;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use openbits_core::{Caller, Uid};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 
 /// Connections at once, of all callers together.
-const CONNECTIONS_MAX: usize = 1024;
+const CONNECTIONS_MAX: usize = 4096;
+/// Connections at once of one user other than root, so that nobody can shut the others out.
+const CONNECTIONS_PER_USER: usize = 64;
+/// A request's header has to arrive within this time once it began; a connection without a request may wait.
+const HEADER_TIME: Duration = Duration::from_secs(30);
 /// Header bytes of a request.
 const HEADER_BYTES_MAX: usize = 64 * 1024;
 /// Headers of a request.
 const HEADERS_MAX: usize = 100;
 
 /// Who may call, and who is exempt from the quotas.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Admission {
-    /// Only this user and root; `None`: everybody.
+    /// Only this user and root, and nobody but root is exempt; `None`: everybody.
     pub only: Option<Uid>,
-    /// Accounts below this uid are system accounts and exempt; 0: none but root.
-    pub system_accounts_below: u32,
+    /// The policy in force.
+    pub settings: watch::Receiver<Arc<Settings>>,
 }
 
 impl Admission {
-    fn caller(self, uid: u32) -> Option<Caller> {
-        let exempt = uid == 0 || uid < self.system_accounts_below;
+    fn caller(&self, uid: u32, gid: u32) -> Option<Caller> {
+        let exempt = match self.only {
+            Some(_) => uid == 0,
+            None => self.settings.borrow().people.exempts(uid, gid),
+        };
         let caller = Caller { uid: Uid(uid), exempt };
         self.only.is_none_or(|only| only == caller.uid || caller.is_administrator()).then_some(caller)
+    }
+
+    /// Exempt by one of the account's groups: the system's databases are asked aside, because they may be slow.
+    async fn with_groups(&self, caller: Caller) -> Caller {
+        if caller.exempt || self.only.is_some() {
+            return caller;
+        }
+        let people = self.settings.borrow().people.clone();
+        let uid = caller.uid.0;
+        let exempt = tokio::task::spawn_blocking(move || people.exempts_by_group(uid)).await;
+        Caller { exempt: exempt.unwrap_or(false), ..caller }
+    }
+}
+
+/// Connections of each user.
+#[derive(Clone, Default)]
+struct Users(Arc<Mutex<HashMap<Uid, usize>>>);
+
+/// One connection in the count; given back when dropped.
+struct Place(Users, Uid);
+
+impl Users {
+    fn counts(&self) -> std::sync::MutexGuard<'_, HashMap<Uid, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn place(&self, caller: Caller) -> Option<Place> {
+        let mut counts = self.counts();
+        let count = counts.entry(caller.uid).or_default();
+        if *count >= CONNECTIONS_PER_USER && !caller.is_administrator() {
+            return None;
+        }
+        *count += 1;
+        Some(Place(self.clone(), caller.uid))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.0.counts();
+        if let Some(count) = counts.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.1);
+            }
+        }
     }
 }
 
@@ -42,6 +97,7 @@ pub async fn serve(
     mut closing: watch::Receiver<bool>,
 ) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let users = Users::default();
     let mut connections = tokio::task::JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -50,13 +106,19 @@ pub async fn serve(
             Some(_) = connections.join_next() => continue,
         };
         let Some((stream, slot)) = accepted else { continue };
-        let Some(caller) = stream.peer_cred().ok().and_then(|peer| admission.caller(peer.uid())) else {
+        let peer = stream.peer_cred().ok();
+        let Some(caller) = peer.and_then(|peer| admission.caller(peer.uid(), peer.gid())) else {
             continue;
         };
-        let (router, closing) = (router.clone(), closing.clone());
+        let Some(place) = users.place(caller) else {
+            tracing::warn!(uid = caller.uid.0, "too many connections of one user");
+            continue;
+        };
+        let (router, closing, admission) = (router.clone(), closing.clone(), admission.clone());
         connections.spawn(async move {
+            let caller = admission.with_groups(caller).await;
             serve_connection(stream, router, caller, closing).await;
-            drop(slot);
+            drop((place, slot));
         });
     }
     drop(listener);
@@ -96,8 +158,7 @@ async fn serve_connection(
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEADER_BYTES_MAX)
         .pipeline_flush(true);
-    // Counts from the first byte of a request only while one is awaited on a fresh connection.
-    builder.header_read_timeout(Duration::from_secs(3600));
+    builder.header_read_timeout(HEADER_TIME);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     tokio::select! {

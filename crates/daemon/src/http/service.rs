@@ -5,10 +5,10 @@ use super::extract::{Answer, Params, Peer, Refusal};
 use axum::Json;
 use axum::extract::{Path, State};
 use http::StatusCode;
-use openbits_api::{Problem, ServiceInfo, error};
+use openbits_api::{ErrorText, Problem, ServiceInfo, error};
 use openbits_core::hresult as h;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 /// The service: version, mode, counts, findings.
 #[utoipa::path(get, path = "/v1/service", tag = "service", operation_id = "service",
@@ -23,19 +23,6 @@ pub async fn service(State(app): State<App>, Peer(caller): Peer) -> Answer<Json<
 pub struct TextParams {
     /// Windows language id; only English (any primary language 9) has texts. Default 1033.
     pub language: Option<u32>,
-}
-
-/// A code in words.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct ErrorText {
-    /// `0x80200001`
-    pub hresult: String,
-    /// Symbolic name, or the number again.
-    pub name: String,
-    /// What the code means.
-    pub text: String,
-    /// What to do about it.
-    pub suggestion: String,
 }
 
 /// GetErrorDescription: the text of a code.
@@ -55,12 +42,7 @@ pub async fn error_text(
     }
     let code = error::parse_code(&code)
         .ok_or_else(|| Refusal::new(h::E_INVALIDARG, "not a code such as 0x80200001"))?;
-    Ok(Json(ErrorText {
-        hresult: code.to_string(),
-        name: error::name(code),
-        text: code.text(),
-        suggestion: error::row(code).suggestion.to_owned(),
-    }))
+    Ok(Json(ErrorText::of(code)))
 }
 
 /// Any other path.

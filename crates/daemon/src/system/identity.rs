@@ -66,7 +66,8 @@ impl Identity {
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::inherit());
+            // Whoever controls a worker must not write into the service's log.
+            .stderr(Stdio::null());
         for name in ["OPENBITS_LOG", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
@@ -106,6 +107,7 @@ fn become_owner(
         }
         const SECBIT_NOROOT_LOCKED: u64 = 0b11;
         check(nix::libc::prctl(nix::libc::PR_SET_SECUREBITS, SECBIT_NOROOT_LOCKED, 0, 0, 0))?;
+        nix::libc::umask(0o022);
         nix::unistd::setgroups(groups)?;
         nix::unistd::setresgid(gid, gid, gid)?;
         nix::unistd::setresuid(uid, uid, uid)?;

@@ -9,8 +9,8 @@ pub struct Paths {
     pub socket: PathBuf,
     /// The queue's database.
     pub database: PathBuf,
-    /// Policy file.
-    pub policy: PathBuf,
+    /// Folder of the user's own policy and preferences; `None` for the system's service, which opens no user's path.
+    pub config: Option<PathBuf>,
 }
 
 fn variable(name: &str) -> Option<PathBuf> {
@@ -21,22 +21,22 @@ impl Paths {
     /// Of the system's service.
     pub fn system() -> Self {
         Self {
-            socket: variable(openbits_api::SOCKET_VARIABLE)
-                .unwrap_or_else(|| openbits_api::SYSTEM_SOCKET.into()),
+            // A variable is somebody's environment; the machine's service is told its socket on its command line or not at all.
+            socket: openbits_api::SYSTEM_SOCKET.into(),
             database: "/var/lib/openbits/queue.db".into(),
-            policy: "/etc/openbits/policy.toml".into(),
+            config: None,
         }
     }
 
     /// Of a user's own service: the same rule as the client's, so that the two always meet.
     pub fn user() -> Self {
-        let environment = openbits_client::socket::Environment::of_process();
+        let environment = openbits_api::socket::Environment::of_process();
         let home = variable("HOME").unwrap_or_else(|| "/".into());
         let config = variable("XDG_CONFIG_HOME").unwrap_or_else(|| home.join(".config"));
         Self {
             socket: variable(openbits_api::SOCKET_VARIABLE).unwrap_or_else(|| environment.user_socket()),
             database: environment.state_directory().join("queue.db"),
-            policy: config.join("openbits/policy.toml"),
+            config: Some(config.join("openbits")),
         }
     }
 }

@@ -14,10 +14,19 @@ pub enum Access {
     Everybody,
 }
 
+/// Who made the socket: the service manager keeps what it made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The service manager.
+    Passed,
+    /// This process, which removes it at the end.
+    Made,
+}
+
 /// The listening socket. `path` is used unless the service manager passes a socket (`LISTEN_FDS`).
 ///
 /// The caller holds the lock of the queue, so a socket file that is there is a leftover and is replaced.
-pub fn listen(path: &Path, access: Access) -> Result<UnixListener> {
+pub fn listen(path: &Path, access: Access) -> Result<(UnixListener, Origin)> {
     let mut passed = listenfd::ListenFd::from_env();
     if passed.len() > 1 {
         bail!("the service manager passed {} sockets; one is expected", passed.len());
@@ -26,7 +35,7 @@ pub fn listen(path: &Path, access: Access) -> Result<UnixListener> {
         passed.take_unix_listener(0).context("the passed socket is not a Unix stream socket")?
     {
         listener.set_nonblocking(true)?;
-        return Ok(listener);
+        return Ok((listener, Origin::Passed));
     }
     let folder = path.parent().context("the socket's path has no folder")?;
     let mode = if access == Access::Owner { 0o700 } else { 0o755 };
@@ -61,5 +70,5 @@ pub fn listen(path: &Path, access: Access) -> Result<UnixListener> {
     rustix::process::umask(before);
     let listener = listener.with_context(|| format!("listening at {}", path.display()))?;
     listener.set_nonblocking(true)?;
-    Ok(listener)
+    Ok((listener, Origin::Made))
 }

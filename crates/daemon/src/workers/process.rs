@@ -8,6 +8,7 @@ use crate::system::identity::Identity;
 use openbits_core::Uid;
 use openbits_transfer::pump;
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,53 +23,77 @@ pub(super) fn spawn(
     messages: &mpsc::Sender<WorkerMessage>,
     delay_ms: u64,
 ) -> io::Result<Box<dyn FnMut() + Send>> {
-    let identity = Identity::of(owner)?;
     let program = program.to_owned();
     let outbox = Arc::clone(outbox);
     let messages = messages.clone();
     let task = tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(delay_ms)).await;
-        let why = match serve(&program, &identity, owner, generation, &outbox, &messages).await {
-            Ok(()) => "left".to_owned(),
-            Err(error) => error.to_string(),
+        let news = match start(&program, owner).await {
+            Err(error) => WorkerNews::Impossible(error.to_string()),
+            Ok((child, stream)) => match serve(child, stream, owner, generation, &outbox, &messages).await {
+                Ok(()) => WorkerNews::Lost("left".to_owned()),
+                Err(error) => WorkerNews::Lost(error.to_string()),
+            },
         };
-        let _ = messages.send(WorkerMessage { owner, generation, news: WorkerNews::Lost(why) }).await;
+        let _ = messages.send(WorkerMessage { owner, generation, news }).await;
     });
     // Dropping the task drops the child's handle, which kills it.
     Ok(Box::new(move || task.abort()))
 }
 
 /// A child that is killed and reaped when it is let go.
-struct Child(std::process::Child);
+struct Child(Option<std::process::Child>);
 
 impl Drop for Child {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let Some(mut child) = self.0.take() else { return };
+        let _ = child.kill();
+        if matches!(child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        // A process that hangs in the kernel (a dead network file system) dies late: a thread waits for it, not the service.
+        let _ = std::thread::Builder::new().name("reaper".to_owned()).spawn(move || child.wait());
     }
 }
 
+/// Looks the account up, on a thread of its own since a directory service may take its time, and starts the process.
+///
+/// The process is started by the service's main thread: it dies with the thread that started it (PR_SET_PDEATHSIG).
+async fn start(program: &Path, owner: Uid) -> io::Result<(Child, UnixStream)> {
+    let identity =
+        tokio::task::spawn_blocking(move || Identity::of(owner)).await.map_err(io::Error::other)??;
+    let (ours, theirs) = UnixStream::pair()?;
+    let child = Child(Some(identity.spawn(program, theirs)?));
+    Ok((child, ours))
+}
+
 async fn serve(
-    program: &Path,
-    identity: &Identity,
+    mut child: Child,
+    ours: UnixStream,
     owner: Uid,
     generation: u64,
     outbox: &Outbox,
     messages: &mpsc::Sender<WorkerMessage>,
 ) -> io::Result<()> {
-    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-    let mut child = Child(identity.spawn(program, theirs)?);
     ours.set_nonblocking(true)?;
     let (reader, mut writer) = tokio::net::UnixStream::from_std(ours)?.into_split();
     let mut reader = tokio::io::BufReader::new(reader);
     let write = async {
         loop {
             let command = outbox.pop().await;
-            pump::write(&mut writer, &command).await.map_err(io::Error::other)?;
+            if let Some(event) = pump::send(&mut writer, &command).await.map_err(io::Error::other)? {
+                tracing::error!(owner = owner.0, "an order is too long for the worker");
+                let message = WorkerMessage { owner, generation, news: WorkerNews::Event(event) };
+                if messages.send(message).await.is_err() {
+                    return Ok(());
+                }
+            }
         }
     };
     let read = async {
-        while let Some(event) = pump::read(&mut reader).await.map_err(io::Error::other)? {
+        while let Some(event) =
+            pump::read_within(&mut reader, pump::MAX_EVENT).await.map_err(io::Error::other)?
+        {
             let message = WorkerMessage { owner, generation, news: WorkerNews::Event(event) };
             if messages.send(message).await.is_err() {
                 return Ok(());
@@ -81,12 +106,25 @@ async fn serve(
         // A broken pipe: what the worker said before its death is still read above, so give that the word once more.
         result = write => result,
     };
-    if let Ok(Some(status)) = child.0.try_wait()
-        && !status.success()
-    {
-        return Err(io::Error::other(format!("the worker process ended with {status}")));
+    match ending(&mut child).await {
+        Some(status) if !status.success() => {
+            Err(io::Error::other(format!("the worker process ended with {status}")))
+        }
+        _ => result,
     }
-    result
+}
+
+/// How the process ended. Its channel breaks a moment before the kernel tells; one that has only closed it is not waited for long.
+async fn ending(child: &mut Child) -> Option<std::process::ExitStatus> {
+    let process = child.0.as_mut()?;
+    for _ in 0..20 {
+        match process.try_wait() {
+            Ok(None) => tokio::time::sleep(Duration::from_millis(5)).await,
+            Ok(status) => return status,
+            Err(_) => return None,
+        }
+    }
+    None
 }
 
 /// The worker's side: `bitsd worker`, with the service at descriptor 3.

@@ -18,6 +18,9 @@ pub(super) fn spawn(
     let messages = messages.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("transfer".to_owned()).spawn(move || {
+        // Told last, after everything else of this thread is gone.
+        let _farewell = Farewell { owner, generation, messages: messages.clone() };
+        let runtime = runtime;
         let message = |news| WorkerMessage { owner, generation, news };
         runtime.block_on(async {
             let (commands, inbox) = mpsc::channel(64);
@@ -44,8 +47,44 @@ pub(super) fn spawn(
                 () = forward => {}
             }
         });
-        drop(runtime);
-        let _ = messages.blocking_send(message(WorkerNews::Lost("left".to_owned())));
     })?;
     Ok(Box::new(|| {}))
+}
+
+/// Tells the service that the thread ended, for whatever reason.
+struct Farewell {
+    owner: Uid,
+    generation: u64,
+    messages: mpsc::Sender<WorkerMessage>,
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        let why = if std::thread::panicking() { "it made an error; the log tells where" } else { "left" };
+        let (owner, generation) = (self.owner, self.generation);
+        let message = WorkerMessage { owner, generation, news: WorkerNews::Lost(why.to_owned()) };
+        // A service that is gone need not know.
+        let _ = self.messages.blocking_send(message);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_the_thread_is_told_also_if_it_panics() {
+        for panics in [false, true] {
+            let (messages, mut told) = mpsc::channel(1);
+            let thread = std::thread::spawn(move || {
+                let _farewell = Farewell { owner: Uid(7), generation: 3, messages };
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                runtime.block_on(async { assert!(!panics, "as the test asks") });
+            });
+            let message = told.blocking_recv().expect("told");
+            assert_eq!((message.owner, message.generation), (Uid(7), 3));
+            assert!(matches!(message.news, WorkerNews::Lost(why) if (why == "left") != panics));
+            assert_eq!(thread.join().is_err(), panics);
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! Complete and Cancel: temporary files become the files, or vanish (spec/behaviour.md 14).
 
-use super::{Folder, Place};
+use super::{Folder, Place, temp};
 use crate::failure::{Outcome, local, local_code};
 use crate::protocol::{Event, Finish, Rename};
 use openbits_core::hresult::*;
+use openbits_core::plan::Fail;
+use openbits_core::{HResult, JobId};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, XattrFlags};
 use rustix::io::Errno;
 use std::collections::HashMap;
@@ -22,19 +24,48 @@ struct Look {
 #[derive(Default)]
 struct Folders(HashMap<PathBuf, (Arc<Folder>, Option<Look>, bool)>);
 
+/// Paths of files left behind that are told: an event has a limit, a broken folder has none.
+const LEFT_MAX: usize = 16;
+
+/// Why a file is not renamed.
+enum Refusal {
+    /// Its data is not there, or is not what was downloaded.
+    Lost(Box<Fail>),
+    /// Anything else: trying again may help.
+    Other(Box<Fail>),
+}
+
+impl From<Box<Fail>> for Refusal {
+    fn from(fail: Box<Fail>) -> Self {
+        Self::Other(fail)
+    }
+}
+
 /// Renames, removes, and makes it durable. Runs outside of the event loop.
 pub(crate) fn finish(order: &Finish) -> Event {
     let mut folders = Folders::default();
     let mut renamed = Vec::new();
-    let mut error = None;
+    let mut lost = Vec::new();
+    let mut error: Option<(u32, HResult, String)> = None;
     for rename in &order.rename {
-        match rename_one(&mut folders, rename, order.replay) {
-            Ok(()) => renamed.push(rename.index),
-            Err(fail) => {
-                error = Some((rename.index, fail.code, fail.detail));
-                break;
+        let result = match &error {
+            None => rename_one(&mut folders, order.job, rename),
+            // The first failure ends the renaming; what else has to be fetched again is told at once.
+            Some(_) => find(&mut folders, order.job, rename).map(drop),
+        };
+        let fail = match result {
+            Ok(()) if error.is_none() => {
+                renamed.push(rename.index);
+                continue;
             }
-        }
+            Ok(()) => continue,
+            Err(Refusal::Lost(fail)) => {
+                lost.push(rename.index);
+                fail
+            }
+            Err(Refusal::Other(fail)) => fail,
+        };
+        error.get_or_insert((rename.index, fail.code, fail.detail));
     }
     // One sync for each folder; a rename is not told before its folder is durable.
     for (path, (folder, _, changed)) in &folders.0 {
@@ -47,12 +78,12 @@ pub(crate) fn finish(order: &Finish) -> Event {
     }
     let mut left = Vec::new();
     for (local, temp) in &order.remove {
-        if remove_one(&mut folders, local, temp).is_err() {
+        if remove_one(&mut folders, local, temp).is_err() && left.len() < LEFT_MAX {
             let folder = Path::new(local).parent().unwrap_or(Path::new("/"));
             left.push(folder.join(temp).to_string_lossy().into_owned());
         }
     }
-    Event::FinishDone { job: order.job, ticket: order.ticket, renamed, error, left }
+    Event::FinishDone { job: order.job, ticket: order.ticket, renamed, error, lost, left }
 }
 
 impl Folders {
@@ -66,62 +97,84 @@ impl Folders {
     }
 }
 
-fn rename_one(folders: &mut Folders, rename: &Rename, replay: bool) -> Outcome<()> {
+/// Where the data of a finished file is.
+enum Found {
+    /// In its temporary file, which is what was downloaded.
+    Temporary(Place, OwnedFd),
+    /// In its place: renamed by an earlier run of the same order.
+    InPlace,
+}
+
+fn find(folders: &mut Folders, job: JobId, rename: &Rename) -> Result<Found, Refusal> {
+    let lost = |code, detail: String| Err(Refusal::Lost(local_code(code, detail)));
     let (parent, name) = Place::split(&rename.local)?;
-    let (folder, look, changed) = folders.get(parent)?;
+    let (folder, ..) = folders.get(parent)?;
     let place = Place::new(folder.clone(), name, &rename.temp)?;
     place.check_target()?;
-    let fd = match open_temp(&place) {
-        Err(Errno::NOENT) if replay => {
-            // Renamed before the crash, if the file is there; its folder may not have been synced.
-            *changed = true;
-            return match regular(&place, &place.name) {
-                Some(stat) if u64::try_from(stat.st_size) == Ok(rename.size) => Ok(()),
-                _ => Err(local_code(
-                    ERROR_FILE_NOT_FOUND,
-                    "Neither the temporary file nor the finished one is there.",
-                )),
+    let mark = temp::file_mark(job, rename.index);
+    let fd = match open(&place, &place.temp) {
+        Ok(fd) => fd,
+        Err(Errno::NOENT) => {
+            let ours = |fd: OwnedFd| {
+                let stat = fs::fstat(&fd).ok()?;
+                (right_size(&stat, rename) && temp::is_marked(&fd, &mark)).then_some(())
+            };
+            return match open(&place, &place.name).ok().and_then(ours) {
+                Some(()) => Ok(Found::InPlace),
+                None => lost(ERROR_FILE_NOT_FOUND, "The temporary file is gone.".to_owned()),
             };
         }
-        Err(Errno::NOENT) => return Err(local_code(ERROR_FILE_NOT_FOUND, "The temporary file is gone.")),
-        Err(errno) => return Err(local(errno, "The temporary file cannot be opened")),
-        Ok(fd) => fd,
+        Err(Errno::LOOP | Errno::NXIO) => return lost(E_ACCESSDENIED, FOREIGN.to_owned()),
+        Err(errno) => return Err(local(errno, "The temporary file cannot be opened").into()),
     };
     let stat = fs::fstat(&fd).map_err(|errno| local(errno, "The temporary file cannot be examined"))?;
     let ours = FileType::from_raw_mode(stat.st_mode).is_file()
         && stat.st_uid == rustix::process::geteuid().as_raw()
         && stat.st_nlink == 1;
     if !ours {
-        return Err(local_code(E_ACCESSDENIED, "Something else has the name of the temporary file."));
+        return lost(E_ACCESSDENIED, FOREIGN.to_owned());
     }
-    if u64::try_from(stat.st_size) != Ok(rename.size) {
-        return Err(local_code(
-            BG_E_LOCAL_FILE_CHANGED,
-            format!("The temporary file has {} bytes instead of {}.", stat.st_size, rename.size),
-        ));
+    if !right_size(&stat, rename) {
+        let detail = format!("The temporary file has {} bytes instead of {}.", stat.st_size, rename.size);
+        return lost(BG_E_LOCAL_FILE_CHANGED, detail);
     }
-    let look = look.get_or_insert_with(|| look_of(folder));
-    dress(&fd, look, rename.modified_s);
-    fs::renameat(&**folder, &*place.temp, &**folder, &*place.name)
-        .map_err(|errno| local(errno, "The file cannot be renamed into place"))?;
+    let tag = rename.validator.as_ref().map(temp::version_tag).unwrap_or_default();
+    if !temp::mark(&fd, &mark, &tag) {
+        let detail = "The temporary file is not the one that was downloaded.".to_owned();
+        return lost(BG_E_LOCAL_FILE_CHANGED, detail);
+    }
+    Ok(Found::Temporary(place, fd))
+}
+
+const FOREIGN: &str = "Something else has the name of the temporary file.";
+
+fn rename_one(folders: &mut Folders, job: JobId, rename: &Rename) -> Result<(), Refusal> {
+    let found = find(folders, job, rename)?;
+    let (parent, _) = Place::split(&rename.local)?;
+    let (folder, look, changed) = folders.get(parent)?;
+    if let Found::Temporary(place, fd) = found {
+        let look = look.get_or_insert_with(|| look_of(folder));
+        dress(&fd, look, rename.modified_s);
+        fs::renameat(&**folder, &*place.temp, &**folder, &*place.name)
+            .map_err(|errno| local(errno, "The file cannot be renamed into place"))?;
+        temp::unmark_version(&fd);
+    }
+    // Also after an earlier run: its folder may not have been synced.
     *changed = true;
     Ok(())
 }
 
-fn open_temp(place: &Place) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    fs::openat(&place.folder, &*place.temp, flags, Mode::empty())
+fn right_size(stat: &fs::Stat, rename: &Rename) -> bool {
+    u64::try_from(stat.st_size) == Ok(rename.size)
 }
 
-fn regular(place: &Place, name: &str) -> Option<fs::Stat> {
-    let stat = fs::statat(&place.folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-    FileType::from_raw_mode(stat.st_mode).is_file().then_some(stat)
+fn open(place: &Place, name: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    fs::openat(&place.folder, name, flags, Mode::empty())
 }
 
 /// Mode, access list and date. A failure is no reason to withhold the file: it stays private, or keeps its date.
 fn dress(fd: impl AsFd, look: &Look, modified_s: Option<i64>) {
-    // Our own mark does not belong to the finished file.
-    let _ = fs::fremovexattr(&fd, "user.openbits.version");
     let _ = fs::fchmod(&fd, look.mode);
     if let Some(acl) = &look.acl {
         let _ = fs::fsetxattr(&fd, ACL_ACCESS, acl, XattrFlags::empty());

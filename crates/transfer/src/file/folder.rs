@@ -73,8 +73,8 @@ impl Folder {
 fn open_directory(path: &Path, access: OFlags) -> Result<OwnedFd, Errno> {
     let flags = access | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS) {
-        // Kernels before 5.6, and sandboxes that do not know the call.
-        Err(Errno::NOSYS | Errno::PERM) => fs::openat(CWD, path, flags, Mode::empty()),
+        // Kernels before 5.6.
+        Err(Errno::NOSYS) => fs::openat(CWD, path, flags, Mode::empty()),
         other => other,
     }
 }

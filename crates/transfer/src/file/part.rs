@@ -1,7 +1,7 @@
 //! A file that is being filled: writes, syncs, and what may be reported.
 
 use super::writer::{Writer, new_hash, write_all};
-use super::{Place, temp};
+use super::{Folder, Place, direct, temp};
 use crate::failure::{Outcome, local, local_io};
 use aws_lc_rs::digest::Context;
 use bytes::Bytes;
@@ -10,13 +10,17 @@ use rustix::fs;
 use rustix::io::Errno;
 use std::fs::File;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 /// Bytes that are collected before they go to the writer.
 const BATCH: usize = 512 << 10;
 /// Most bytes that may be received and not yet synced.
-pub(crate) const MAX_UNSYNCED: u64 = 64 << 20;
+pub(crate) const MAX_UNSYNCED: u64 = 12 << 20;
+
+/// Least time between the beginnings of two syncs, unless half of [`MAX_UNSYNCED`] waits: a fast transfer gains nothing from
+/// hundreds of journal commits a second, and loses at most this much more at a power cut.
+const SYNC_GAP: Duration = Duration::from_millis(200);
 
 /// The run of bytes that one body brings.
 struct Run {
@@ -34,6 +38,9 @@ struct Sync {
     task: JoinHandle<Outcome<()>>,
 }
 
+/// Makes a file durable, and its name in the folder if one is given. A value, so that tests can let it fail.
+type SyncFile = fn(&File, Option<&Folder>) -> Outcome<()>;
+
 /// A temporary file being filled.
 pub(crate) struct Part {
     pub(crate) place: Place,
@@ -43,6 +50,10 @@ pub(crate) struct Part {
     durable: RangeSet,
     run: Option<Run>,
     sync: Option<Sync>,
+    sync_file: SyncFile,
+    /// A sync failed, or a write in a way that says nothing good of the disk. The kernel tells such an error once and then counts
+    /// the lost pages as written: a later sync would succeed and prove nothing. What was durable before still is; nothing is added.
+    poisoned: bool,
     /// The name and the mark of the file are durable too.
     entry_durable: bool,
     last_sync: Instant,
@@ -75,6 +86,8 @@ impl Part {
             durable: done,
             run: None,
             sync: None,
+            sync_file: sync,
+            poisoned: false,
             entry_durable,
             last_sync: Instant::now(),
             hash,
@@ -92,11 +105,13 @@ impl Part {
         }
     }
 
-    /// Begins a run at `offset`; the run before must be finished.
-    pub(crate) fn begin(&mut self, offset: u64) -> Outcome<()> {
+    /// Begins a run at `offset` of `length` bytes, if that is known; the run before must be finished.
+    pub(crate) fn begin(&mut self, offset: u64, length: Option<u64>) -> Outcome<()> {
         debug_assert!(self.run.is_none(), "one run at a time");
         let hash = self.hash.take().filter(|(end, _)| *end == offset).map(|(_, hash)| hash);
-        let writer = Writer::start(self.file.clone(), offset, hash)
+        let long = length.is_some_and(|length| length >= direct::DIRECT_FROM);
+        let direct = if long { direct::open(&self.place, &self.file) } else { None };
+        let writer = Writer::start(self.file.clone(), direct, offset, hash)
             .map_err(|error| local_io(&error, "No thread for writing"))?;
         self.run = Some(Run { writer, start: offset, end: offset, batch: Vec::new(), batch_bytes: 0 });
         Ok(())
@@ -139,7 +154,15 @@ impl Part {
         self.settled.insert(start..end);
         self.hash = hash.map(|hash| (end, hash));
         self.run = None;
-        result.map_err(|errno| local(errno, "The temporary file cannot be written"))
+        self.wrote(result)
+    }
+
+    /// A write that finds no room says nothing about those before it, and a sync tells whether they found theirs.
+    fn wrote(&mut self, result: Result<(), Errno>) -> Outcome<()> {
+        result.map_err(|errno| {
+            self.poisoned |= !matches!(errno, Errno::NOSPC | Errno::DQUOT | Errno::FBIG);
+            local(errno, "The temporary file cannot be written")
+        })
     }
 
     /// Ends the run at once, without what was not yet handed to the writer. For an attempt that is being stopped.
@@ -178,24 +201,28 @@ impl Part {
 
     /// Time for a sync, given the limits of the job; never while one runs.
     pub(crate) fn wants_sync(&self, bytes: u64, ms: u64) -> bool {
-        if self.sync.is_some() {
+        if self.sync.is_some() || self.poisoned {
             return false;
         }
         let written =
             self.settled.len() + self.run.as_ref().map_or(0, |run| run.writer.written() - run.start);
         let fresh = written.saturating_sub(self.durable.len());
-        fresh > 0
-            && (fresh >= bytes.min(MAX_UNSYNCED / 2)
-                || self.last_sync.elapsed().as_millis() >= u128::from(ms))
+        let since = self.last_sync.elapsed();
+        let enough = fresh >= bytes && since >= SYNC_GAP;
+        fresh > 0 && (enough || fresh >= MAX_UNSYNCED / 2 || since.as_millis() >= u128::from(ms))
     }
 
-    /// Starts a sync beside further writes. It covers only what was written before it began.
+    /// Starts a sync beside further writes. It covers only what was written before it began. Nothing happens once an error was seen.
     pub(crate) fn start_sync(&mut self) {
+        if self.poisoned {
+            return;
+        }
         let covers = self.written();
         let (file, folder) = (self.file.clone(), self.place.folder.clone());
-        let entry_durable = std::mem::replace(&mut self.entry_durable, true);
+        let (entry_durable, sync_file) = (self.entry_durable, self.sync_file);
         self.last_sync = Instant::now();
-        let task = tokio::task::spawn_blocking(move || sync(&file, (!entry_durable).then_some(&*folder)));
+        let task =
+            tokio::task::spawn_blocking(move || sync_file(&file, (!entry_durable).then_some(&*folder)));
         self.sync = Some(Sync { covers, task });
     }
 
@@ -209,13 +236,17 @@ impl Part {
         let Some(sync) = &mut self.sync else { return Ok(()) };
         let result = (&mut sync.task).await;
         let sync = self.sync.take().expect("just seen");
-        match result {
-            Ok(Ok(())) => {
+        let interrupted = |_| Err(local(Errno::IO, "The sync of the temporary file was interrupted"));
+        match result.unwrap_or_else(interrupted) {
+            Ok(()) => {
                 self.durable = sync.covers;
+                self.entry_durable = true;
                 Ok(())
             }
-            Ok(Err(fail)) => Err(fail),
-            Err(_) => Err(local(Errno::IO, "The sync of the temporary file was interrupted")),
+            Err(fail) => {
+                self.poisoned = true;
+                Err(fail)
+            }
         }
     }
 
@@ -234,8 +265,7 @@ impl Part {
 
     /// Writes a short file in one piece, from its first byte, in the calling thread.
     pub(crate) fn fill(&mut self, pieces: &[Bytes], bytes: u64) -> Outcome<()> {
-        write_all(&self.file, pieces, 0)
-            .map_err(|errno| local(errno, "The temporary file cannot be written"))?;
+        self.wrote(write_all(&self.file, pieces, 0))?;
         self.settled.insert(0..bytes);
         if let Some((end, hash)) = &mut self.hash {
             pieces.iter().for_each(|piece| hash.update(piece));
@@ -244,10 +274,10 @@ impl Part {
         Ok(())
     }
 
-    /// Makes everything written durable. The run must be finished.
+    /// Makes everything written durable, unless an error was seen before. The run must be finished.
     pub(crate) async fn settle(&mut self) -> Outcome<()> {
         self.synced().await?;
-        if self.durable != self.settled {
+        if self.durable != self.settled && !self.poisoned {
             self.start_sync();
             self.synced().await?;
         }
@@ -267,8 +297,11 @@ impl Part {
             .unwrap_or_else(|_| Err(local(Errno::IO, "Reading back was interrupted")))
     }
 
-    /// Cuts off what may lie behind the end, and makes sure that the file is as long as it must be.
+    /// Cuts off what may lie behind the end, and makes sure that the file is as long as it must be and was written without an error.
     pub(crate) fn fit(&self, size: u64) -> Outcome<()> {
+        if self.poisoned {
+            return Err(local(Errno::IO, "The temporary file could not be made durable"));
+        }
         let failed = |errno| local(errno, "The temporary file cannot be examined");
         let length = u64::try_from(fs::fstat(&*self.file).map_err(failed)?.st_size).unwrap_or(0);
         if length > size {
@@ -287,7 +320,7 @@ impl Part {
 }
 
 /// Syncs data; the first time also everything about the file, and its name.
-fn sync(file: &File, folder: Option<&super::Folder>) -> Outcome<()> {
+fn sync(file: &File, folder: Option<&Folder>) -> Outcome<()> {
     let failed = |errno| local(errno, "The temporary file cannot be synced");
     match folder {
         None => fs::fdatasync(file).map_err(failed),
@@ -297,3 +330,6 @@ fn sync(file: &File, folder: Option<&super::Folder>) -> Outcome<()> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

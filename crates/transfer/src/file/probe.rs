@@ -14,6 +14,7 @@ use std::sync::Arc;
 pub(crate) fn probe(path: &str, purpose: Purpose) -> Result<Option<u64>, HResult> {
     match purpose {
         Purpose::Destination => destination(path).map(|()| None),
+        Purpose::Inherited => trusted(path).and_then(|()| destination(path)).map(|()| None),
         Purpose::Source => source(path).map(Some),
     }
     .map_err(|fail| fail.code)
@@ -25,6 +26,27 @@ fn destination(path: &str) -> Outcome<()> {
     fs::accessat(&folder, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)
         .map_err(|errno| local(errno, "The destination folder cannot be written"))?;
     Place::new(Arc::new(folder), name, ".probe")?.check_target()
+}
+
+/// Every folder on the way is a real one that belongs to root or us and that nobody else may change.
+fn trusted(path: &str) -> Outcome<()> {
+    let (parent, _) = Place::split(path)?;
+    let own = rustix::process::geteuid().as_raw();
+    let refused = |why: &str| local_code(E_ACCESSDENIED, why);
+    for folder in parent.ancestors() {
+        let stat =
+            fs::lstat(folder).map_err(|errno| local(errno, "The destination path cannot be examined"))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            return Err(refused("A part of the destination path is a link."));
+        }
+        if stat.st_uid != 0 && stat.st_uid != own {
+            return Err(refused("A part of the destination path belongs to another user."));
+        }
+        if stat.st_mode & 0o022 != 0 {
+            return Err(refused("A part of the destination path may be changed by others."));
+        }
+    }
+    Ok(())
 }
 
 fn source(path: &str) -> Outcome<u64> {

@@ -3,10 +3,12 @@
 use super::Place;
 use crate::failure::{Outcome, local, local_io};
 use aws_lc_rs::digest::{Context, SHA256};
+use openbits_core::JobId;
 use openbits_core::plan::Validator;
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 
 /// Extended attribute that ties a temporary file to one version of its source.
@@ -15,6 +17,13 @@ use std::os::unix::fs::FileExt;
 /// stored ranges belong to the old version and the file holds the new one. The mark in the file itself tells them apart. Where
 /// the file system has no such attributes, only the order of reports protects.
 const VERSION_ATTRIBUTE: &str = "user.openbits.version";
+
+/// Extended attribute that says of which job and file this is. It is set before the rename and stays: after a crash between the rename
+/// and its record nothing else tells the new file from an old one of the same size at the same place
+/// (docs/decisions/0006).
+const FILE_ATTRIBUTE: &str = "user.openbits.file";
+/// Longest value of an attribute of ours.
+const ATTRIBUTE_MAX: usize = 64;
 
 /// The mark for a version; empty if nothing identifies it (such a file is never continued).
 pub(crate) fn version_tag(validator: &Validator) -> String {
@@ -99,15 +108,51 @@ pub(crate) fn reopen(place: &Place, end: u64, tag: &str) -> Outcome<Reopened> {
     if u64::try_from(stat.st_size).unwrap_or(0) < end {
         return Ok(Reopened::Lost("the temporary file is shorter than what was stored"));
     }
-    if !tag.is_empty() {
-        let mut value = [0_u8; 64];
-        match fs::fgetxattr(&fd, VERSION_ATTRIBUTE, &mut value[..]) {
-            Ok(length) if value.get(..length) == Some(tag.as_bytes()) => {}
-            Err(Errno::NOTSUP) => {}
-            _ => return Ok(Reopened::Lost("the temporary file is of another version")),
-        }
+    if !tag.is_empty() && !matches!(carries(&fd, VERSION_ATTRIBUTE, tag), Ok(true) | Err(Errno::NOTSUP)) {
+        return Ok(Reopened::Lost("the temporary file is of another version"));
     }
     Ok(Reopened::Usable(File::from(fd)))
+}
+
+/// Whether an attribute is there and has exactly this value. Err: this file or file system tells nothing.
+fn carries(fd: impl AsFd, attribute: &str, expected: &str) -> Result<bool, Errno> {
+    let mut value = [0_u8; ATTRIBUTE_MAX];
+    match fs::fgetxattr(&fd, attribute, &mut value[..]) {
+        Ok(length) => Ok(value.get(..length) == Some(expected.as_bytes())),
+        Err(Errno::NODATA | Errno::RANGE) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The mark of one file of one job.
+pub(super) fn file_mark(job: JobId, index: u32) -> String {
+    format!("{job}/{index}")
+}
+
+/// Whether a file was put in its place by this very rename. A file system without attributes tells nothing, and that is not enough.
+pub(super) fn is_marked(fd: impl AsFd, mark: &str) -> bool {
+    carries(fd, FILE_ATTRIBUTE, mark) == Ok(true)
+}
+
+/// Marks a finished temporary file for its rename. False: it is of another version than was downloaded. `tag`: of that version, or
+/// empty. Where the file system keeps no attributes there is nothing to compare, and no mark.
+pub(super) fn mark(fd: impl AsFd, mark: &str, tag: &str) -> bool {
+    if is_marked(&fd, mark) {
+        return true; // an earlier Complete looked at it
+    }
+    let proven = tag.is_empty() || carries(&fd, VERSION_ATTRIBUTE, tag) == Ok(true);
+    let taken = fs::fsetxattr(&fd, FILE_ATTRIBUTE, mark.as_bytes(), XattrFlags::empty()).is_ok();
+    if taken && !proven {
+        // It could carry its version, and does not.
+        let _ = fs::fremovexattr(&fd, FILE_ATTRIBUTE);
+        return false;
+    }
+    true
+}
+
+/// Takes the mark of the version off a file that is in its place. A failure is harmless.
+pub(super) fn unmark_version(fd: impl AsFd) {
+    let _ = fs::fremovexattr(fd, VERSION_ATTRIBUTE);
 }
 
 /// Removes the temporary file; one that is not there is fine.

@@ -1,5 +1,6 @@
 //! One thread per body that writes what the socket gives, so that the socket is never left full.
 
+use super::direct::Direct;
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use rustix::io::{Errno, pwritev};
@@ -29,8 +30,14 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts at `offset`; `hash` is carried along if the run is the file from its first byte.
-    pub(super) fn start(file: Arc<File>, offset: u64, hash: Option<Context>) -> std::io::Result<Self> {
+    /// Starts at `offset`; `direct` is a second descriptor for direct writes; `hash` is carried along if the run is the file from its
+    /// first byte.
+    pub(super) fn start(
+        file: Arc<File>,
+        direct: Option<File>,
+        offset: u64,
+        hash: Option<Context>,
+    ) -> std::io::Result<Self> {
         let (queue, mut batches) = mpsc::channel::<Vec<Bytes>>(QUEUE);
         let (report, end) = oneshot::channel();
         let written = Arc::new(AtomicU64::new(offset));
@@ -40,17 +47,31 @@ impl Writer {
             let mut position = offset;
             let mut hash = hash;
             let mut result = Ok(());
+            let mut direct = direct.map(Direct::new);
             while let Some(batch) = batches.blocking_recv() {
-                result = write_all(&file, &batch, position);
+                result = match &mut direct {
+                    None => write_all(&file, &batch, position).map(|()| {
+                        position += batch.iter().map(|piece| piece.len() as u64).sum::<u64>();
+                    }),
+                    Some(direct) => {
+                        batch.iter().try_for_each(|piece| direct.take(piece, &file, &mut position)).and_then(
+                            |()| if batches.is_empty() { direct.pause(&file, &mut position) } else { Ok(()) },
+                        )
+                    }
+                };
+                // What is written is written, also if more of the batch could not be.
+                at.store(position, Ordering::Release);
                 if result.is_err() {
                     break;
                 }
                 if let Some(hash) = &mut hash {
                     batch.iter().for_each(|piece| hash.update(piece));
                 }
-                position += batch.iter().map(|piece| piece.len() as u64).sum::<u64>();
-                at.store(position, Ordering::Release);
                 wake.notify_one();
+            }
+            if let (Some(direct), Ok(())) = (&mut direct, &result) {
+                result = direct.finish(&file, &mut position);
+                at.store(position, Ordering::Release);
             }
             // Nobody may be there to hear it: the attempt was dropped with its process.
             let _ = report.send((result, hash));

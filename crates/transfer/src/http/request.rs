@@ -37,8 +37,8 @@ const OWNED: &[&str] = &[
     "upgrade",
     "expect",
 ];
-/// Headers that never leave the caller's origin.
-const SECRET: &[&str] = &["authorization", "cookie", "proxy-authorization"];
+/// The caller's headers that go to other origins too. Any other may carry a key (`X-Api-Key`, `Private-Token`, …).
+const HARMLESS: &[&str] = &["accept", "accept-language", "cache-control", "pragma", "user-agent"];
 
 /// Builds the request. `original`: the caller's URL, whose credentials are used at its own origin over https only.
 pub(crate) fn build(
@@ -111,8 +111,8 @@ fn custom(headers: &mut HeaderMap, options: &TransferOptions, credentials: bool)
         };
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(()))?;
         let value = HeaderValue::from_str(text).map_err(|_| bad(()))?;
-        let secret = SECRET.contains(&name.as_str());
-        if OWNED.contains(&name.as_str()) || (secret && !credentials) {
+        let stays = !credentials && !HARMLESS.contains(&name.as_str());
+        if OWNED.contains(&name.as_str()) || stays {
             continue;
         }
         // The first value of a name replaces our default; further ones are added.

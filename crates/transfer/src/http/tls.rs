@@ -92,6 +92,10 @@ pub(super) fn code(error: &std::io::Error) -> Option<HResult> {
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
                 ERROR_WINHTTP_SECURE_CERT_WRONG_USAGE
             }
+            // The platform verifier hides this one in a private type.
+            CertificateError::Other(other) if format!("{other:?}").contains("EkuError") => {
+                ERROR_WINHTTP_SECURE_CERT_WRONG_USAGE
+            }
             _ => ERROR_WINHTTP_SECURE_FAILURE,
         },
         Error::AlertReceived(rustls::AlertDescription::CertificateRequired) => {

@@ -28,6 +28,8 @@ pub(super) struct Attempt {
     folders: HashMap<PathBuf, Arc<Folder>>,
     group: Group,
     current: Option<Current>,
+    /// The peer that was told last.
+    told: Option<String>,
 }
 
 /// The file that is being transferred.
@@ -39,6 +41,8 @@ pub(super) struct Current {
     pub(super) modified_s: Option<i64>,
     hashed: bool,
     connected: bool,
+    /// The peer that an earlier file told of.
+    told: Option<String>,
     status: Option<u16>,
 }
 
@@ -46,7 +50,7 @@ impl Attempt {
     pub(super) fn new(order: Order, events: mpsc::Sender<Event>, pool: Pool) -> Self {
         let group = Group::new(order.job, order.attempt, events.clone());
         let reporter = Reporter { job: order.job, attempt: order.attempt, events };
-        Self { order, reporter, pool, folders: HashMap::new(), group, current: None }
+        Self { order, reporter, pool, folders: HashMap::new(), group, current: None, told: None }
     }
 
     /// Runs to the end, or until it is stopped. Everything that is durable has been reported when this returns; the last event
@@ -112,6 +116,8 @@ impl Attempt {
     /// Transfers one file, up to the queue of finished ones.
     async fn fetch(&mut self, file: FileOrder) -> Result<(), (Option<u32>, Box<Fail>)> {
         let mine = |fail| (None, fail);
+        #[cfg(test)]
+        super::tests::perhaps_panic(&file.remote);
         self.open(&file).await.map_err(mine)?;
         loop {
             let current = self.current.as_mut().expect("opened above");
@@ -119,7 +125,7 @@ impl Attempt {
                 Next::Send(request) => self.request(*request).await.map_err(mine)?,
                 Next::Complete { size } => {
                     if let Some(finished) = self.complete(size, &file).await.map_err(mine)? {
-                        self.current = None;
+                        self.told = self.current.take().and_then(|current| current.told);
                         return self.group.add(finished).await.map_err(|(file, fail)| (Some(file), fail));
                     }
                 }
@@ -155,6 +161,7 @@ impl Attempt {
             modified_s: None,
             hashed: file.digest.is_some(),
             connected: false,
+            told: self.told.take(),
             status: None,
         });
         if let Some(restart) = restart {
@@ -192,9 +199,11 @@ impl Attempt {
                 ))
                 .await?;
                 drop(reply);
-                self.pool.give(route, link);
                 match ended {
-                    Ended::Next => Ok(()),
+                    Ended::Next => {
+                        self.pool.give(route, link);
+                        Ok(())
+                    }
                     Ended::Soon(ms) => {
                         tokio::time::sleep(Duration::from_millis(ms)).await;
                         Ok(())
@@ -275,20 +284,29 @@ impl Attempt {
             let missing = total.saturating_sub(current.part.as_ref().map_or(0, |part| part.written().len()));
             current.place.folder.check_space(missing, order.options.min_free_bytes)?;
         }
-        current.connect(reporter, accept.total, link.peer()).await;
         let small = accept.length.is_some_and(|length| length <= SMALL) && accept.length == accept.total;
-        let (got, end) = if small && accept.offset == 0 && accept.skip == 0 && current.part.is_none() {
-            body::collect(current, order, accept, link, reply).await?
-        } else {
-            if current.part.is_none() {
-                let part = current.new_part()?;
-                if let (Some(total), true) = (accept.total, order.options.preallocate) {
-                    part.reserve(total)?;
+        // A short file says all that there is to say when it is finished, if its job is known to move and from where.
+        if !small || current.told.as_deref() != Some(link.peer()) {
+            current.connect(reporter, accept.total, link.peer()).await;
+        }
+        let mut early = Vec::new();
+        if small && accept.offset == 0 && accept.skip == 0 && current.part.is_none() {
+            match body::collect(current, accept, link, reply).await? {
+                Ok((got, end)) => return Ok(current.plan.end(got, end)),
+                Err(pieces) => {
+                    early = pieces;
+                    current.connect(reporter, accept.total, link.peer()).await;
                 }
-                current.part = Some(part);
             }
-            body::stream(current, order, reporter, accept, link, reply).await?
-        };
+        }
+        if current.part.is_none() {
+            let part = current.new_part()?;
+            if let (Some(total), true) = (accept.total, order.options.preallocate && !small) {
+                part.reserve(total)?;
+            }
+            current.part = Some(part);
+        }
+        let (got, end) = body::stream(current, order, reporter, accept, link, reply, early).await?;
         Ok(current.plan.end(got, end))
     }
 
@@ -349,6 +367,7 @@ impl Current {
 
     async fn connect(&mut self, reporter: &Reporter, size: Option<u64>, peer: &str) {
         if !std::mem::replace(&mut self.connected, true) {
+            self.told = Some(peer.to_owned());
             reporter.connected(self.index, size, peer).await;
         }
     }

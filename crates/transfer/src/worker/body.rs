@@ -14,6 +14,8 @@ use tokio::time::MissedTickBehavior;
 
 /// Beat of everything that time drives in a body: progress, checkpoints, the idle limit.
 const TICK: Duration = Duration::from_millis(250);
+/// A short body that takes longer than this is treated like a long one, with checkpoints and progress.
+const QUICK: Duration = Duration::from_millis(1000);
 /// Beats between two progress reports (two a second at most).
 const PROGRESS_TICKS: u32 = 2;
 
@@ -25,19 +27,19 @@ fn idle(order: &Order) -> BodyEnd {
     }
 }
 
-/// A short body: into memory, and in one write into the file.
+/// A short body that comes quickly: into memory, and in one write into the file. If it takes its time, the pieces so far come
+/// back (Err), for [`stream`].
 pub(super) async fn collect(
     current: &mut Current,
-    order: &Order,
     accept: &Accept,
     link: &mut Link,
     reply: &mut Reply,
-) -> Outcome<(u64, BodyEnd)> {
-    let limit = Duration::from_millis(order.options.idle_timeout_ms);
+) -> Outcome<Result<(u64, BodyEnd), Vec<Bytes>>> {
     let mut pieces: Vec<Bytes> = Vec::new();
     let mut got = 0_u64;
+    let deadline = tokio::time::Instant::now() + QUICK;
     let end = loop {
-        match tokio::time::timeout(limit, link.piece(reply)).await {
+        match tokio::time::timeout_at(deadline, link.piece(reply)).await {
             Ok(Piece::Data(data)) => {
                 got += data.len() as u64;
                 if accept.length.is_some_and(|length| got > length) {
@@ -47,7 +49,7 @@ pub(super) async fn collect(
             }
             Ok(Piece::End) => break BodyEnd::Clean,
             Ok(Piece::Cut(fail)) => break BodyEnd::Cut { code: fail.code, detail: fail.detail },
-            Err(_) => break idle(order),
+            Err(_) => return Ok(Err(pieces)),
         }
     };
     if end != BodyEnd::Surplus && got > 0 {
@@ -55,10 +57,11 @@ pub(super) async fn collect(
         part.fill(&pieces, got)?;
         current.part = Some(part);
     }
-    Ok((got, end))
+    Ok(Ok((got, end)))
 }
 
-/// A long body: pieces go to the writer as they come; what is written is synced and reported on the way.
+/// A long body: pieces go to the writer as they come; what is written is synced and reported on the way. `early`: pieces that
+/// came before.
 pub(super) async fn stream(
     current: &mut Current,
     order: &Order,
@@ -66,16 +69,21 @@ pub(super) async fn stream(
     accept: &Accept,
     link: &mut Link,
     reply: &mut Reply,
+    early: Vec<Bytes>,
 ) -> Outcome<(u64, BodyEnd)> {
     let options = &order.options;
     let limit = Duration::from_millis(options.idle_timeout_ms);
     let (index, modified_s) = (current.index, current.modified_s);
     let Current { part, plan, .. } = current;
     let part = part.as_mut().expect("made by the caller");
-    part.begin(accept.offset + accept.skip)?;
+    part.begin(accept.offset + accept.skip, accept.length.map(|length| length - accept.skip))?;
     let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut got, mut last_piece, mut ticks, mut told) = (0_u64, Instant::now(), 0_u32, 0_u64);
+    for piece in early {
+        got += piece.len() as u64;
+        part.push(piece).await?;
+    }
     let end = loop {
         if part.wants_sync(options.checkpoint_bytes, options.checkpoint_ms) {
             part.start_sync();
@@ -112,6 +120,10 @@ pub(super) async fn stream(
             },
             _ = tick.tick() => {
                 part.flush().await?;
+                if accept.length.is_none() {
+                    // Nobody said how much will come: the reserve is looked after on the way.
+                    part.place.folder.check_space(0, options.min_free_bytes)?;
+                }
                 ticks += 1;
                 let bytes = part.received();
                 if ticks % PROGRESS_TICKS == 0 && bytes != told {

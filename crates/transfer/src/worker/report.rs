@@ -1,6 +1,6 @@
 //! What an attempt tells the service.
 
-use crate::protocol::{Event, Failure, FailureClass, FileCheckpoint};
+use crate::protocol::{Event, Failure, FailureClass, FileCheckpoint, cut};
 use openbits_core::classify::Class;
 use openbits_core::plan::{Fail, FilePlan};
 use openbits_core::{AttemptId, ErrorContext, JobId, RangeSet};
@@ -85,8 +85,8 @@ pub(super) fn failure(
         },
         file,
         http_status: http_status.filter(|_| fail.context != ErrorContext::LocalFile),
-        url: url.filter(|_| fail.context != ErrorContext::LocalFile),
+        url: url.filter(|_| fail.context != ErrorContext::LocalFile).map(cut),
         retry_after_ms: fail.retry_after_ms,
-        detail: fail.detail.clone(),
+        detail: cut(fail.detail.clone()),
     }
 }

@@ -1,10 +1,9 @@
 //! Network and policy (spec/behaviour.md 5.2, 31 rows 6, 7, 22).
 
-use super::world::{ALICE, Plan, SIZE, Workers, World};
+use super::world::{ALICE, Plan, Workers, World};
 use crate::enums::{JobState, Priority};
 use crate::hresult as h;
 use crate::job::Wait;
-use crate::job::property::Property;
 use crate::queue::{Call, NoticeKind, Reason};
 use JobState::{Connecting, Error, Queued, Suspended, Transferred, Transferring, TransientError};
 

@@ -131,7 +131,7 @@ fn complete_with_a_destination_that_is_locked_and_then_again() {
     assert_eq!((w.state(job), w.job(job).transferred_at), (Transferred, times));
     assert!(w.job(job).get_error().is_err(), "a failed call makes no error record");
     assert_eq!(w.take_notices(job), []);
-    assert_eq!(w.store.get(job).expect("stored").files[0].completed, true, "what is in place is remembered");
+    assert!(w.store.get(job).expect("stored").files[0].completed, "what is in place is remembered");
     w.crash();
     let ticket = w.begin_later(ALICE, job, Call::Complete);
     let (work, order) = w.file_work(job).expect("under way");
@@ -139,6 +139,57 @@ fn complete_with_a_destination_that_is_locked_and_then_again() {
     w.file_work_done(work);
     assert_eq!(w.answer(ticket), Some(Ok(h::S_OK)));
     assert_eq!(w.take_notices(job).last(), Some(&(NoticeKind::Acknowledged, Acknowledged)));
+}
+
+/// Data that vanished after the download can be fetched again, and only that.
+#[test]
+fn complete_without_the_data_leads_to_a_resume_that_fetches_it() {
+    for auto_complete in [false, true] {
+        let (mut w, job) = running(3, 3);
+        if auto_complete {
+            w.call(ALICE, job, Call::Set(vec![Property::AutoComplete(true)])).expect("set");
+        }
+        w.done(job);
+        let ticket = (!auto_complete).then(|| w.begin_later(ALICE, job, Call::Complete));
+        let (work, _) = w.file_work(job).expect("under way");
+        w.take_notices(job);
+        w.file_work_failed_with(work, 1, h::BG_E_LOCAL_FILE_CHANGED, vec![1]);
+        if let Some(ticket) = ticket {
+            assert_eq!(w.answer(ticket), Some(Err(h::BG_E_LOCAL_FILE_CHANGED)));
+        }
+        assert_eq!(w.take_notices(job).last(), Some(&(NoticeKind::Error, Error)));
+        w.crash();
+        let stored = w.job(job);
+        let error = stored.get_error().expect("a record");
+        assert_eq!((error.code, error.context), (h::BG_E_LOCAL_FILE_CHANGED, ErrorContext::LocalFile));
+        assert_eq!(error.file, Some(1));
+        let files: Vec<_> = stored.files.iter().map(|f| (f.completed, f.transferred, f.done.len())).collect();
+        assert_eq!(files, [(true, true, SIZE), (false, false, 0), (false, true, SIZE)]);
+        assert_eq!(w.call(ALICE, job, Call::Resume), Ok(h::S_OK));
+        w.connect(job);
+        w.checkpoint(job, 1, SIZE);
+        w.done(job);
+        if !auto_complete {
+            assert_eq!(w.state(job), Transferred);
+            w.begin_later(ALICE, job, Call::Complete);
+        }
+        let (work, order) = w.file_work(job).expect("under way");
+        assert_eq!((order.plan.rename, order.plan.remove), (vec![1, 2], vec![]), "the rest");
+        w.file_work_done(work);
+        assert_eq!(w.state(job), Acknowledged);
+    }
+}
+
+/// A job that was not TRANSFERRED keeps its state: a Resume is due anyway.
+#[test]
+fn a_loss_in_an_unfinished_job_only_begins_the_file_again() {
+    let (mut w, job) = running(3, 1);
+    let ticket = w.begin_later(ALICE, job, Call::Complete);
+    w.stopped(job);
+    let (work, _) = w.file_work(job).expect("under way");
+    w.file_work_failed_with(work, 0, h::ERROR_FILE_NOT_FOUND, vec![0]);
+    assert_eq!((w.answer(ticket), w.state(job)), (Some(Err(h::ERROR_FILE_NOT_FOUND)), Suspended));
+    assert!(!w.store.get(job).expect("stored").files[0].transferred);
 }
 
 #[test]
@@ -164,6 +215,11 @@ fn a_running_job_whose_complete_fails_is_suspended_and_goes_on_after_resume() {
     let (work, _) = w.file_work(job).expect("under way");
     w.file_work_failed(work, 0, h::ERROR_SHARING_VIOLATION);
     assert_eq!((w.answer(ticket), w.state(job)), (Some(Err(h::ERROR_SHARING_VIOLATION)), Suspended));
+    assert_eq!(
+        w.take_notices(job).last(),
+        Some(&(NoticeKind::Modified, Suspended)),
+        "any change of state is told"
+    );
     w.workers = Workers::Prompt;
     w.call(ALICE, job, Call::Resume).expect("resumes");
     w.transfer(job);

@@ -8,7 +8,7 @@ use crate::id::Uid;
 use crate::job::property::Property;
 use crate::limits::{FILES_PER_CALL, FILES_PER_JOB_EXEMPT, Limits};
 use crate::names;
-use crate::queue::Call;
+use crate::queue::{Call, NewJob};
 
 fn idle() -> Plan {
     Plan { files: 0, resume: false, ..Plan::default() }
@@ -162,7 +162,35 @@ fn a_display_name_that_is_too_long_is_an_invalid_argument_of_create() {
         w.drain();
         assert_eq!(result, expected);
     }
-    let mut twice = w.plan(&idle());
-    twice.id = w.q.own_jobs(ALICE.uid, None).next().expect("one").id;
-    assert_eq!(w.q.create(ALICE, twice, w.now).map_err(|f| f.code), Err(h::E_UNEXPECTED));
+}
+
+/// Who lost the answer asks again, also when there would be no room for a second job, and when the job has changed or ended.
+#[test]
+fn a_create_with_a_known_id_is_the_same_job_or_refused() {
+    let mut w = World::with(Limits { jobs_per_user: 1, ..Limits::default() });
+    let new = w.plan(&Plan { files: 2, ..Plan::default() });
+    let id = new.id;
+    for _ in 0..2 {
+        assert_eq!(w.q.create(ALICE, new.clone(), w.now).map_err(|f| f.code), Ok(id));
+        w.drain();
+        assert_eq!(w.q.count(None), 1);
+    }
+    w.set(id, Property::DisplayName("renamed".into())).expect("settable");
+    assert_eq!(w.q.create(ALICE, new.clone(), w.now).map_err(|f| f.code), Ok(id));
+    let refused = |w: &mut World, caller, change: &dyn Fn(&mut NewJob)| {
+        let mut other = new.clone();
+        change(&mut other);
+        assert_eq!(w.q.create(caller, other, w.now).map_err(|f| f.code), Err(h::BG_E_INVALID_STATE));
+        w.drain();
+    };
+    refused(&mut w, BOB, &|_| {});
+    refused(&mut w, ALICE, &|new| new.kind = JobType::Upload);
+    refused(&mut w, ALICE, &|new| new.files[1].remote = "http://h/other".into());
+    refused(&mut w, ALICE, &|new| new.files[0].local = "/other".into());
+    refused(&mut w, ALICE, &|new| new.files[0].sha256 = Some("0".repeat(64)));
+    refused(&mut w, ALICE, &|new| new.files.push(new.files[0].clone()));
+    w.call(ALICE, id, Call::Cancel).expect("cancels");
+    assert_eq!(w.q.create(ALICE, new.clone(), w.now).map_err(|f| f.code), Ok(id));
+    w.drain();
+    assert_eq!(w.q.count(None), 0, "it is not made anew");
 }

@@ -79,6 +79,9 @@ fn resume_races_the_stop_and_the_next_attempt_waits_for_the_last() {
     assert_eq!(w.state(job), Connecting);
     assert_ne!(w.attempt(job), Some(old));
     // A late word of the old attempt means nothing any more.
+    w.q.on_stopped(job, old, w.now);
+    w.drain();
+    assert!(w.is_running(job) && w.state(job) == Connecting);
     w.q.on_failed(
         job,
         old,
@@ -254,4 +257,17 @@ fn a_worker_lost_before_the_stop_for_a_complete_is_followed_by_one_finish() {
         w.file_work_done(work);
         assert!(w.answer(ticket).expect("answered").is_ok());
     }
+}
+
+#[test]
+fn a_worker_that_is_done_without_the_data_is_not_asked_again_at_once() {
+    let mut w = World::new();
+    let job = w.create(ALICE, Plan { files: 2, ..Plan::default() });
+    w.connect(job);
+    w.checkpoint(job, 0, SIZE);
+    w.done(job);
+    assert_eq!((w.state(job), w.error(job)), (JobState::TransientError, h::E_UNEXPECTED));
+    w.pass(600);
+    w.transfer(job);
+    assert_eq!(w.state(job), JobState::Transferred);
 }

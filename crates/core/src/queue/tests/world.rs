@@ -2,15 +2,14 @@
 
 use super::store::{Store, durable_part};
 use crate::caller::Caller;
-use crate::enums::{ErrorContext, JobState, JobType, Priority};
+use crate::enums::{JobState, JobType, Priority};
 use crate::hresult::HResult;
 use crate::id::{AttemptId, JobId, Ticket, Uid};
-use crate::job::api::{FinishPlan, FinishResult};
+use crate::job::api::FinishPlan;
 use crate::job::property::Property;
-use crate::job::{ErrorRecord, Extras, Job, NewFile};
+use crate::job::{Extras, Job, NewFile};
 use crate::limits::Limits;
-use crate::queue::{Call, Called, Effect, Failure, FileReport, NewJob, Notice, NoticeKind, Queue, Reason};
-use crate::range_set::RangeSet;
+use crate::queue::{Call, Called, Failure, NewJob, Notice, NoticeKind, PolicyBlocks, Queue, Reason};
 use crate::time::{FileTime, Mono, Now};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,9 +59,21 @@ pub(super) struct World {
     /// Jobs in the order in which they were started.
     pub(super) started: Vec<JobId>,
     pub(super) paused: bool,
-    pub(super) policy_blocks: bool,
+    pub(super) policy_blocks: PolicyBlocks,
+    /// The service dies over the next effects.
+    pub(super) torn: Option<Torn>,
     next_id: u16,
-    seen: BTreeMap<JobId, Job>,
+    pub(super) last_answers: BTreeSet<Ticket>,
+    pub(super) seen: BTreeMap<JobId, Job>,
+}
+
+/// A crash in the middle of what follows an input. All saves of one input are one transaction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Torn {
+    /// Nothing was stored.
+    BeforeCommit,
+    /// All was stored, nothing else was done.
+    AfterCommit,
 }
 
 /// What a new job is like.
@@ -106,8 +117,10 @@ impl World {
             notices: Vec::new(),
             started: Vec::new(),
             paused: true,
-            policy_blocks: false,
+            policy_blocks: PolicyBlocks::NONE,
+            torn: None,
             next_id: 1,
+            last_answers: BTreeSet::new(),
             seen: BTreeMap::new(),
         };
         world.start();
@@ -251,8 +264,18 @@ impl World {
     }
 
     pub(super) fn policy(&mut self, blocks: bool) {
+        self.hold(if blocks { PolicyBlocks::BACKGROUND } else { PolicyBlocks::NONE }, None);
+    }
+
+    /// These levels are held; at `review` they are not any more.
+    pub(super) fn hold(&mut self, blocks: PolicyBlocks, review: Option<Mono>) {
         self.policy_blocks = blocks;
-        self.q.set_policy_blocks(blocks, self.now);
+        self.q.set_policy_blocks(blocks, review, self.now);
+        self.drain();
+    }
+
+    pub(super) fn set_limits(&mut self, limits: Limits) {
+        self.q.set_limits(limits, self.now);
         self.drain();
     }
 
@@ -281,6 +304,9 @@ impl World {
 
     pub(super) fn tick(&mut self) {
         self.q.tick(self.now);
+        if self.q.policy_review().is_some_and(|at| at <= self.now.mono) {
+            self.hold(PolicyBlocks::NONE, None);
+        }
         let next = self.q.next_deadline();
         assert!(next.is_none_or(|at| at > self.now.mono), "nothing that is due is left: {next:?}");
         self.drain();
@@ -297,9 +323,11 @@ impl World {
         self.attempts.clear();
         self.work.clear();
         self.waiting.clear();
+        // Notices of the last input may be lost with it: keeping them is the store's affair.
+        self.notices.clear();
         let limits = self.q.limits().clone();
         self.q = Queue::load(limits, self.store.load(), self.now);
-        (self.paused, self.policy_blocks) = (true, false);
+        (self.paused, self.policy_blocks) = (true, PolicyBlocks::NONE);
         self.seen.clear();
         assert_eq!(self.q.jobs.len(), self.store.ids().count(), "no job is lost");
         for id in self.store.ids() {
@@ -309,325 +337,5 @@ impl World {
         }
         assert!(self.q.runs.is_empty(), "nothing runs before the start");
         self.drain();
-    }
-
-    // ---- workers ----
-
-    pub(super) fn attempt(&self, id: JobId) -> Option<AttemptId> {
-        self.attempts.iter().find(|(_, a)| a.job == id).map(|(attempt, _)| *attempt)
-    }
-
-    fn live(&self, id: JobId) -> AttemptId {
-        self.attempt(id).unwrap_or_else(|| panic!("no attempt, the job is {}", self.state(id)))
-    }
-
-    pub(super) fn connect(&mut self, id: JobId) {
-        let attempt = self.live(id);
-        self.q.on_connected(id, attempt, 0, Some(SIZE), "h:80", self.now);
-        self.drain();
-    }
-
-    /// A worker wrote this many bytes of the file.
-    pub(super) fn bytes(&mut self, id: JobId, file: u32, bytes: u64) {
-        let attempt = self.live(id);
-        self.q.on_progress(id, attempt, file, bytes, self.now);
-        self.drain();
-    }
-
-    pub(super) fn checkpoint(&mut self, id: JobId, file: u32, bytes: u64) {
-        let attempt = self.live(id);
-        let report = FileReport {
-            file,
-            size: Some(SIZE),
-            done: RangeSet::prefix(bytes),
-            etag: Some("\"v1\"".into()),
-            finished: bytes == SIZE,
-            ..FileReport::default()
-        };
-        self.q.on_checkpoint(id, attempt, vec![report], self.now);
-        self.drain();
-    }
-
-    pub(super) fn done(&mut self, id: JobId) {
-        let attempt = self.live(id);
-        if !self.attempts[&attempt].stopping {
-            self.attempts.remove(&attempt);
-        }
-        self.q.on_done(id, attempt, self.now);
-        self.drain();
-    }
-
-    /// The worker moves everything that is left.
-    pub(super) fn transfer(&mut self, id: JobId) {
-        self.connect(id);
-        for index in 0..self.job(id).files.len() {
-            if !self.job(id).files[index].transferred {
-                self.checkpoint(id, u32::try_from(index).expect("few"), SIZE);
-            }
-        }
-        self.done(id);
-    }
-
-    /// The same, unless the attempt is being stopped.
-    pub(super) fn transfer_if_live(&mut self, id: JobId) {
-        if self.attempt(id).is_some_and(|attempt| !self.attempts[&attempt].stopping) {
-            self.transfer(id);
-        }
-    }
-
-    /// The attempt ends with an error; `retry` as in the report.
-    pub(super) fn fail(&mut self, id: JobId, code: HResult, retry: Option<u64>) {
-        let attempt = self.live(id);
-        if !self.attempts[&attempt].stopping {
-            self.attempts.remove(&attempt);
-        }
-        let record = ErrorRecord::new(code, ErrorContext::RemoteFile, self.now.wall);
-        self.q.on_failed(id, attempt, record, retry, self.now);
-        self.drain();
-    }
-
-    pub(super) fn stopped(&mut self, id: JobId) {
-        let attempt = self.live(id);
-        self.stopped_attempt(attempt);
-    }
-
-    pub(super) fn stopped_attempt(&mut self, attempt: AttemptId) {
-        let Some(gone) = self.attempts.remove(&attempt) else { return };
-        assert!(gone.stopping, "only a stop is answered");
-        self.q.on_stopped(gone.job, attempt, self.now);
-        self.drain();
-    }
-
-    /// The file work of a job, which a manual worker has.
-    pub(super) fn file_work(&self, id: JobId) -> Option<(Ticket, FileWork)> {
-        self.work.iter().find(|(_, w)| w.job == id).map(|(t, w)| (*t, w.clone()))
-    }
-
-    /// The worker did everything of the plan.
-    pub(super) fn file_work_done(&mut self, ticket: Ticket) {
-        let Some(work) = self.work.remove(&ticket) else { return };
-        let result = FinishResult { renamed: work.plan.rename, ..FinishResult::default() };
-        self.q.on_finish_done(work.job, ticket, &result, None, self.now);
-        self.drain();
-    }
-
-    /// The first `renamed` files are in place, the next one could not be renamed.
-    pub(super) fn file_work_failed(&mut self, ticket: Ticket, renamed: usize, code: HResult) {
-        let work = self.work.remove(&ticket).expect("under way");
-        let at = work.plan.rename[renamed];
-        let result = FinishResult {
-            renamed: work.plan.rename[..renamed].to_vec(),
-            error: Some(code),
-            left_behind: false,
-        };
-        self.q.on_finish_done(work.job, ticket, &result, Some((at, code, "in use".into())), self.now);
-        self.drain();
-    }
-
-    pub(super) fn worker_lost(&mut self, owner: Uid) {
-        self.attempts.retain(|_, a| a.owner != owner);
-        self.work.retain(|_, w| w.owner != owner);
-        self.q.on_worker_lost(owner, self.now);
-        self.drain();
-    }
-
-    // ---- effects ----
-
-    /// Does what the queue asks for, in order, and checks its promises.
-    pub(super) fn drain(&mut self) {
-        loop {
-            let effects = self.q.take_effects();
-            if effects.is_empty() {
-                break;
-            }
-            for effect in effects {
-                self.execute(effect);
-            }
-            self.check();
-            if self.workers == Workers::Prompt {
-                self.answer_promptly();
-            }
-        }
-        self.check();
-    }
-
-    pub(super) fn answer_promptly(&mut self) {
-        let stopping: Vec<_> = self.attempts.iter().filter(|(_, a)| a.stopping).map(|(id, _)| *id).collect();
-        for attempt in stopping {
-            self.stopped_attempt(attempt);
-        }
-        let tickets: Vec<Ticket> = self.work.keys().copied().collect();
-        for ticket in tickets {
-            self.file_work_done(ticket);
-        }
-    }
-
-    fn execute(&mut self, effect: Effect) {
-        match effect {
-            Effect::Save(id) => {
-                if let Some(job) = self.q.jobs.get(&id) {
-                    self.store.save(job);
-                }
-            }
-            Effect::SaveFile(id, index) => {
-                if let Some(job) = self.q.jobs.get(&id) {
-                    self.store.save_file(job, index);
-                }
-            }
-            Effect::Delete(id) => self.store.delete(id),
-            Effect::Start { job, attempt } => self.execute_start(job, attempt),
-            Effect::Stop { job, attempt, owner } => {
-                let live = self.attempts.get_mut(&attempt).expect("only live attempts are stopped");
-                assert!(live.job == job && live.owner == owner && !live.stopping);
-                live.stopping = true;
-            }
-            Effect::Finish { job, ticket, plan, replay } => {
-                assert!(self.attempt(job).is_none(), "no worker writes to a job that is being finished");
-                assert!(self.work.values().all(|w| w.job != job), "one finish at a time");
-                let stored = self.store.get(job).expect("stored");
-                assert!(stored.finishing.is_some(), "the intent is durable first");
-                self.work.insert(ticket, FileWork { job, plan, replay, owner: stored.owner });
-            }
-            Effect::Answer(ticket, result) => {
-                let job = self.waiting.remove(&ticket).expect("every ticket is answered once");
-                if let Some(live) = self.q.jobs.get(&job) {
-                    let strip = |job: &Job| Job { finishing: None, ..durable_part(job) };
-                    let stored = self.store.get(job).expect("stored");
-                    assert_eq!(strip(stored), strip(live), "what an answer tells is durable");
-                } else {
-                    assert!(self.store.get(job).is_none(), "a finished job is gone before anybody is told");
-                }
-                self.answers.insert(ticket, result);
-            }
-            Effect::Notice(notice) => self.execute_notice(notice),
-        }
-    }
-
-    fn execute_start(&mut self, id: JobId, attempt: AttemptId) {
-        assert!(self.attempt(id).is_none(), "a job never has two attempts");
-        let job = &self.q.jobs[&id];
-        assert!(!self.paused && self.q.network(), "nothing starts while the queue is held");
-        let stored = self.store.get(id).expect("stored");
-        assert!(stored.files.iter().all(|f| f.begun || f.transferred), "the beginning is durable first");
-        self.attempts.insert(attempt, Attempt { job: id, owner: job.owner, stopping: false });
-        self.started.push(id);
-        let background = self
-            .attempts
-            .values()
-            .filter(|a| self.q.jobs.get(&a.job).is_some_and(|job| job.priority != Priority::Foreground));
-        let background = background.count();
-        if self.q.jobs[&id].priority != Priority::Foreground {
-            assert!(!self.policy_blocks && background <= self.q.limits().max_background as usize);
-        }
-    }
-
-    fn execute_notice(&mut self, notice: Notice) {
-        match notice.kind {
-            NoticeKind::Error => assert_eq!(notice.state, JobState::Error),
-            NoticeKind::Transferred => assert_eq!(notice.state, JobState::Transferred),
-            NoticeKind::Modified if matches!(notice.state, JobState::Error | JobState::Transferred) => {
-                let last = self.notices.iter().rev().find(|n| n.job == notice.job);
-                assert!(last.is_none_or(|n| n.state == notice.state), "an entry has its own notice");
-            }
-            _ => {}
-        }
-        self.notices.push(notice);
-    }
-
-    // ---- promises ----
-
-    fn check(&mut self) {
-        self.check_jobs();
-        self.check_slots();
-        self.check_lists();
-    }
-
-    fn check_jobs(&mut self) {
-        let q = &self.q;
-        for (id, job) in &q.jobs {
-            let run = q.runs.get(id);
-            let live = run.is_some_and(|run| !run.stopping);
-            assert_eq!(live, job.state.is_running() && job.finishing.is_none(), "{job:?} {run:?}");
-            let finishing = q.finishes.contains_key(id) || run.is_some_and(|run| run.then.is_some());
-            assert_eq!(job.finishing.is_some(), finishing);
-            let stored = self.store.get(*id).expect("every job is stored");
-            if let Some(attempt) = self.attempt(*id) {
-                assert_eq!(run.map(|run| run.attempt), Some(attempt));
-            }
-            assert_eq!(durable_part(stored), durable_part(job), "memory and store agree");
-            let progress = job.progress();
-            assert!(progress.files_transferred <= progress.files_total);
-            assert!(progress.bytes_total.is_none_or(|total| progress.bytes_transferred <= total));
-            assert_eq!(job.transferred_at != FileTime::ZERO, job.state == JobState::Transferred);
-            if matches!(job.state, JobState::Error | JobState::TransientError) {
-                let error = job.get_error().expect("an error has a record");
-                assert!(error.context != ErrorContext::None && !error.code.is_ok());
-            }
-            if matches!(job.state, JobState::Transferring | JobState::Transferred) {
-                assert!(job.get_error().is_err(), "no record in {}", job.state);
-            }
-            assert_eq!(job.wait.is_some(), job.state == JobState::TransientError);
-            assert!(job.created <= job.modified);
-            if let Some(before) = self.seen.get(id) {
-                assert!(job.modified >= before.modified && job.last_activity >= before.last_activity);
-                assert!(job.error_count >= before.error_count);
-            }
-        }
-        self.seen.clone_from(&q.jobs.iter().map(|(id, job)| (*id, job.clone())).collect());
-    }
-
-    /// Strict levels, no slot left empty, no level served before a higher one.
-    fn check_slots(&self) {
-        let q = &self.q;
-        let background: Vec<_> = q
-            .runs
-            .iter()
-            .filter(|(id, _)| q.jobs[*id].priority != Priority::Foreground)
-            .map(|(id, run)| (q.jobs[id].priority, run.stopping))
-            .collect();
-        let foreground = q.runs.len() - background.len();
-        let cap = q.limits.max_foreground as usize;
-        let stopping = background.iter().any(|(_, stopping)| *stopping);
-        let live = background.iter().filter(|(_, stopping)| !stopping).count();
-        if !self.paused {
-            assert!(live <= q.limits.max_background as usize, "no more than the slots");
-        }
-        let mut waiting = 0;
-        for (id, job) in &q.jobs {
-            let waits = job.state == JobState::Queued && !q.runs.contains_key(id) && job.finishing.is_none();
-            assert_eq!(q.scheduler.ahead(*id).is_some(), waits, "membership of {job:?}");
-            waiting += usize::from(waits);
-            if !waits || self.paused || !q.network {
-                continue;
-            }
-            if job.priority == Priority::Foreground {
-                assert!(cap > 0 && foreground >= cap, "a foreground job waits for nothing else");
-                continue;
-            }
-            if self.policy_blocks {
-                continue;
-            }
-            assert!(background.len() >= q.limits.max_background as usize, "no slot is left empty");
-            let lower = background.iter().any(|(level, stopping)| !stopping && *level > job.priority);
-            assert!(!lower || stopping, "a lower level does not run while a higher one waits");
-        }
-        let listed: usize = Priority::ALL.iter().map(|p| q.scheduler.waiting(*p)).sum();
-        assert_eq!(listed, waiting, "nothing waits that is not there");
-    }
-
-    fn check_lists(&self) {
-        let q = &self.q;
-        let all: Vec<_> = q.all_jobs(ROOT, None).expect("root").map(|job| (job.owner, job.id)).collect();
-        assert!(all.windows(2).all(|pair| pair[0] < pair[1]));
-        let open: BTreeSet<_> =
-            q.jobs.values().filter(|job| !job.state.is_final()).map(|job| (job.owner, job.id)).collect();
-        assert_eq!(all.into_iter().collect::<BTreeSet<_>>(), open, "exactly the open jobs are listed");
-        let counted = q.jobs.values().filter(|job| !job.exempt && !job.state.is_final()).count();
-        assert_eq!(q.counted, counted, "jobs that count for the limit");
-        for (id, job) in &q.finished {
-            assert!(job.state.is_final() && !q.jobs.contains_key(id) && self.store.get(*id).is_none());
-        }
-        assert!(q.deferred.keys().all(|id| q.finishes.contains_key(id) || q.runs.contains_key(id)));
-        assert!(self.work.values().all(|w| q.finishes.contains_key(&w.job)));
     }
 }

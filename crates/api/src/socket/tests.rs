@@ -66,6 +66,25 @@ fn the_order_is_variable_then_system_then_runtime_dir_then_run_user_then_tmp() {
     assert_eq!(env.find(&path).unwrap(), Endpoint { path: "/z.sock".into(), kind: Kind::Given, owner: None });
 }
 
+/// A variable that survived `su` may name somebody else's socket: what is sent there must not reach him.
+#[test]
+fn a_socket_from_the_environment_must_be_ours_or_roots() {
+    let Place { root, mut env } = place();
+    let path = root.path().join("named.sock");
+    let _listener = UnixListener::bind(&path).unwrap();
+    env.socket = Some(path.clone().into());
+    env.system_uid = env.uid + 7;
+    assert_eq!(env.find(&Choice::Any).unwrap().owner, Some(env.uid), "our own");
+    env.uid += 1;
+    assert_eq!(
+        env.find(&Choice::Any).unwrap().owner,
+        Some(env.system_uid),
+        "somebody else's: only root's is believed"
+    );
+    // Who names the socket himself knows whose it is.
+    assert_eq!(env.find(&Choice::Path(path)).unwrap().owner, None);
+}
+
 #[test]
 fn a_system_socket_of_somebody_else_is_passed_over() {
     let Place { root: _root, mut env } = place();

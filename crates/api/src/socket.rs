@@ -5,7 +5,7 @@
 //! somebody else (a variable that survived `su`) is passed over. The user's socket directory must be a real directory, owned by
 //! the user, closed to everybody else; anything else is refused, since whoever owns the directory can put their own socket there.
 
-use openbits_api::{SOCKET_VARIABLE, SYSTEM_SOCKET};
+use crate::{SOCKET_VARIABLE, SYSTEM_SOCKET};
 use std::ffi::OsString;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
@@ -105,7 +105,7 @@ impl Environment {
             Choice::System => self.system(),
             Choice::User => self.user()?,
             Choice::Any => match &self.socket {
-                Some(path) => self.given(Path::new(path)),
+                Some(path) => self.named(Path::new(path)),
                 None if self.system_answers() => self.system(),
                 None => self.user()?,
             },
@@ -116,6 +116,13 @@ impl Environment {
 
     fn given(&self, path: &Path) -> Endpoint {
         Endpoint { path: path.to_owned(), kind: Kind::Given, owner: None }
+    }
+
+    /// From the environment, which may be somebody else's (a shell kept by `su`): only a service of our own or root's is believed.
+    fn named(&self, path: &Path) -> Endpoint {
+        let own = fs::symlink_metadata(path).is_ok_and(|about| about.uid() == self.uid);
+        let owner = Some(if own { self.uid } else { self.system_uid });
+        Endpoint { path: path.to_owned(), kind: Kind::Given, owner }
     }
 
     fn system(&self) -> Endpoint {

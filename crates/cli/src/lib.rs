@@ -1,0 +1,87 @@
+//! `bits`: the command line of openbits. Called as `bitsd`, the same program is the service.
+//!
+//! A library, so that the process tests (crates/e2e) have the same program built with them; `main.rs` only calls [`main`].
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+mod context;
+mod create;
+mod failure;
+mod follow;
+mod get;
+mod input;
+mod names;
+mod resolve;
+mod service;
+mod show;
+mod text;
+
+use clap::Parser;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Runs the program with this process's arguments.
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some(rest) = service_arguments(&arguments) {
+        return service::run(rest);
+    }
+    match args::Cli::try_parse_from(&arguments) {
+        Ok(cli) => run(cli),
+        Err(e) => {
+            // Help and version are data and a success; everything else is a usage error (spec/tools.md A1: 1, not clap's 2).
+            let _ = e.print();
+            ExitCode::from(if e.use_stderr() { openbits_api::error::exit::USAGE } else { 0 })
+        }
+    }
+}
+
+/// The service's arguments, if this call is one of the service: by the program's name, or by the hidden first word `service`.
+fn service_arguments(arguments: &[OsString]) -> Option<&[OsString]> {
+    let name = arguments.first().and_then(|a| Path::new(a).file_name());
+    if name.is_some_and(|n| n == "bitsd") {
+        return Some(&arguments[1..]);
+    }
+    arguments.get(1).filter(|word| *word == "service").map(|_| &arguments[2..])
+}
+
+fn run(cli: args::Cli) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            eprintln!("bits: cannot start: {e}");
+            return ExitCode::from(openbits_api::error::exit::OTHER);
+        }
+    };
+    let code = match runtime.block_on(commands::run(cli)) {
+        Ok(code) => code,
+        Err(failure) => {
+            failure.report();
+            failure.exit_code()
+        }
+    };
+    // Reads of standard input cannot be interrupted; nobody waits for them now.
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_service_is_called_by_name_or_by_word() {
+        let call = |words: &[&str]| {
+            let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+            service_arguments(&words).map(<[_]>::to_vec)
+        };
+        assert_eq!(call(&["bitsd", "--user"]), Some(vec!["--user".into()]));
+        assert_eq!(call(&["/usr/bin/bitsd"]), Some(vec![]));
+        assert_eq!(call(&["bits", "service", "--user"]), Some(vec!["--user".into()]));
+        assert_eq!(call(&["bits", "list"]), None);
+        assert_eq!(call(&["bits", "show", "service"]), None);
+        assert_eq!(call(&[]), None);
+    }
+}

@@ -1,0 +1,28 @@
+//! Support of the process tests. They start the real program and use its doors only: command line, socket, files.
+//!
+//! `OPENBITS_BIN` names another program to test (e.g. a release build). The long suites are the short ones with larger numbers:
+//! `OPENBITS_KILLS`, `OPENBITS_CRASH_MIB`, `OPENBITS_SEED`; all are printed, so that a run can be repeated.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "support of tests: a panic is how it reports"
+)]
+
+mod accounts;
+mod door;
+mod files;
+mod jobs;
+mod knobs;
+mod processes;
+mod system;
+mod user;
+
+pub use accounts::{Account, accounts, is_root, skip};
+pub use door::{Door, Events, Reply};
+pub use files::{assert_is, difference, leftovers, names};
+pub use jobs::{Job, NewJob};
+pub use knobs::{knob, program};
+pub use processes::{gone, kill, kill_group_of_environment, signal};
+pub use system::{Options, System};
+pub use user::User;
