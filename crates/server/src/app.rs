@@ -8,6 +8,7 @@ use crate::settings::{Notification, Settings, Who};
 use crate::storage::Storage;
 use http::{Extensions, HeaderMap};
 use openbits_core::upload::{Refusal, SessionId};
+use std::collections::HashSet;
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, RwLock};
@@ -72,7 +73,7 @@ impl<S: Storage> App<S> {
         Self::check(&settings)?;
         let credentials = Credentials::read(&settings)?;
         let ledger = Ledger::default();
-        ledger.recount(&storage.census().await?);
+        ledger.recount(&storage.census().await?, &HashSet::new());
         Ok(Arc::new(Self {
             storage,
             locks: Locks::default(),

@@ -161,6 +161,7 @@ impl<S: Storage> Request1<'_, S> {
             self.app.ledger.remove(&id);
             return Err(storage(&error));
         }
+        self.app.ledger.stored(&id);
         let host = self
             .rules
             .host_id
@@ -248,7 +249,7 @@ impl<S: Storage> Request1<'_, S> {
         match session {
             None if self.ended(&id).await?.0 => {}
             None => return Err(Refusal::SessionNotFound),
-            Some(mut session) => complete::close(self.app, &mut session, &self.rules).await?,
+            Some(mut session) => complete::close(self.app, &self.current, &mut session, &self.rules).await?,
         }
         Ok(Ack::ok(Some(id)))
     }

@@ -123,11 +123,18 @@ pub(crate) async fn deliver<S: Storage>(
 }
 
 /// Close-Session.
+///
+/// The server may have died between the last byte and what follows it; a client that learned the full offset from
+/// another answer closes then without sending the final fragment again. So Close does what is still due first.
 pub(crate) async fn close<S: Storage>(
-    app: &App<S>,
+    app: &Arc<App<S>>,
+    current: &Current,
     session: &mut Session,
     rules: &Rules,
 ) -> Result<(), Refusal> {
+    if session.phase == Phase::Receive {
+        settle(app, current, session, rules).await?;
+    }
     if session.close() == Ending::Deliver {
         deliver(app, session, rules).await?;
     }

@@ -3,13 +3,15 @@
 use crate::settings::Rules;
 use crate::storage::Census;
 use openbits_core::upload::{Refusal, SessionId};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
 #[derive(Default)]
 struct Books {
     sessions: HashMap<SessionId, (String, u64)>,
     callers: HashMap<String, (usize, u64)>,
+    /// Admitted, but perhaps not in the storage yet: a census that misses them says nothing.
+    arriving: HashSet<SessionId>,
 }
 
 /// The counts. The truth is the storage: the sweeper sets them anew from it.
@@ -57,6 +59,7 @@ impl Ledger {
             return Err(Refusal::Busy);
         }
         books.insert(id.clone(), caller, 0);
+        books.arriving.insert(id.clone());
         Ok(())
     }
 
@@ -78,17 +81,36 @@ impl Ledger {
         Ok(())
     }
 
-    pub(crate) fn remove(&self, id: &SessionId) {
-        self.books().remove(id);
+    /// The session is in the storage now.
+    pub(crate) fn stored(&self, id: &SessionId) {
+        self.books().arriving.remove(id);
     }
 
-    /// Sets the counts from the storage.
-    pub(crate) fn recount(&self, census: &[Census]) {
-        let mut books = Books::default();
-        for one in census {
-            books.insert(one.id.clone(), &one.counted_as, one.bytes);
+    pub(crate) fn remove(&self, id: &SessionId) {
+        let mut books = self.books();
+        books.remove(id);
+        books.arriving.remove(id);
+    }
+
+    /// The sessions counted and stored now; taken before a census, for [`Ledger::recount`].
+    pub(crate) fn known(&self) -> HashSet<SessionId> {
+        let books = self.books();
+        books.sessions.keys().filter(|id| !books.arriving.contains(id)).cloned().collect()
+    }
+
+    /// Corrects the counts by a census that was taken after `known`. Sessions that began or ended meanwhile keep the
+    /// count they have.
+    pub(crate) fn recount(&self, census: &[Census], known: &HashSet<SessionId>) {
+        let mut books = self.books();
+        let there: HashSet<&SessionId> = census.iter().map(|one| &one.id).collect();
+        for gone in known.iter().filter(|id| !there.contains(id)) {
+            books.remove(gone);
         }
-        *self.books() = books;
+        for new in census.iter().filter(|one| !known.contains(&one.id)) {
+            if !books.sessions.contains_key(&new.id) {
+                books.insert(new.id.clone(), &new.counted_as, new.bytes);
+            }
+        }
     }
 
     /// Number of live sessions.
@@ -127,7 +149,13 @@ mod tests {
         ledger.remove(&id(1));
         ledger.admit(&id(4), "ann", &rules, 3).unwrap();
         assert_eq!(ledger.len(), 3);
-        ledger.recount(&[]);
-        assert_eq!(ledger.len(), 0);
+        for n in [2, 3, 4] {
+            ledger.stored(&id(n));
+        }
+        ledger.admit(&id(8), "eve", &rules, 9).unwrap();
+        let known = ledger.known();
+        ledger.admit(&id(9), "dan", &rules, 9).unwrap();
+        ledger.recount(&[], &known);
+        assert_eq!(ledger.len(), 2, "those that begin around the census stay");
     }
 }

@@ -29,7 +29,8 @@ impl<S: Storage> App<S> {
             }
         }
         self.storage.sweep(now_s.saturating_sub(limits.tombstone_s), limits.tombstones).await?;
-        self.ledger.recount(&self.storage.census().await?);
+        let known = self.ledger.known();
+        self.ledger.recount(&self.storage.census().await?, &known);
         Ok(removed)
     }
 

@@ -156,7 +156,9 @@ async fn open<S: Storage>(
         if let Some(total) = total {
             complete::reserve(ask.app, session, total, rules, limits).await?;
         }
-        ask.app.storage.create(session).await.map_err(|e| storage(&e))
+        ask.app.storage.create(session).await.map_err(|e| storage(&e))?;
+        ask.app.ledger.stored(&session.id);
+        Ok(())
     };
     stored.await.map_err(|refusal: Refusal| {
         ask.app.ledger.remove(&session.id);

@@ -201,7 +201,8 @@ impl Session {
 
     /// What Close-Session does (section 9.6).
     ///
-    /// An upload that the back-end has not accepted is incomplete: it is discarded.
+    /// [`Session::settle`] comes first: a complete upload must not be closed in [`Phase::Receive`]. What is incomplete, or
+    /// was refused by the back-end, is discarded.
     pub fn close(&self) -> Ending {
         match self.phase {
             Phase::WaitClose | Phase::Committing if self.copy_to_destination => Ending::Deliver,

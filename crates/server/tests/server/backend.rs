@@ -291,3 +291,22 @@ fn a_tus_client_that_asks_again_after_a_failure_gets_it_done() {
     assert_eq!(scripted.asked.load(Ordering::SeqCst), 3);
     assert_eq!(server.stored("in/order.xml").unwrap(), BYTES);
 }
+
+#[test]
+fn close_of_a_complete_upload_does_what_is_still_due() {
+    let (scripted, server) = backend(
+        &["HTTP/1.1 503 Busy\nContent-Length: 0\n\n", "HTTP/1.1 503 Busy\nContent-Length: 0\n\n", OK_COPY],
+        "",
+    );
+    let mut raw = Raw::open(server.address);
+    let session = raw.create(P);
+    assert_eq!(raw.fragment(P, &session, 0, 12, BYTES).status, 503);
+    assert_eq!(
+        raw.close(P, &session).error(),
+        (503, Some("0x801901F7"), Some("0x7")),
+        "nothing is discarded"
+    );
+    assert_eq!(raw.close(P, &session).status, 200);
+    assert_eq!(scripted.asked.load(Ordering::SeqCst), 3);
+    assert_eq!(server.stored("in/order.xml").unwrap(), BYTES);
+}

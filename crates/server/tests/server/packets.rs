@@ -371,3 +371,19 @@ fn stored_bytes_that_vanished_in_the_middle_begin_anew_and_never_become_holes() 
         assert_eq!(server.stored("in/f").unwrap(), b"hello, bits\n");
     }
 }
+
+/// Found by the kill test: all bytes durable, killed before the session said so, and a client that learns the full
+/// offset from the answer to an earlier fragment. Close used to discard the upload.
+#[test]
+fn a_crash_right_after_the_last_byte_loses_nothing() {
+    let (server, mut raw) = plain();
+    let session = raw.create(P);
+    raw.fragment(P, &session, 0, 12, b"hello, bits\n");
+    let document = server.state("live")[0].join("session");
+    let text = fs::read_to_string(&document).unwrap();
+    assert!(text.contains("\"wait-close\""));
+    fs::write(&document, text.replace("\"wait-close\"", "\"receive\"")).unwrap();
+    assert_eq!(raw.fragment(P, &session, 0, 12, b"hello").received(), Some(12));
+    assert_eq!(raw.close(P, &session).status, 200);
+    assert_eq!(server.stored("in/f").unwrap(), b"hello, bits\n");
+}
