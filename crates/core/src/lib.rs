@@ -18,6 +18,7 @@ pub mod queue;
 pub mod range_set;
 pub mod schedule;
 pub mod time;
+pub mod upload;
 
 pub use caller::Caller;
 pub use enums::{AuthScheme, AuthTarget, ErrorContext, JobState, JobType, Priority, ProxyUsage};
