@@ -122,7 +122,8 @@ fn connections_are_limited_counted_and_refused() {
     let mut second = Raw::connect(origin.addr());
     second.ask("GET", "/f", &[]);
     let seen = second.read_until(Duration::from_secs(5), 1, |_| false);
-    assert_eq!((seen.ended, seen.bytes.len()), (Ended::Reset, 0));
+    // A close that comes before the request has arrived is seen as an end, one that comes after it as a reset.
+    assert!(matches!(seen.ended, Ended::Reset | Ended::Eof) && seen.bytes.is_empty(), "{:?}", seen.ended);
     assert_eq!((origin.peak_connections(), origin.refused()), (1, 1));
     origin.set_max_connections(10);
     for (what, ended) in
