@@ -19,7 +19,7 @@ fn new_job(body: CreateJob) -> NewJob {
         id: JobId::from_bytes([1; 16]),
         display_name: body.display_name,
         kind: body.kind,
-        properties: jobs::properties(body.properties),
+        properties: jobs::properties(body.properties).unwrap_or_default(),
         files: jobs::new_files(body.files),
         resume: body.resume,
         extras: Extras::NONE,
@@ -62,7 +62,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let id = queue.create(OWNER, new_job(plain), NOW).expect("a plain job");
     if let Ok(body) = serde_json::from_slice::<SetProperties>(data) {
-        let list = jobs::properties(body);
+        let list = jobs::properties(body).unwrap_or_default();
         for property in &list {
             let _ = property.check(kind);
         }

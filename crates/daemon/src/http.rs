@@ -8,6 +8,8 @@ pub mod jobs;
 pub mod openapi;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod policy;
+#[allow(unused_qualifications, reason = "the path macro qualifies")]
+pub mod properties;
 pub mod server;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod service;
@@ -46,6 +48,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/jobs/{id}/take-ownership", post(jobs::take_ownership))
         .route("/v1/jobs/{id}/error", get(jobs::error))
         .route("/v1/jobs/{id}/why", get(jobs::why))
+        .route("/v1/jobs/{id}/properties/{number}", get(properties::get).put(properties::set))
         .route("/v1/jobs/{id}/policy", get(policy::explain))
         .route("/v1/policy", get(policy::show))
         .route("/v1/policy/check", post(policy::check))

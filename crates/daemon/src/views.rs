@@ -2,9 +2,11 @@
 
 use crate::clock::Clock;
 use openbits_api::{
-    ErrorView, EventKind, EventView, FileView, JobView, PaceView, ProxyView, SCHEMA, Why, error,
+    ErrorView, EventKind, EventView, FileView, JobView, NumberedProperty, PaceView, ProxyView, SCHEMA, Why,
+    error,
 };
 use openbits_core::job::ErrorRecord;
+use openbits_core::job::options::PropertyId;
 use openbits_core::queue::{Notice, NoticeKind, Queue, Reason};
 use openbits_core::{Job, ProxyUsage};
 
@@ -16,6 +18,7 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         .as_deref()
         .map_or_else(Default::default, |c| (c.program.clone(), c.parameters.clone().unwrap_or_default()));
     let proxy = job.proxy.as_deref();
+    let options = job.options();
     JobView {
         schema: SCHEMA,
         id: job.id.to_string(),
@@ -47,6 +50,19 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         },
         auto_complete: job.extras().auto_complete,
         bind: job.extras().bind.clone(),
+        acl_flags: options.acl_flags,
+        peer_caching_flags: options.peer_caching_flags,
+        maximum_download_time_s: job.maximum_download_time_s(queue.limits()),
+        cost_flags: job.cost_flags(queue.limits()),
+        cost_flags_set: options.cost_flags.is_some(),
+        notification_clsid: options.notification_class.map(|class| class.to_string()),
+        dynamic_content: options.dynamic_content,
+        high_performance: options.high_performance,
+        max_download_size: options.max_download_bytes,
+        use_stored_credentials: if options.stored_proxy_credentials { "PROXY" } else { "NONE" }.to_owned(),
+        minimum_notification_interval_ms: options.notification_interval_ms(),
+        on_demand_mode: options.on_demand,
+        helper_token_flags: options.helper_flags,
         next_retry_time_ms: job.retry_at(&queue.limits().retry).map(|at| clock.wall_ms(at)),
         peer: queue.peer(job.id).map(str::to_owned),
         pace: queue.pace(job.id).map(|pace| self::pace(pace, clock)),
@@ -63,6 +79,15 @@ fn pace(pace: &openbits_core::queue::Pace, clock: Clock) -> PaceView {
         queue_us: pace.queue_us,
         window_bytes: pace.window_bytes,
         blind: pace.blind,
+    }
+}
+
+/// A numbered property of a job.
+pub fn numbered(queue: &Queue, job: &Job, id: PropertyId) -> NumberedProperty {
+    NumberedProperty {
+        id: id as u32,
+        name: id.name().to_owned(),
+        value: job.property(id, queue.limits()).to_string(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::HttpBody as _;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
@@ -75,9 +75,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let Path(text) = Path::<String>::from_request_parts(parts, state)
-            .await
-            .map_err(|_| Refusal::new(E_INVALIDARG, "not a job GUID"))?;
+        // By its name: some paths have further variables.
+        let path = RawPathParams::from_request_parts(parts, state).await;
+        let text =
+            path.ok().and_then(|path| path.iter().find(|(name, _)| *name == "id").map(|(_, v)| v.to_owned()));
+        let text = text.ok_or_else(|| Refusal::new(E_INVALIDARG, "not a job GUID"))?;
         let shown: String = text.chars().take(64).collect();
         text.parse()
             .map(Self)

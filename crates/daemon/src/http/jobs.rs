@@ -12,14 +12,15 @@ use openbits_api::{
     SetProperties, Why, error,
 };
 use openbits_core::hresult::{self as h, HResult};
+use openbits_core::job::options::{PropertyId, PropertyValue};
 use openbits_core::job::property::{EnvironmentProxy, Property};
-use openbits_core::job::{Extras, NewFile};
+use openbits_core::job::{Extras, NewFile, Setting};
 use openbits_core::queue::{Call, Failure, NewJob};
 use openbits_core::{Caller, Job, JobId, JobState, Uid};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-fn outcome((code, job): (HResult, JobView)) -> Outcome {
+pub(super) fn outcome((code, job): (HResult, JobView)) -> Outcome {
     Outcome { hresult: code.to_string(), name: error::name(code), job }
 }
 
@@ -35,7 +36,10 @@ pub fn new_files(files: Vec<AddFile>) -> Vec<NewFile> {
 }
 
 /// The properties of a request as the queue takes them.
-pub fn properties(set: SetProperties) -> Vec<Property> {
+///
+/// # Errors
+/// A text that is no value of its property.
+pub fn properties(set: SetProperties) -> Result<Vec<Property>, HResult> {
     let mut list = Vec::new();
     list.extend(set.display_name.map(Property::DisplayName));
     list.extend(set.description.map(Property::Description));
@@ -54,7 +58,26 @@ pub fn properties(set: SetProperties) -> Vec<Property> {
     list.extend(set.auto_complete.map(Property::AutoComplete));
     list.extend(set.bind.map(|b| Property::Bind(Some(b).filter(|b| !b.is_empty()))));
     list.extend(set.reply_file_name.map(|n| Property::ReplyFileName(Some(n).filter(|n| !n.is_empty()))));
-    list
+    let text = |id, text: Option<String>| {
+        let value = text.map(|text| PropertyValue::parse(id, &text)).transpose()?;
+        value.map(|value| Setting::numbered(id, value)).transpose()
+    };
+    let settings = [
+        set.acl_flags.map(Setting::FileAclFlags),
+        set.peer_caching_flags.map(Setting::PeerCachingFlags),
+        set.maximum_download_time_s.map(Setting::MaximumDownloadTime),
+        set.cost_flags.map(Setting::CostFlags),
+        text(PropertyId::NotificationClsid, set.notification_clsid)?,
+        set.dynamic_content.map(Setting::DynamicContent),
+        set.high_performance.map(Setting::HighPerformance),
+        set.max_download_size.map(Setting::MaxDownloadSize),
+        text(PropertyId::UseStoredCredentials, set.use_stored_credentials)?,
+        set.minimum_notification_interval_ms.map(Setting::MinimumNotificationInterval),
+        set.on_demand_mode.map(Setting::OnDemandMode),
+        set.helper_token_flags.map(Setting::HelperTokenFlags),
+    ];
+    list.extend(settings.into_iter().flatten().map(Property::Option));
+    Ok(list)
 }
 
 fn fresh_id() -> Answer<JobId> {
@@ -96,7 +119,7 @@ pub async fn create(
         id: body.id.as_deref().map_or_else(fresh_id, given_id)?,
         display_name: body.display_name,
         kind: body.kind,
-        properties: properties(body.properties),
+        properties: properties(body.properties)?,
         files: new_files(body.files),
         resume: body.resume,
         extras: Extras {
@@ -279,10 +302,10 @@ pub async fn set(
     Id(id): Id,
     Body(body): Body<SetProperties>,
 ) -> Answer<Json<Outcome>> {
-    call(&app, caller, id, Call::Set(properties(body))).await
+    call(&app, caller, id, Call::Set(properties(body)?)).await
 }
 
-async fn call(app: &App, caller: Caller, id: JobId, call: Call) -> Answer<Json<Outcome>> {
+pub(super) async fn call(app: &App, caller: Caller, id: JobId, call: Call) -> Answer<Json<Outcome>> {
     Ok(Json(outcome(app.brain.call(caller, id, call).await?)))
 }
 
