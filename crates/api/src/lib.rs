@@ -15,7 +15,7 @@ pub mod why;
 
 pub use error::{ErrorRow, ErrorText, Problem};
 pub use event::{EventKind, EventView};
-pub use job::{ErrorView, FileList, FileView, JobPage, JobView, Outcome, ProxyView};
+pub use job::{ErrorView, FileList, FileView, JobPage, JobView, Outcome, PaceView, ProxyView};
 pub use policy::{
     BandwidthView, CheckPolicy, PolicyExplanation, PolicyFileView, PolicyFinding, PolicyKeyView,
     PolicyOutcome, PolicyRule, PolicyView,

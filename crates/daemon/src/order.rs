@@ -7,7 +7,7 @@ use openbits_core::hresult::ERROR_DISK_FULL;
 use openbits_core::job::api::FinishPlan;
 use openbits_core::job::{ErrorRecord, File};
 use openbits_core::queue::FileReport;
-use openbits_core::{AttemptId, FileTime, Job, ProxyUsage, Ticket};
+use openbits_core::{AttemptId, FileTime, Job, Mono, ProxyUsage, Ticket};
 use openbits_transfer::protocol::{
     Digest, DigestAlgorithm, Failure, FailureClass, FileCheckpoint, FileOrder, Finish, Order, Proxy, Rename,
     TransferOptions, Validator,
@@ -142,4 +142,16 @@ pub fn failure(failure: Failure, at: FileTime, full_is_transient: bool) -> (Erro
         detail: failure.detail.into(),
     };
     (record, retry)
+}
+
+/// The worker's word on pacing, on the service's clock.
+pub fn pace(pace: openbits_transfer::protocol::Pace, now: Mono) -> openbits_core::queue::Pace {
+    openbits_core::queue::Pace {
+        mode: pace.mode,
+        since: Mono(now.0.saturating_sub(i64::try_from(pace.for_ms).unwrap_or(i64::MAX))),
+        base_us: pace.base_us,
+        queue_us: pace.queue_us,
+        window_bytes: pace.window_bytes,
+        blind: pace.blind,
+    }
 }

@@ -1,7 +1,9 @@
 //! Jobs, errors and reasons in the forms of the contract.
 
 use crate::clock::Clock;
-use openbits_api::{ErrorView, EventKind, EventView, FileView, JobView, ProxyView, SCHEMA, Why, error};
+use openbits_api::{
+    ErrorView, EventKind, EventView, FileView, JobView, PaceView, ProxyView, SCHEMA, Why, error,
+};
 use openbits_core::job::ErrorRecord;
 use openbits_core::queue::{Notice, NoticeKind, Queue, Reason};
 use openbits_core::{Job, ProxyUsage};
@@ -47,7 +49,20 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         bind: job.extras().bind.clone(),
         next_retry_time_ms: job.retry_at(&queue.limits().retry).map(|at| clock.wall_ms(at)),
         peer: queue.peer(job.id).map(str::to_owned),
+        pace: queue.pace(job.id).map(|pace| self::pace(pace, clock)),
         files: files.then(|| self::files(job)),
+    }
+}
+
+/// Pacing of a transfer.
+fn pace(pace: &openbits_core::queue::Pace, clock: Clock) -> PaceView {
+    PaceView {
+        mode: pace.mode,
+        since_ms: clock.wall_ms(pace.since),
+        base_us: pace.base_us,
+        queue_us: pace.queue_us,
+        window_bytes: pace.window_bytes,
+        blind: pace.blind,
     }
 }
 
@@ -104,7 +119,7 @@ fn detail(job: &Job, record: &ErrorRecord) -> String {
 }
 
 /// A notice as an event.
-pub fn event(notice: &Notice, seq: Option<u64>) -> EventView {
+pub fn event(notice: &Notice, seq: Option<u64>, clock: Clock) -> EventView {
     let (kind, file) = match notice.kind {
         NoticeKind::Created => (EventKind::Created, None),
         NoticeKind::Modified => (EventKind::Modified, None),
@@ -127,6 +142,7 @@ pub fn event(notice: &Notice, seq: Option<u64>) -> EventView {
         files_transferred: notice.progress.files_transferred,
         files_total: notice.progress.files_total,
         hresult: notice.error.map(|(code, _)| code.to_string()),
+        pace: notice.pace.as_ref().map(|pace| self::pace(pace, clock)),
         file,
     }
 }

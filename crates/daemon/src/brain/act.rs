@@ -67,13 +67,13 @@ impl Brain {
             Effect::Notice(notice) => {
                 if notice.kind == NoticeKind::Progress {
                     if self.hub.has_listeners() {
-                        let event = Arc::new(views::event(&notice, None));
+                        let event = Arc::new(views::event(&notice, None, self.clock));
                         actions.push(Action::Publish(Published { owner: notice.owner, event }));
                     }
                     return;
                 }
                 self.event_seq += 1;
-                let event = views::event(&notice, Some(self.event_seq));
+                let event = views::event(&notice, Some(self.event_seq), self.clock);
                 operations.push(Op::AppendEvent(EventRow {
                     seq: self.event_seq,
                     owner: notice.owner.0,
