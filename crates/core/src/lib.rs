@@ -18,6 +18,7 @@ pub mod policy;
 pub mod queue;
 pub mod range_set;
 pub mod schedule;
+pub mod secret;
 pub mod time;
 pub mod upload;
 
@@ -30,4 +31,5 @@ pub use limits::Limits;
 pub use policy::Policy;
 pub use queue::Queue;
 pub use range_set::RangeSet;
+pub use secret::{Sealed, Secret, Slot};
 pub use time::{FileTime, Mono, Now};

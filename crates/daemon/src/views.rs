@@ -131,11 +131,9 @@ pub fn error_view(job: &Job, record: &ErrorRecord) -> ErrorView {
 /// What exactly happened; and for a password that was not sent in the clear, that it was not (spec/behaviour.md 19).
 fn detail(job: &Job, record: &ErrorRecord) -> String {
     let file = record.file.and_then(|index| job.files.get(usize::try_from(index).ok()?));
-    let scheme_and_rest = file.and_then(|file| file.remote.split_once("://"));
     let withheld = record.http_status == Some(401)
-        && scheme_and_rest.is_some_and(|(scheme, rest)| {
-            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-            scheme.eq_ignore_ascii_case("http") && authority.contains('@')
+        && file.filter(|file| file.login.is_some()).is_some_and(|file| {
+            file.remote.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("http"))
         });
     if withheld {
         let sentence = "The user name and password of the URL were not sent: they go over https only.";
