@@ -13,6 +13,7 @@ mod timers;
 mod why;
 
 use crate::caller::Caller;
+use crate::gate::{Machine, Rules};
 use crate::hresult::{self as h, HResult};
 use crate::id::{AttemptId, JobId, Ticket, Uid};
 use crate::job::{Job, Wait};
@@ -49,7 +50,8 @@ pub struct Queue {
     /// Calls that wait for a Complete in progress.
     deferred: HashMap<JobId, Vec<(Ticket, Caller, Call)>>,
     timers: Timers,
-    network: bool,
+    machine: Machine,
+    gate_rules: Rules,
     policy_blocks: PolicyBlocks,
     policy_review: Option<Mono>,
     paused: bool,
@@ -79,7 +81,8 @@ impl Queue {
             finishes: HashMap::new(),
             deferred: HashMap::new(),
             timers: Timers::default(),
-            network: true,
+            machine: Machine::default(),
+            gate_rules: Rules::default(),
             policy_blocks: PolicyBlocks::NONE,
             policy_review: None,
             paused: true,
@@ -111,7 +114,7 @@ impl Queue {
             }
         }
         // A condition may have ended while nobody looked, and a job that completes itself was not completed.
-        let waits_for_gate = |job: &Job| matches!(job.wait, Some(Wait::Network | Wait::Policy));
+        let waits_for_gate = |job: &Job| job.wait.and_then(Wait::gate).is_some();
         let completes = |job: &Job| job.extras().auto_complete && job.all_transferred();
         for id in self.ids_by_age(|job| waits_for_gate(job) || completes(job)) {
             self.settle(id, now);

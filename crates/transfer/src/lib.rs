@@ -9,6 +9,7 @@ mod file;
 mod http;
 pub mod protocol;
 pub mod pump;
+mod rate;
 pub mod sandbox;
 mod sys;
 pub mod worker;

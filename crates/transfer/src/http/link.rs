@@ -8,6 +8,7 @@ use super::pool::Route;
 use super::proxy::Via;
 use super::tls::{self, TlsCache};
 use crate::failure::{Outcome, transport, with};
+use crate::rate::{Limiter, Shaped, Tap};
 use crate::sys;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -16,14 +17,16 @@ use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
-use openbits_core::ErrorContext;
+use openbits_core::{ErrorContext, Priority};
 use openbits_core::classify::{self, Class};
 use openbits_core::hresult::*;
 use openbits_core::plan::{Fail, Framing};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
@@ -59,7 +62,10 @@ pub(crate) struct Link {
     /// A duplicate of the socket, for its options (low-water mark, later pacing).
     socket: OwnedFd,
     plain: bool,
+    /// No proxy is in between.
+    direct: bool,
     peer: String,
+    tap: Tap,
     water: Water,
 }
 
@@ -108,6 +114,17 @@ impl Link {
         &self.peer
     }
 
+    /// From now on bytes move under these limits, at this level.
+    pub(crate) fn shape(&self, limiter: &Rc<Limiter>, level: &Rc<Cell<Priority>>) {
+        let peer = self.peer.parse().ok().filter(|_| self.direct);
+        self.tap.open(limiter, level, peer);
+    }
+
+    /// True while the limit of bandwidth, and not the server, lets us wait.
+    pub(crate) fn is_held(&self) -> bool {
+        self.tap.is_held()
+    }
+
     /// HTTP/2 was agreed on.
     pub(crate) fn is_http2(&self) -> bool {
         matches!(self.sender, Sender::H2(_))
@@ -122,6 +139,7 @@ impl Link {
     /// May serve another request, now that the answer was read to its end.
     pub(super) fn reusable(&mut self) -> bool {
         self.lower_water();
+        self.tap.close();
         self.seems_alive()
     }
 
@@ -299,6 +317,8 @@ async fn open(route: &Route, tls: &TlsCache) -> Outcome<Link> {
     };
     let peer = stream.peer_addr().map_err(failed)?.to_string();
     let socket = stream.as_fd().try_clone_to_owned().map_err(failed)?;
+    let (stream, tap) = Shaped::new(stream);
+    let direct = matches!(route.via, Via::Direct);
     let water = Water { raised: false, since: Instant::now(), bytes: 0 };
     let link = |sender, connection, plain| Link {
         sender,
@@ -306,7 +326,9 @@ async fn open(route: &Route, tls: &TlsCache) -> Outcome<Link> {
         failure: None,
         socket,
         plain,
+        direct,
         peer,
+        tap,
         water,
     };
     if !route.tls {

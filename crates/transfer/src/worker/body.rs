@@ -130,7 +130,7 @@ pub(super) async fn stream(
                     told = bytes;
                     reporter.progress(index, bytes);
                 }
-                if full {
+                if full || link.is_held() {
                     last_piece = Instant::now(); // we do not listen, so silence proves nothing
                 } else if last_piece.elapsed() >= TICK {
                     link.lower_water();
