@@ -1,5 +1,6 @@
 //! Generated sources: one table in `spec/constants`, one place in the code.
 
+mod conformance;
 mod hresults;
 
 use anyhow::{Context, Result, bail};
@@ -42,6 +43,15 @@ pub(crate) fn run(mode: Mode) -> Result<()> {
             }
         }
     }
+    let conformance = conformance::generate()?;
+    let page = root().join("docs/conformance.md");
+    match mode {
+        Mode::Write => std::fs::write(&page, &conformance.text)?,
+        Mode::Check if std::fs::read_to_string(&page).unwrap_or_default() != conformance.text => {
+            stale.push("docs/conformance.md");
+        }
+        Mode::Check => {}
+    }
     if mode == Mode::Write {
         // These come from the code itself; tests of the crates compare them.
         for (word, path) in [("openapi", "docs/openapi.json"), ("policy-reference", "docs/policy.md")] {
@@ -52,6 +62,9 @@ pub(crate) fn run(mode: Mode) -> Result<()> {
             }
             std::fs::write(root().join(path), output.stdout)?;
         }
+    }
+    if !conformance.missing.is_empty() {
+        eprintln!("rows of the specification without a test:\n  {}", conformance.missing.join("\n  "));
     }
     if !stale.is_empty() {
         bail!("stale generated files: {stale:?}; run `cargo xtask generate`");

@@ -33,6 +33,14 @@ pub(crate) fn users() -> Result<()> {
     suite("users", &[("OPENBITS_SLOW", "1")])
 }
 
+/// The fuzzer is installed by the script; where that is impossible it says so and is skipped.
+pub(crate) fn apifuzz(seconds: &str) -> Result<()> {
+    step(cargo(&["build", "--package", "openbits-cli"]))?;
+    let mut command = std::process::Command::new("python3");
+    command.arg(root().join("scripts/apifuzz.py")).arg(seconds).current_dir(root());
+    step(command)
+}
+
 /// `queue` is a program of ours, `transfer` a script that runs programs beside each other; both print what they take.
 pub(crate) fn bench(name: &str, arguments: &[&str]) -> Result<()> {
     match name {

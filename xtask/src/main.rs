@@ -16,6 +16,7 @@ cargo xtask <command>
   generate [--check]   write (or compare) every generated source and document
   crash [KILLS [MIB]]  the long crash loop: random SIGKILLs over one download (default 300 kills, 512 MiB)
   hostile              every misbehaviour of the hostile origin against the service, release build
+  apifuzz [SECS]       the API's own description drives a fuzzer against the running service (default 600 s)
   users                two ordinary users and root against the system's service, with the slow cases (needs root)
   bench NAME [ARGS]    a benchmark: queue, transfer (see bench/README.md)
   fuzz [TARGET [SECS]] feed the parsers with anything (default: every target of fuzz/targets, 60 s each); see docs/fuzzing.md
@@ -33,6 +34,8 @@ fn main() -> Result<()> {
         ["crash", kills] => long::crash(kills, "512"),
         ["crash", kills, mib] => long::crash(kills, mib),
         ["hostile"] => long::hostile(),
+        ["apifuzz"] => long::apifuzz("600"),
+        ["apifuzz", seconds] => long::apifuzz(seconds),
         ["users"] => long::users(),
         ["bench", name, rest @ ..] => long::bench(name, rest),
         ["fuzz"] => fuzz::run(None, "60"),

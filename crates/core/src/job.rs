@@ -4,6 +4,7 @@ pub mod api;
 pub mod error;
 pub mod event;
 pub mod file;
+pub mod options;
 pub mod progress;
 pub mod property;
 pub mod retry;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::ErrorRecord;
 pub use file::{File, NewFile};
+pub use options::{Options, Setting};
 pub use progress::{FileProgress, JobProgress, ReplyProgress};
 pub use property::{Extras, NotifyCommand, ProxySettings};
 
@@ -188,6 +190,12 @@ pub struct Job {
     /// What the original does not have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extras: Option<Box<Extras>>,
+    /// Properties that came after BITS 1.5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<Box<Options>>,
+    /// Resume was called at least once: some properties are frozen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resumed: bool,
     /// Creation.
     pub created: FileTime,
     /// Created by a caller who is exempt from the quotas: does not count for the limit per machine.
@@ -265,6 +273,8 @@ impl Job {
             credentials: Vec::new(),
             reply: (kind == JobType::UploadReply).then(Box::default),
             extras: None,
+            options: None,
+            resumed: false,
             created: now.wall,
             exempt: false,
             modified: now.wall,

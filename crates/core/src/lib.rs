@@ -26,7 +26,7 @@ pub mod upload;
 pub use caller::Caller;
 pub use enums::{AuthScheme, AuthTarget, ErrorContext, JobState, JobType, Priority, ProxyUsage};
 pub use hresult::HResult;
-pub use id::{AttemptId, JobId, Ticket, Uid};
+pub use id::{AttemptId, ClassId, JobId, Ticket, Uid};
 pub use job::Job;
 pub use limits::Limits;
 pub use policy::Policy;

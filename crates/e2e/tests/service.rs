@@ -197,7 +197,7 @@ fn a_stale_socket_file_is_replaced_and_others_are_left_alone() {
 }
 
 #[test]
-fn a_damaged_queue_is_kept_aside_and_said() {
+fn conformance_31_a_damaged_queue_is_kept_aside_and_said() {
     let user = User::new(bits());
     let door = user.wake();
     for n in 0..40 {

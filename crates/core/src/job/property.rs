@@ -1,6 +1,6 @@
 //! Properties and their checks: values, lengths, types (spec/bits-core.md 5.2 setters, 5.3).
 
-use super::{Change, Job, Notice, RETRY_DELAY_FLOOR_S};
+use super::{Change, Job, Notice, Options, RETRY_DELAY_FLOOR_S, Setting};
 use crate::enums::{AuthScheme, AuthTarget, JobState, JobType, Priority, ProxyUsage, notify};
 use crate::hresult::{self as h, HResult};
 use crate::names;
@@ -100,6 +100,8 @@ pub enum Property {
     AutoComplete(bool),
     /// Local address or interface of the job's connections.
     Bind(Option<String>),
+    /// A property that came after BITS 1.5; its checks need the job ([`super::options`]).
+    Option(Setting),
 }
 
 impl Property {
@@ -116,7 +118,10 @@ impl Property {
                     Err(h::E_NOTIMPL)
                 }
             }
-            Self::MinimumRetryDelay(_) | Self::NoProgressTimeout(_) | Self::AutoComplete(_) => Ok(()),
+            Self::MinimumRetryDelay(_)
+            | Self::NoProgressTimeout(_)
+            | Self::AutoComplete(_)
+            | Self::Option(_) => Ok(()),
             Self::Proxy { usage, list, bypass } => check_proxy(*usage, list.as_deref(), bypass.as_deref()),
             Self::NotifyCommand { program, parameters } => {
                 check_notify_command(program.as_deref(), parameters.as_deref())
@@ -182,6 +187,13 @@ impl Job {
         let clocks =
             |p: &Property| matches!(p, Property::MinimumRetryDelay(_) | Property::NoProgressTimeout(_));
         let clocks_change = properties.iter().any(clocks);
+        let settings = properties.iter().filter_map(|property| match property {
+            Property::Option(setting) => Some(*setting),
+            _ => None,
+        });
+        if let Some(options) = self.with_settings(settings)? {
+            self.options = (*options != Options::NONE).then_some(options);
+        }
         for property in properties {
             self.store(property);
         }
@@ -214,6 +226,7 @@ impl Job {
             Property::ReplyFileName(name) => self.set_reply_file_name(name),
             Property::AutoComplete(on) => self.extras_mut().auto_complete = on,
             Property::Bind(name) => self.extras_mut().bind = name,
+            Property::Option(_) => {} // stored with all others of its kind
         }
     }
 

@@ -2,11 +2,14 @@
 
 use super::{events, jobs, policy, service};
 use axum::Json;
-use utoipa::OpenApi;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{Modify, OpenApi};
 
 /// The document.
 #[derive(OpenApi)]
 #[openapi(
+    modifiers(&Problems),
     info(title = "openbits", description = "Background transfer service: HTTP/1.1 with JSON over a Unix socket. The caller is the peer of the socket.", license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")),
     paths(
         service::service, service::error_text, jobs::create, jobs::list, jobs::show, jobs::set, jobs::files, jobs::add_files,
@@ -16,6 +19,33 @@ use utoipa::OpenApi;
     tags((name = "jobs", description = "Jobs and their files"), (name = "policy", description = "What the administrator says"), (name = "service", description = "The service itself"), (name = "events", description = "What happens"))
 )]
 pub struct Document;
+
+/// Refusals are `application/problem+json`, also where a handler names only the type.
+struct Problems;
+
+impl Modify for Problems {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        for item in document.paths.paths.values_mut() {
+            let operations: [&mut Option<Operation>; 5] =
+                [&mut item.get, &mut item.post, &mut item.patch, &mut item.put, &mut item.delete];
+            for operation in operations.into_iter().flatten() {
+                for response in operation.responses.responses.values_mut() {
+                    let RefOr::T(response) = response else { continue };
+                    let problem = |schema: &Option<RefOr<Schema>>| matches!(schema, Some(RefOr::Ref(name)) if name.ref_location.ends_with("/Problem"));
+                    let is = match response.content.get("application/json") {
+                        Some(RefOr::T(content)) => problem(&content.schema),
+                        _ => false,
+                    };
+                    if let Some(content) =
+                        is.then(|| response.content.shift_remove("application/json")).flatten()
+                    {
+                        response.content.insert("application/problem+json".into(), content);
+                    }
+                }
+            }
+        }
+    }
+}
 
 /// The document as pretty JSON with a final line break.
 pub fn text() -> String {

@@ -170,7 +170,7 @@ fn the_worked_example() {
 
 /// Row 10 of section 31, and the third line of the example.
 #[test]
-fn one_byte_ends_the_period_and_the_next_error_begins_it_anew() {
+fn conformance_10_one_byte_ends_the_period_and_the_next_error_begins_it_anew() {
     let (mut w, job) = trying(600, 3600);
     fail_503(&mut w, job);
     w.pass(600);
@@ -195,7 +195,7 @@ fn one_byte_ends_the_period_and_the_next_error_begins_it_anew() {
 
 /// The fourth line.
 #[test]
-fn a_flap_of_the_network_retries_at_once() {
+fn conformance_07_a_flap_of_the_network_retries_at_once() {
     let (mut w, job) = trying(600, 3600);
     fail_503(&mut w, job);
     w.pass(600);
@@ -283,7 +283,7 @@ fn retry_after_is_honoured_up_to_the_end_of_the_period() {
 
 /// Row 11 of section 31.
 #[test]
-fn a_delay_below_five_seconds_reads_back_as_five() {
+fn conformance_11_a_delay_below_five_seconds_reads_back_as_five() {
     let (mut w, job) = trying(1, 3600);
     assert_eq!(w.job(job).minimum_retry_delay_s, 5);
     for (given, stored) in [(0, 5), (5, 5), (6, 6), (u32::MAX, u32::MAX)] {
@@ -297,7 +297,7 @@ fn a_delay_below_five_seconds_reads_back_as_five() {
 
 /// Row 29 of section 31; 4.8.
 #[test]
-fn a_jump_of_the_wall_clock_moves_no_timer() {
+fn conformance_29_a_jump_of_the_wall_clock_moves_no_timer() {
     let (mut w, job) = trying(600, 3600);
     let idle = w.create(ALICE, Plan { resume: false, ..Plan::default() });
     fail_503(&mut w, job);
@@ -356,7 +356,7 @@ fn the_maximum_download_time_counts_connecting_and_transferring_only() {
 
 /// Row 26 of section 31; 10.5.
 #[test]
-fn jobs_nobody_touches_are_cancelled_after_ninety_days() {
+fn conformance_26_jobs_nobody_touches_are_cancelled_after_ninety_days() {
     const DAY_S: u64 = 86_400;
     let mut w = World::new();
     let plan = Plan { priority: Priority::Foreground, ..Plan::default() };
@@ -426,4 +426,21 @@ fn clocks_go_on_over_a_restart() {
     assert_eq!(w.state(job), TransientError);
     w.tick();
     assert_eq!(w.state(job), Connecting);
+}
+
+/// The machine sleeps in mid-transfer: its clock (CLOCK_BOOTTIME) has gone on, and so has the time of the transfer (row 30 of section 31).
+#[test]
+fn conformance_30_sleep_counts_as_download_time_and_the_job_goes_on() {
+    let mut w = World::with(Limits { max_download_s: 10_000, ..Limits::default() });
+    let job = w.job_at(Priority::Normal);
+    w.connect(job);
+    w.pass(100);
+    assert_eq!(w.job(job).active_time_ms(w.now.mono), 100_000);
+    // One step of the clock, as after hibernation, and not second by second.
+    w.now.mono = w.now.mono.plus_s(3_000);
+    w.tick();
+    assert_eq!(w.job(job).active_time_ms(w.now.mono), 3_100_000);
+    assert_eq!(w.state(job), Transferring, "the job continues");
+    w.transfer(job);
+    assert_eq!(w.state(job), JobState::Transferred);
 }

@@ -11,7 +11,7 @@ use JobState::{Acknowledged, Cancelled, Connecting, Error, Queued, Suspended, Tr
 
 /// Row 21.
 #[test]
-fn a_restart_in_mid_transfer_goes_on_where_the_data_is_durable() {
+fn conformance_21_a_restart_in_mid_transfer_goes_on_where_the_data_is_durable() {
     let mut w = World::new();
     let job = w.create(ALICE, Plan { files: 2, ..Plan::default() });
     w.connect(job);

@@ -85,7 +85,7 @@ fn fatal_errors_are_told_and_recoverable_ones_are_not() {
 
 /// Row 8 of behaviour 31.
 #[test]
-fn a_delay_longer_than_the_period_means_no_retry() {
+fn conformance_08_a_delay_longer_than_the_period_means_no_retry() {
     let mut w = World::new();
     let job = w.job_at(Priority::Normal);
     w.set(job, Property::NoProgressTimeout(300)).expect("settable");
@@ -141,7 +141,7 @@ fn a_failed_call_leaves_no_record() {
 
 /// Row 12 of behaviour 31.
 #[test]
-fn a_file_that_changes_on_the_server_begins_again_and_the_others_are_kept() {
+fn conformance_12_a_file_that_changes_on_the_server_begins_again_and_the_others_are_kept() {
     let mut w = World::new();
     let job = w.create(ALICE, Plan { files: 3, ..Plan::default() });
     w.connect(job);
@@ -159,7 +159,7 @@ fn a_file_that_changes_on_the_server_begins_again_and_the_others_are_kept() {
 
 /// Row 28 of behaviour 31.
 #[test]
-fn the_total_is_unknown_until_every_size_is_known() {
+fn conformance_28_the_total_is_unknown_until_every_size_is_known() {
     let mut w = World::new();
     let job = w.create(ALICE, Plan { files: 2, ..Plan::default() });
     let total = |w: &World| w.job(job).progress().bytes_total;

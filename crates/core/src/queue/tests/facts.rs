@@ -9,7 +9,7 @@ use JobState::{Connecting, Error, Queued, Suspended, Transferred, Transferring, 
 
 /// Rows 6 and 7.
 #[test]
-fn cable_out_and_in() {
+fn conformance_06_cable_out_and_in() {
     let mut w = World::new();
     let foreground = Plan { priority: Priority::Foreground, ..Plan::default() };
     let refused = w.create(ALICE, foreground.clone());
@@ -104,7 +104,7 @@ fn a_wait_that_was_stored_ends_when_the_service_starts_with_an_open_gate() {
 
 /// Row 22.
 #[test]
-fn a_policy_of_zero_holds_background_jobs_only() {
+fn conformance_22_a_policy_of_zero_holds_background_jobs_only() {
     let mut w = World::new();
     let (foreground, background) = (w.job_at(Priority::Foreground), w.job_at(Priority::High));
     let waiting = w.job_at(Priority::Low);

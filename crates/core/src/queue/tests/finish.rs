@@ -52,7 +52,7 @@ fn no_clock_of_the_job_strikes_while_it_is_being_completed() {
 
 /// Rows 14 and 16 of spec/behaviour.md 31: what is renamed, and what goes.
 #[test]
-fn complete_with_one_of_three_files_done() {
+fn conformance_14_complete_with_one_of_three_files_done() {
     let (mut w, job) = running(3, 1);
     let ticket = w.begin_later(ALICE, job, Call::Complete);
     assert!(w.file_work(job).is_none(), "nothing is renamed before the worker stopped");
@@ -119,7 +119,7 @@ fn an_upload_is_completed_only_when_it_is_transferred() {
 
 /// Row 15.
 #[test]
-fn complete_with_a_destination_that_is_locked_and_then_again() {
+fn conformance_15_complete_with_a_destination_that_is_locked_and_then_again() {
     let (mut w, job) = running(3, 3);
     w.done(job);
     let times = w.job(job).transferred_at;

@@ -16,7 +16,7 @@ fn idle() -> Plan {
 
 /// Row 27 of spec/behaviour.md 31.
 #[test]
-fn the_61st_job_of_a_user_is_refused_but_not_that_of_an_administrator() {
+fn conformance_27_the_61st_job_of_a_user_is_refused_but_not_that_of_an_administrator() {
     let mut w = World::new();
     let jobs: Vec<_> = (0..60).map(|_| w.create(ALICE, idle())).collect();
     assert_eq!(w.try_create(ALICE, &idle()), Err(h::BG_E_TOO_MANY_JOBS_PER_USER));

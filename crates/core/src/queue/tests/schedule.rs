@@ -17,7 +17,7 @@ fn whose(w: &mut World, who: Caller, priority: Priority) -> JobId {
 
 /// Row 2 of section 31; S2, S3.
 #[test]
-fn all_foreground_jobs_and_exactly_one_background_job_run() {
+fn conformance_02_all_foreground_jobs_and_exactly_one_background_job_run() {
     let mut w = World::new();
     let foreground = [ALICE, BOB, ROOT].map(|who| whose(&mut w, who, Foreground));
     let normal = [ALICE, BOB, ROOT].map(|who| whose(&mut w, who, Normal));
@@ -69,7 +69,7 @@ fn what_preempts_what() {
 
 /// Row 3; S6.
 #[test]
-fn a_higher_job_takes_the_slot_as_soon_as_the_worker_let_go() {
+fn conformance_03_a_higher_job_takes_the_slot_as_soon_as_the_worker_let_go() {
     let mut w = World::new();
     let normal = w.job_at(Normal);
     w.connect(normal);
@@ -88,7 +88,7 @@ fn a_higher_job_takes_the_slot_as_soon_as_the_worker_let_go() {
 
 /// Row 4; S5.
 #[test]
-fn a_low_job_gets_no_time_while_higher_ones_are_runnable() {
+fn conformance_04_a_low_job_gets_no_time_while_higher_ones_are_runnable() {
     let mut w = World::new();
     let low = w.job_at(Low);
     let highs = [w.job_at(High), w.job_at(High)];
@@ -122,7 +122,7 @@ fn a_high_job_in_a_transient_error_gives_its_turn_away_and_takes_it_back() {
 
 /// Row 5; S7, S10.
 #[test]
-fn two_normal_jobs_take_turns_of_one_slice() {
+fn conformance_05_two_normal_jobs_take_turns_of_one_slice() {
     let mut w = World::new();
     let (large, small) = (w.job_at(Normal), w.job_at(Normal));
     for _ in 0..3 {

@@ -229,7 +229,7 @@ fn a_fresh_job() {
 
 /// Row 1 of behaviour 31; rows 9 and 10 of section 10.
 #[test]
-fn resume_of_an_empty_job_and_of_one_with_a_file() {
+fn conformance_01_resume_of_an_empty_job_and_of_one_with_a_file() {
     let mut w = World::new();
     let job = w.create(ALICE, Plan { files: 0, resume: false, ..Plan::default() });
     assert_eq!(w.call(ALICE, job, Call::Resume), Err(h::BG_E_EMPTY));
