@@ -5,7 +5,7 @@
 use crate::enums::Priority;
 use crate::hresult::{self as h, HResult};
 use crate::id::Uid;
-use crate::policy::cost::{self, Masks};
+use crate::policy::cost;
 use crate::subnet::Subnets;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -103,10 +103,8 @@ pub enum OnBattery {
 }
 
 /// What the policy makes of the machine.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Rules {
-    /// Networks that jobs without a mask of their own may use.
-    pub masks: Masks,
     /// On battery.
     pub on_battery: OnBattery,
     /// The power saver holds background jobs.
@@ -115,27 +113,16 @@ pub struct Rules {
     pub game_holds: bool,
 }
 
-impl Default for Rules {
-    /// Nobody is held.
-    fn default() -> Self {
-        Self {
-            masks: Masks::new([cost::ALWAYS; 4]),
-            on_battery: OnBattery::Run,
-            saver_holds: false,
-            game_holds: false,
-        }
-    }
-}
-
 impl Rules {
-    /// True if the gate is closed for a job of this level with this mask of its own; for the gates that ask the machine and the policy
-    /// only. `local`: the job needs no network beyond the machine.
-    pub fn closes(&self, gate: Gate, machine: &Machine, priority: Priority, own_mask: Option<u32>, local: bool) -> bool {
-        let background = priority != Priority::Foreground;
+    /// True if the gate is closed for a job of this level that may use networks of these costs (a mask of [`cost`]).
+    /// [`Gate::Policy`] has its own times and is never closed here.
+    pub const fn closes(&self, gate: Gate, machine: &Machine, priority: Priority, mask: u32) -> bool {
+        let background = !matches!(priority, Priority::Foreground);
         match gate {
-            Gate::Network => !machine.network && !local,
+            Gate::Network => !machine.network,
             Gate::Policy => false,
-            Gate::Cost => !local && !cost::allows(self.masks.of(own_mask, priority), machine.cost),
+            // Nothing on Linux reports congestion.
+            Gate::Cost => !cost::may_run(mask, machine.cost, false),
             Gate::Battery if machine.on_battery => match self.on_battery {
                 OnBattery::Run => false,
                 OnBattery::ForegroundOnly => background,
@@ -153,17 +140,13 @@ mod tests {
     use super::*;
 
     fn closed(rules: &Rules, machine: &Machine, priority: Priority) -> Vec<Gate> {
-        Gate::ALL.into_iter().filter(|gate| rules.closes(*gate, machine, priority, None, false)).collect()
+        let mask = if priority == Priority::Foreground { cost::ALWAYS } else { 0x8000_0021 };
+        Gate::ALL.into_iter().filter(|gate| rules.closes(*gate, machine, priority, mask)).collect()
     }
 
     #[test]
     fn a_machine_of_which_nothing_is_known_holds_nobody() {
-        let strictest = Rules {
-            masks: Masks::new([0x8000_0021; 4]),
-            on_battery: OnBattery::Stop,
-            saver_holds: true,
-            game_holds: true,
-        };
+        let strictest = Rules { on_battery: OnBattery::Stop, saver_holds: true, game_holds: true };
         for priority in Priority::ALL {
             assert_eq!(closed(&strictest, &Machine::default(), *priority), []);
         }
@@ -172,14 +155,15 @@ mod tests {
 
     #[test]
     fn each_gate_and_who_is_exempt() {
-        let machine =
-            Machine { network: false, cost: 0x40, on_battery: true, saver: true, game: true, ..Machine::default() };
-        let rules = Rules {
-            masks: Masks::new([cost::ALWAYS, 0x8000_0021, 0x8000_0021, 0x8000_0021]),
-            on_battery: OnBattery::ForegroundOnly,
-            saver_holds: true,
-            game_holds: true,
+        let machine = Machine {
+            network: false,
+            cost: 0x40,
+            on_battery: true,
+            saver: true,
+            game: true,
+            ..Machine::default()
         };
+        let rules = Rules { on_battery: OnBattery::ForegroundOnly, saver_holds: true, game_holds: true };
         let background = [Gate::Network, Gate::Cost, Gate::Battery, Gate::Saver, Gate::Game];
         for priority in [Priority::High, Priority::Normal, Priority::Low] {
             assert_eq!(closed(&rules, &machine, priority), background);
@@ -187,16 +171,15 @@ mod tests {
         assert_eq!(closed(&rules, &machine, Priority::Foreground), [Gate::Network]);
         let stop = Rules { on_battery: OnBattery::Stop, ..rules };
         assert_eq!(closed(&stop, &machine, Priority::Foreground), [Gate::Network, Gate::Battery]);
-        assert_eq!(closed(&Rules::default(), &machine, Priority::Low), [Gate::Network], "each has its switch");
-        let local = |gate| rules.closes(gate, &machine, Priority::Low, None, true);
-        assert!(!local(Gate::Network) && !local(Gate::Cost) && local(Gate::Battery));
-        assert!(!rules.closes(Gate::Cost, &machine, Priority::Low, Some(cost::ALWAYS), false), "its own mask counts");
+        assert_eq!(closed(&Rules::default(), &machine, Priority::Low), [Gate::Network, Gate::Cost]);
+        assert!(!rules.closes(Gate::Cost, &machine, Priority::Low, cost::ALWAYS));
     }
 
     #[test]
     fn system_accounts_are_always_present() {
         let machine = Machine { present: Some(BTreeSet::from([Uid(1001)])), ..Machine::default() };
-        let present: Vec<_> = [0, 33, 999, 1000, 1001].into_iter().filter(|uid| machine.is_present(Uid(*uid))).collect();
+        let present: Vec<_> =
+            [0, 33, 999, 1000, 1001].into_iter().filter(|uid| machine.is_present(Uid(*uid))).collect();
         assert_eq!(present, [0, 33, 999, 1001]);
     }
 }

@@ -8,6 +8,7 @@ pub mod cost;
 pub mod finding;
 pub mod kind;
 pub mod reference;
+pub mod registry;
 pub mod resolve;
 pub mod security;
 pub mod table;
@@ -179,7 +180,6 @@ impl Policy {
     /// What the policy makes of the machine's state.
     pub fn gate_rules(&self) -> gate::Rules {
         gate::Rules {
-            masks: self.cost_masks(),
             on_battery: match self.text("power.on_battery") {
                 Some("foreground-only") => gate::OnBattery::ForegroundOnly,
                 Some("stop") => gate::OnBattery::Stop,

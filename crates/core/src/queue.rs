@@ -137,6 +137,7 @@ impl Queue {
     pub fn set_limits(&mut self, limits: Limits, now: Now) {
         let periods = |l: &Limits| (l.job_inactivity_s, l.max_download_s, l.retry);
         let changed = periods(&limits) != periods(&self.limits);
+        let costs = limits.cost_masks != self.limits.cost_masks;
         self.scheduler.set_fair(limits.per_user_fairness);
         self.limits = limits;
         if changed {
@@ -144,6 +145,9 @@ impl Queue {
                 self.arm_inactivity(id);
                 self.arm_for(id, now);
             }
+        }
+        if costs {
+            self.look_at_gates(now);
         }
         self.reschedule(now);
     }

@@ -93,8 +93,12 @@ pub fn shares(total: u64, wants: &[Want]) -> Vec<u64> {
         if weight == 0 {
             return parts;
         }
-        let fair = |at: usize| u64::try_from(u128::from(left) * u128::from(wants[at].weight) / u128::from(weight)).unwrap_or(left);
-        let (content, wanting): (Vec<usize>, Vec<usize>) = open.iter().partition(|at| wants[**at].most <= fair(**at));
+        let fair = |at: usize| {
+            u64::try_from(u128::from(left) * u128::from(wants[at].weight) / u128::from(weight))
+                .unwrap_or(left)
+        };
+        let (content, wanting): (Vec<usize>, Vec<usize>) =
+            open.iter().partition(|at| wants[**at].most <= fair(**at));
         if content.is_empty() {
             for at in wanting {
                 parts[at] = fair(at).max(1);

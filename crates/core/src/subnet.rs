@@ -26,14 +26,19 @@ impl Subnets {
     /// True for this machine's own addresses on the loopback, and for neighbours. An IPv4 address in IPv6 form counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        address.is_loopback() || self.0.iter().any(|(net, bits)| same_prefix(net.to_canonical(), address, *bits))
+        address.is_loopback()
+            || self.0.iter().any(|(net, bits)| same_prefix(net.to_canonical(), address, *bits))
     }
 }
 
 fn same_prefix(a: IpAddr, b: IpAddr, bits: u8) -> bool {
     match (a, b) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros() >= u32::from(bits.min(32)),
-        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros() >= u32::from(bits.min(128)),
+        (IpAddr::V4(a), IpAddr::V4(b)) => {
+            (a.to_bits() ^ b.to_bits()).leading_zeros() >= u32::from(bits.min(32))
+        }
+        (IpAddr::V6(a), IpAddr::V6(b)) => {
+            (a.to_bits() ^ b.to_bits()).leading_zeros() >= u32::from(bits.min(128))
+        }
         _ => false,
     }
 }
@@ -60,15 +65,30 @@ mod tests {
     #[test]
     fn neighbours_are_told_from_strangers_by_the_prefix() {
         let address = |text: &str| text.parse::<IpAddr>().expect("an address");
-        let nets = Subnets::new([(address("192.168.7.5"), 22), (address("fd00:1::9"), 64), (address("10.1.2.3"), 32)]);
-        for near in ["192.168.4.1", "192.168.7.255", "fd00:1::1", "10.1.2.3", "127.8.9.1", "::1", "::ffff:192.168.6.1"] {
+        let nets = Subnets::new([
+            (address("192.168.7.5"), 22),
+            (address("fd00:1::9"), 64),
+            (address("10.1.2.3"), 32),
+        ]);
+        for near in [
+            "192.168.4.1",
+            "192.168.7.255",
+            "fd00:1::1",
+            "10.1.2.3",
+            "127.8.9.1",
+            "::1",
+            "::ffff:192.168.6.1",
+        ] {
             assert!(nets.contains(address(near)), "{near}");
         }
         for far in ["192.168.8.1", "fd00:1:0:1::1", "10.1.2.4", "8.8.8.8", "2001:db8::1", "::ffff:8.8.8.8"] {
             assert!(!nets.contains(address(far)), "{far}");
         }
         assert!(Subnets::new([(address("0.0.0.0"), 0)]).contains(address("8.8.8.8")));
-        assert!(Subnets::new([(address("1.2.3.4"), 255)]).contains(address("1.2.3.4")), "too many bits are all bits");
+        assert!(
+            Subnets::new([(address("1.2.3.4"), 255)]).contains(address("1.2.3.4")),
+            "too many bits are all bits"
+        );
         let many = (0..1000_u32).map(|n| (IpAddr::V4((0x0A00_0000 + n).into()), 32));
         assert_eq!(Subnets::new(many).iter().count(), SUBNETS_MAX);
     }

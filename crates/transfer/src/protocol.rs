@@ -102,11 +102,9 @@ impl Command {
                 })
             }
             Self::Probe { ticket, .. } => Some(Event::Probed { ticket: *ticket, result: Err(code) }),
-            Self::Stop { .. }
-            | Self::Ping { .. }
-            | Self::Rates(_)
-            | Self::Level { .. }
-            | Self::Shutdown => None,
+            Self::Stop { .. } | Self::Ping { .. } | Self::Rates(_) | Self::Level { .. } | Self::Shutdown => {
+                None
+            }
         }
     }
 }
@@ -488,7 +486,9 @@ pub fn check(event: &Event) -> Result<(), &'static str> {
         | Event::Probed { .. }
         | Event::Pong { .. } => Ok(()),
         // Nobody moves more than a terabyte in a report of half a second; the sum stays far from an overflow.
-        Event::Moved { bytes, .. } => all(bytes.iter().all(|bytes| *bytes <= 1 << 48), "more bytes than there can be"),
+        Event::Moved { bytes, .. } => {
+            all(bytes.iter().all(|bytes| *bytes <= 1 << 48), "more bytes than there can be")
+        }
     }
 }
 

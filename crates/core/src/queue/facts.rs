@@ -165,7 +165,7 @@ impl Queue {
             Gate::Policy => false,
             _ => {
                 let rules = &self.gate_rules;
-                rules.closes(gate, &self.machine, job.priority, None, false)
+                rules.closes(gate, &self.machine, job.priority, job.cost_flags(&self.limits))
                     && (!matches!(gate, Gate::Network | Gate::Cost)
                         || !job.comes_from(|address| address.is_loopback()))
             }
@@ -173,7 +173,7 @@ impl Queue {
     }
 
     /// Every job that something may have changed for, in the order of their creation.
-    fn look_at_gates(&mut self, now: Now) {
+    pub(super) fn look_at_gates(&mut self, now: Now) {
         for id in self.ids_by_age(|job| is_busy(job) && self.moves_by_gates(job)) {
             self.settle(id, now);
         }

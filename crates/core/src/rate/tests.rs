@@ -135,7 +135,11 @@ fn who_uses_little_leaves_the_rest_and_gets_it_back_when_he_needs_it() {
     // The first one's server gives 50 kB/s.
     let used = [50_000, 500_000];
     let wants = |parts: &[u64], used: [u64; 2]| -> Vec<Want> {
-        parts.iter().zip(used).map(|(part, used)| Want { most: demand(*part, used, total), weight: 1 }).collect()
+        parts
+            .iter()
+            .zip(used)
+            .map(|(part, used)| Want { most: demand(*part, used, total), weight: 1 })
+            .collect()
     };
     parts = shares(total, &wants(&parts, used));
     assert_eq!(parts, [112_500, 887_500]);

@@ -5,6 +5,7 @@ use crate::enums::{JobState, Priority};
 use crate::gate::{Machine, OnBattery, Rules};
 use crate::hresult as h;
 use crate::id::{JobId, Uid};
+use crate::limits::Limits;
 use crate::policy::cost::{self, Masks};
 use crate::queue::{Call, NewJob, PolicyBlocks, Reason};
 use crate::subnet::Subnets;
@@ -36,8 +37,10 @@ impl World {
 
 const UNCONSTRAINED: u32 = 0x8000_0021;
 
-fn masks(background: u32) -> Rules {
-    Rules { masks: Masks::new([cost::ALWAYS, background, background, background]), ..Rules::default() }
+/// FOREGROUND jobs may use every network, the others those of this mask.
+fn masks(background: u32) -> Limits {
+    let cost_masks = Masks::new([cost::ALWAYS, background, background, background]);
+    Limits { cost_masks, ..Limits::default() }
 }
 
 /// Row 34, and spec/policy.md D row 10.
@@ -46,7 +49,7 @@ fn a_network_that_costs_holds_those_whose_mask_forbids_it() {
     let mut w = World::new();
     let (normal, foreground) = (w.job_at(Priority::Normal), w.job_at(Priority::Foreground));
     w.connect(normal);
-    w.rules(masks(UNCONSTRAINED));
+    w.set_limits(masks(UNCONSTRAINED));
     assert_eq!(w.states(&[normal, foreground]), [JobState::Transferring, Connecting]);
     w.machine(|m| m.cost = cost::USAGE_BASED);
     assert_eq!(w.states(&[normal, foreground]), [TransientError, Connecting]);
@@ -58,9 +61,9 @@ fn a_network_that_costs_holds_those_whose_mask_forbids_it() {
     assert_eq!(w.state(normal), Connecting, "at once");
     w.set_priority(normal, Priority::Low);
     assert_eq!(w.state(normal), TransientError);
-    w.rules(masks(cost::ALWAYS));
+    w.set_limits(masks(cost::ALWAYS));
     assert_eq!(w.state(normal), Connecting, "the policy's mask changes at once, too");
-    w.rules(masks(UNCONSTRAINED));
+    w.set_limits(masks(UNCONSTRAINED));
     assert_eq!(w.state(normal), TransientError);
     w.machine(|m| m.cost = cost::UNRESTRICTED);
     assert_eq!(w.state(normal), Connecting);
@@ -91,7 +94,11 @@ fn battery_saver_and_game_hold_with_their_codes_and_let_go_at_once() {
             assert_eq!((w.error(id), w.reason(id), w.job(id).error_count), (code, reason, 0));
         }
         w.crash();
-        assert_eq!(w.states(&[running, waiting]), [Connecting, Queued], "a new start knows of no battery yet");
+        assert_eq!(
+            w.states(&[running, waiting]),
+            [Connecting, Queued],
+            "a new start knows of no battery yet"
+        );
         w.rules(rules);
         w.machine(|m| change(m, true));
         assert_eq!(w.state(running), TransientError);
@@ -102,13 +109,17 @@ fn battery_saver_and_game_hold_with_their_codes_and_let_go_at_once() {
     let foreground = w.job_at(Priority::Foreground);
     w.rules(Rules { on_battery: OnBattery::Stop, ..Rules::default() });
     w.machine(|m| m.on_battery = true);
-    assert_eq!((w.state(foreground), w.error(foreground)), (TransientError, h::BG_E_BLOCKED_BY_BATTERY_POLICY));
+    assert_eq!(
+        (w.state(foreground), w.error(foreground)),
+        (TransientError, h::BG_E_BLOCKED_BY_BATTERY_POLICY)
+    );
 }
 
 #[test]
 fn of_several_closed_gates_one_is_told_and_all_have_to_open() {
     let mut w = World::new();
-    w.rules(Rules { saver_holds: true, ..masks(UNCONSTRAINED) });
+    w.set_limits(masks(UNCONSTRAINED));
+    w.rules(Rules { saver_holds: true, ..Rules::default() });
     let job = w.job_at(Priority::Normal);
     w.machine(|m| (m.saver, m.cost) = (true, cost::ROAMING));
     assert_eq!(w.error(job), h::BG_E_BLOCKED_BY_COST_TRANSFER_POLICY);
@@ -124,7 +135,7 @@ fn of_several_closed_gates_one_is_told_and_all_have_to_open() {
 #[test]
 fn what_comes_from_this_machine_needs_no_network_and_costs_nothing() {
     let mut w = World::new();
-    w.rules(masks(UNCONSTRAINED));
+    w.set_limits(masks(UNCONSTRAINED));
     let (own, other) = (w.from("http://127.0.0.1:8080/x"), w.from("http://192.168.1.7/x"));
     w.machine(|m| (m.network, m.cost) = (false, cost::ROAMING));
     assert_eq!(w.states(&[own, other]), [Connecting, TransientError]);
