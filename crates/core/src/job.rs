@@ -1,6 +1,7 @@
 //! The job: its data. What may happen to it is in [`api`] (calls) and [`event`] (everything else).
 
 pub mod api;
+pub mod credential;
 pub mod error;
 pub mod event;
 pub mod file;
@@ -9,13 +10,16 @@ pub mod progress;
 pub mod property;
 pub mod retry;
 
-use crate::enums::{AuthScheme, AuthTarget, JobState, JobType, Priority, notify};
+use crate::enums::{JobState, JobType, Priority, notify};
 use crate::gate::Gate;
 use crate::hresult::HResult;
 use crate::id::{JobId, Uid};
+use crate::secret::{Sealed, Slot};
 use crate::time::{FileTime, Mono, Now};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
+pub use credential::Credential;
 pub use error::ErrorRecord;
 pub use file::{File, NewFile};
 pub use options::{Options, Setting};
@@ -181,9 +185,12 @@ pub struct Job {
     /// Proxy settings; `None` = PRECONFIG.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Box<ProxySettings>>,
-    /// Credential slots in use; the secrets themselves are kept elsewhere.
+    /// Credentials, at most one for each target and scheme.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub credentials: Vec<(AuthTarget, AuthScheme)>,
+    pub credentials: Vec<Credential>,
+    /// Other secrets, sealed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<Slot, Sealed>,
     /// Reply part of an upload-reply job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<Box<Reply>>,
@@ -271,6 +278,7 @@ impl Job {
             error: None,
             proxy: None,
             credentials: Vec::new(),
+            secrets: BTreeMap::new(),
             reply: (kind == JobType::UploadReply).then(Box::default),
             extras: None,
             options: None,

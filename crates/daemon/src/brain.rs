@@ -18,6 +18,7 @@ use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::hub::Hub;
 use crate::policy::Settings;
+use crate::secrets::Vault;
 use crate::workers::{WorkerMessage, Workers};
 use openbits_core::{HResult, JobId, Mono, Queue, Ticket, Uid};
 use openbits_link::Facts;
@@ -79,6 +80,7 @@ pub struct Brain {
     settings: Arc<Settings>,
     facts: watch::Receiver<Facts>,
     sharing: rates::Sharing,
+    vault: Arc<Vault>,
     workers: Workers,
     hub: Hub,
     asks: mpsc::Receiver<Ask>,
@@ -119,6 +121,8 @@ pub struct Parts {
     pub settings: Arc<Settings>,
     /// What is known about the machine, and whenever that changes.
     pub facts: watch::Receiver<Facts>,
+    /// Opens what workers need.
+    pub vault: Arc<Vault>,
     /// Workers.
     pub workers: Workers,
     /// Their messages.
@@ -141,6 +145,7 @@ impl Brain {
             settings: parts.settings,
             facts: parts.facts,
             sharing: rates::Sharing::default(),
+            vault: parts.vault,
             workers: parts.workers,
             hub: parts.hub,
             asks,

@@ -118,6 +118,7 @@ impl User {
 pub(crate) struct Tap {
     user: Rc<RefCell<Option<User>>>,
     held: Rc<Cell<bool>>,
+    window: Rc<Cell<Option<u64>>>,
 }
 
 impl Tap {
@@ -130,6 +131,12 @@ impl Tap {
     pub(crate) fn close(&self) {
         *self.user.borrow_mut() = None;
         self.held.set(false);
+        self.window.set(None);
+    }
+
+    /// Largest receive window that the limit has a use for, in bytes.
+    pub(crate) fn window(&self) -> Option<u64> {
+        self.window.get()
     }
 
     /// True while the limit, and not the server, lets us wait.
@@ -248,6 +255,8 @@ impl<S: AsFd> Shaped<S> {
         let window = rate.map(|rate| (rate.saturating_mul(WINDOW_MS) / 1000).max(WINDOW_MIN));
         if window != self.window {
             self.window = window;
+            // Whoever paces the path looks at the tap; for the others it is set here.
+            self.tap.window.set(window);
             sys::set_window_clamp(self.stream.as_fd(), window.unwrap_or(u64::MAX));
         }
     }

@@ -8,6 +8,8 @@ use super::pool::Route;
 use super::proxy::Via;
 use super::tls::{self, TlsCache};
 use crate::failure::{Outcome, transport, with};
+use crate::pace::{Paced, Pacers};
+use crate::protocol::Pace;
 use crate::rate::{Limiter, Shaped, Tap};
 use crate::sys;
 use bytes::Bytes;
@@ -24,6 +26,7 @@ use openbits_core::{ErrorContext, Priority};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -60,7 +63,9 @@ pub(crate) struct Link {
     connection: Option<Connection>,
     failure: Option<hyper::Error>,
     /// A duplicate of the socket, for its options (low-water mark, later pacing).
-    socket: OwnedFd,
+    socket: Rc<OwnedFd>,
+    address: IpAddr,
+    paced: Option<Paced>,
     plain: bool,
     /// No proxy is in between.
     direct: bool,
@@ -109,6 +114,23 @@ impl Link {
         }
     }
 
+    /// Puts the connection under the pacing of its path, if jobs of this priority are paced.
+    pub(super) fn pace(&mut self, pacers: &Pacers, priority: Priority) {
+        self.paced = pacers.join(self.address, &self.socket, &self.tap, priority);
+    }
+
+    /// State of the pacing; `None` if the connection is not paced.
+    pub(crate) fn pacing(&self) -> Option<Pace> {
+        self.paced.as_ref().map(Paced::state)
+    }
+
+    /// Nobody takes what comes (or somebody does again).
+    pub(crate) fn hold(&self, held: bool) {
+        if let Some(paced) = &self.paced {
+            paced.hold(held);
+        }
+    }
+
     /// `host:port` of the peer that the bytes come from.
     pub(crate) fn peer(&self) -> &str {
         &self.peer
@@ -138,6 +160,7 @@ impl Link {
 
     /// May serve another request, now that the answer was read to its end.
     pub(super) fn reusable(&mut self) -> bool {
+        self.paced = None;
         self.lower_water();
         self.tap.close();
         self.seems_alive()
@@ -267,7 +290,8 @@ impl Link {
     /// Tells how much came and how much of a body of known length is still to come. A fast plain connection then waits for a
     /// good handful of bytes before it wakes us.
     pub(crate) fn came(&mut self, bytes: usize, to_come: Option<u64>) {
-        if !self.plain {
+        // The signal of the pacing lives on a socket that is read at once.
+        if !self.plain || self.paced.is_some() {
             return;
         }
         let enough = to_come.is_some_and(|rest| rest >= LOW_WATER_MARGIN);
@@ -315,8 +339,9 @@ async fn open(route: &Route, tls: &TlsCache) -> Outcome<Link> {
             format!("The new connection failed: {error}."),
         )
     };
-    let peer = stream.peer_addr().map_err(failed)?.to_string();
-    let socket = stream.as_fd().try_clone_to_owned().map_err(failed)?;
+    let address = stream.peer_addr().map_err(failed)?;
+    let peer = address.to_string();
+    let socket = Rc::new(stream.as_fd().try_clone_to_owned().map_err(failed)?);
     let (stream, tap) = Shaped::new(stream);
     let direct = matches!(route.via, Via::Direct);
     let water = Water { raised: false, since: Instant::now(), bytes: 0 };
@@ -325,6 +350,8 @@ async fn open(route: &Route, tls: &TlsCache) -> Outcome<Link> {
         connection: Some(connection),
         failure: None,
         socket,
+        address: address.ip(),
+        paced: None,
         plain,
         direct,
         peer,

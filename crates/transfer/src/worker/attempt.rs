@@ -258,7 +258,7 @@ impl Attempt {
         let mut last = None;
         for via in http::routes(&options.proxy, &request.url)? {
             let route = Route::new(&request.url, via, options);
-            if let Some(mut link) = self.pool.take(&route) {
+            if let Some(mut link) = self.pool.take(&route, self.order.priority) {
                 link.shape(&self.limiter, &self.level);
                 let message = http::build(request, options, &route, link.is_http2(), original)?;
                 match link.ask(message, idle).await {
@@ -267,7 +267,7 @@ impl Attempt {
                     Err((fail, false)) => return Err(fail),
                 }
             }
-            match self.pool.open(&route, connect).await {
+            match self.pool.open(&route, connect, self.order.priority).await {
                 Ok(mut link) => {
                     link.shape(&self.limiter, &self.level);
                     let message = http::build(request, options, &route, link.is_http2(), original)?;
