@@ -78,9 +78,9 @@ pub struct Brain {
     clock: Clock,
     store: Arc<Store>,
     settings: Arc<Settings>,
+    vault: Arc<Vault>,
     facts: watch::Receiver<Facts>,
     sharing: rates::Sharing,
-    vault: Arc<Vault>,
     workers: Workers,
     hub: Hub,
     asks: mpsc::Receiver<Ask>,
@@ -119,10 +119,10 @@ pub struct Parts {
     pub event_seq: u64,
     /// Settings in force.
     pub settings: Arc<Settings>,
-    /// What is known about the machine, and whenever that changes.
-    pub facts: watch::Receiver<Facts>,
     /// Opens what workers need.
     pub vault: Arc<Vault>,
+    /// What is known about the machine, and whenever that changes.
+    pub facts: watch::Receiver<Facts>,
     /// Workers.
     pub workers: Workers,
     /// Their messages.
@@ -143,9 +143,9 @@ impl Brain {
             clock: parts.clock,
             store: parts.store,
             settings: parts.settings,
+            vault: parts.vault,
             facts: parts.facts,
             sharing: rates::Sharing::default(),
-            vault: parts.vault,
             workers: parts.workers,
             hub: parts.hub,
             asks,

@@ -55,8 +55,6 @@ struct Member {
     held: Cell<bool>,
     /// Its limit of bandwidth.
     tap: Tap,
-    /// Window it was told last.
-    told: Cell<u64>,
 }
 
 /// A connection under pacing; dropping it sets the connection free.
@@ -89,7 +87,6 @@ impl Pacers {
             before: facts.received,
             held: Cell::new(false),
             tap: tap.clone(),
-            told: Cell::new(0),
         });
         path.members.borrow_mut().push(member.clone());
         sys::set_dscp(socket.as_fd(), LOWER_EFFORT);
@@ -170,7 +167,6 @@ impl Path {
         let members = self.members.borrow();
         let part = window / (members.len().max(1) as u64);
         for member in members.iter() {
-            member.told.set(part);
             let window = member.tap.window().map_or(part, |most| part.min(most));
             sys::set_window_clamp(member.socket.as_fd(), window);
         }

@@ -95,7 +95,7 @@ pub(super) async fn stream(
         }
         let full = part.unsynced() >= MAX_UNSYNCED;
         let waiting = full || part.syncing();
-        link.hold(full);
+        link.hold(full || link.is_held());
         tokio::select! {
             biased;
             synced = part.progressed(), if waiting => {
