@@ -7,6 +7,7 @@
 mod calls;
 mod effect;
 mod facts;
+mod ranges;
 mod reports;
 mod run;
 mod timers;
@@ -66,6 +67,8 @@ pub struct Queue {
     /// Calls that wait for a Complete in progress.
     deferred: HashMap<JobId, Vec<(Ticket, Caller, Call)>>,
     timers: Timers,
+    /// FileRangesTransferred: what is still to be told.
+    telling: HashMap<JobId, ranges::Telling>,
     network: bool,
     policy_blocks: PolicyBlocks,
     policy_review: Option<Mono>,
@@ -96,6 +99,7 @@ impl Queue {
             finishes: HashMap::new(),
             deferred: HashMap::new(),
             timers: Timers::default(),
+            telling: HashMap::new(),
             network: true,
             policy_blocks: PolicyBlocks::NONE,
             policy_review: None,
@@ -303,6 +307,7 @@ impl Queue {
         let Some(job) = self.jobs.remove(&id) else { return };
         self.scheduler.remove(id);
         self.timers.forget(id);
+        self.telling.remove(&id);
         self.effects.push(Effect::Delete(id));
         if self.finished_order.len() == FINISHED_KEPT
             && let Some(oldest) = self.finished_order.pop_front()

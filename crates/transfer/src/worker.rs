@@ -5,6 +5,7 @@
 mod attempt;
 mod body;
 mod report;
+mod steer;
 
 use crate::file;
 use crate::http::Pool;
@@ -18,6 +19,7 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::thread::JoinHandle;
+use steer::Steer;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinSet, LocalSet};
 
@@ -64,6 +66,7 @@ pub async fn run(commands: mpsc::Receiver<Command>, events: mpsc::Sender<Event>)
 struct Running {
     attempt: AttemptId,
     stop: Rc<Stop>,
+    steer: Rc<Steer>,
     ended: Rc<Notify>,
 }
 
@@ -131,6 +134,12 @@ impl Worker {
                     None => self.say(Event::Stopped { job, attempt }).await,
                 }
             }
+            Command::Want { job, attempt, file, wanted } => {
+                // An attempt that is over hears nothing: the next order says the same.
+                if let Some(running) = self.running.borrow().get(&job).filter(|r| r.attempt == attempt) {
+                    running.steer.put(file, wanted);
+                }
+            }
             Command::Ping { count } => self.say(Event::Pong { count }).await,
             Command::Probe { ticket, path, purpose } => {
                 self.aside(crashed, move || Event::Probed { ticket, result: file::probe(&path, purpose) });
@@ -158,7 +167,8 @@ impl Worker {
     fn start(&mut self, order: crate::protocol::Order, crashed: Option<Event>) {
         let (job, attempt) = (order.job, order.attempt);
         let (stop, ended) = (Rc::new(Stop::default()), Rc::new(Notify::new()));
-        let running = Running { attempt, stop: stop.clone(), ended: ended.clone() };
+        let steer = Rc::new(Steer::default());
+        let running = Running { attempt, stop: stop.clone(), steer: steer.clone(), ended: ended.clone() };
         let before = self.running.borrow_mut().insert(job, running);
         let (events, pool, map) = (self.events.clone(), self.pool.clone(), self.running.clone());
         self.tasks.spawn_local(async move {
@@ -167,7 +177,7 @@ impl Worker {
                 before.stop.ask();
                 before.ended.notified().await;
             }
-            let attempt_at = Attempt::new(order, events.clone(), pool).go(&stop);
+            let attempt_at = Attempt::new(order, events.clone(), pool, steer).go(&stop);
             // A panic ends this attempt and no other, and is told like any error. Bytes that its writer still holds may reach the file
             // later: they are of the version that they belong to, and a restart has another file.
             let last = AssertUnwindSafe(Box::pin(attempt_at)).catch_unwind().await;
