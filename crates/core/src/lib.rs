@@ -7,6 +7,7 @@ pub mod caller;
 pub mod classify;
 pub mod enumerate;
 pub mod enums;
+pub mod gate;
 pub mod hresult;
 pub mod id;
 pub mod job;
@@ -18,8 +19,10 @@ pub mod plan;
 pub mod policy;
 pub mod queue;
 pub mod range_set;
+pub mod rate;
 pub mod schedule;
 pub mod secret;
+pub mod subnet;
 pub mod time;
 pub mod upload;
 

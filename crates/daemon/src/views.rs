@@ -242,6 +242,31 @@ fn words(reason: Reason) -> (&'static str, &'static str, &'static str) {
             "The bandwidth policy allows jobs of this priority nothing now.",
             "Wait for the end of the interval, or `bits set JOB priority=FOREGROUND`; `bits policy explain JOB` names the rule.",
         ),
+        Reason::BlockedByCost => (
+            "blocked-by-cost",
+            "The network costs what the job is not allowed to pay.",
+            "The job goes on by itself on a cheaper network; `bits set JOB priority=FOREGROUND` may pay more (cost.* in the policy).",
+        ),
+        Reason::OnBattery => (
+            "on-battery",
+            "The machine runs on battery, and the policy holds jobs meanwhile (power.on_battery).",
+            "The job goes on by itself with mains power.",
+        ),
+        Reason::PowerSaver => (
+            "power-saver",
+            "The power saver is on, and the policy holds background jobs meanwhile (power.saver_blocks_background).",
+            "Turn it off, or `bits set JOB priority=FOREGROUND`.",
+        ),
+        Reason::GameMode => (
+            "game-mode",
+            "A game runs, and the policy holds background jobs meanwhile (power.game_mode).",
+            "The job goes on by itself after the game, or now with `bits set JOB priority=FOREGROUND`.",
+        ),
+        Reason::OwnerAbsent => (
+            "owner-absent",
+            "The owner is not logged on, and the policy lets only jobs of people who are run (owner.presence).",
+            "The job goes on by itself when the owner logs on.",
+        ),
         Reason::VolumeLocked => (
             "volume-locked",
             "The volume of the destination is locked.",

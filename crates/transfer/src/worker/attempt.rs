@@ -8,12 +8,14 @@ use crate::failure::{Outcome, with};
 use crate::file::{self, Finished, Folder, Group, Part, Place, Reopened};
 use crate::http::{self, Link, Pool, Reply, Route};
 use crate::protocol::{DigestAlgorithm, Event, FileOrder, Order};
+use crate::rate::Limiter;
 use openbits_core::classify::Class;
 use openbits_core::hresult::BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED;
 use openbits_core::plan::{
     Accept, BodyEnd, Decision, Ended, Fail, FilePlan, Head, Limits, Next, Request, Restart,
 };
-use openbits_core::{ErrorContext, RangeSet};
+use openbits_core::{ErrorContext, Priority, RangeSet};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -31,6 +33,8 @@ pub(super) struct Attempt {
     order: Order,
     reporter: Reporter,
     pool: Pool,
+    limiter: Rc<Limiter>,
+    level: Rc<Cell<Priority>>,
     folders: HashMap<PathBuf, Arc<Folder>>,
     group: Group,
     current: Option<Current>,
@@ -62,7 +66,14 @@ pub(super) struct Current {
 }
 
 impl Attempt {
-    pub(super) fn new(order: Order, events: mpsc::Sender<Event>, pool: Pool, steer: Rc<Steer>) -> Self {
+    pub(super) fn new(
+        order: Order,
+        events: mpsc::Sender<Event>,
+        pool: Pool,
+        limiter: Rc<Limiter>,
+        level: Rc<Cell<Priority>>,
+        steer: Rc<Steer>,
+    ) -> Self {
         let group = Group::new(order.job, order.attempt, events.clone());
         let reporter = Reporter { job: order.job, attempt: order.attempt, events };
         let requests = order.files.iter().any(|file| !file.wanted.first.is_empty());
@@ -71,6 +82,8 @@ impl Attempt {
             order,
             reporter,
             pool,
+            limiter,
+            level,
             folders: HashMap::new(),
             group,
             current: None,
@@ -356,6 +369,7 @@ impl Attempt {
         for via in http::routes(&options.proxy, &request.url)? {
             let route = Route::new(&request.url, via, options);
             if let Some(mut link) = self.pool.take(&route, self.order.priority) {
+                link.shape(&self.limiter, &self.level);
                 let message = http::build(request, options, &route, link.is_http2(), original)?;
                 match link.ask(message, idle).await {
                     Ok(reply) => return Ok((route, link, reply)),
@@ -365,6 +379,7 @@ impl Attempt {
             }
             match self.pool.open(&route, connect, self.order.priority).await {
                 Ok(mut link) => {
+                    link.shape(&self.limiter, &self.level);
                     let message = http::build(request, options, &route, link.is_http2(), original)?;
                     let reply = link.ask(message, idle).await.map_err(|(fail, _)| fail)?;
                     return Ok((route, link, reply));

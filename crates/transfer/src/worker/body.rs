@@ -116,7 +116,7 @@ pub(super) async fn stream(
         }
         let full = !options.volatile && part.unsynced() >= MAX_UNSYNCED;
         let waiting = full || part.syncing();
-        link.hold(full);
+        link.hold(full || link.is_held());
         tokio::select! {
             biased;
             synced = part.progressed(), if waiting => {
@@ -170,7 +170,7 @@ pub(super) async fn stream(
                     }
                 }
                 look = !plan.wanted().first.is_empty();
-                if full {
+                if full || link.is_held() {
                     last_piece = Instant::now(); // we do not listen, so silence proves nothing
                 } else if last_piece.elapsed() >= TICK {
                     link.lower_water();
