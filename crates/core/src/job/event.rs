@@ -42,6 +42,8 @@ pub enum Event {
     NetworkAvailable,
     /// The owner is not present any more.
     OwnerLoggedOff,
+    /// The helper token of the job ended with its owner's session.
+    TokenGone,
     /// The bandwidth policy allows jobs of this level nothing.
     PolicyBlocks,
     /// It allows something again.
@@ -126,6 +128,10 @@ impl Job {
                 self.fail(error, Wait::Network, now)
             }
             (Event::NetworkAvailable, S::TransientError) => self.moved(S::Queued, now),
+            (Event::TokenGone, S::Queued | S::Connecting | S::Transferring | S::TransientError) => {
+                let error = self.gate(h::BG_E_TOKEN_REQUIRED, now);
+                self.fatal(error, now)
+            }
             (Event::PolicyBlocks, S::Queued | S::Connecting | S::Transferring) => {
                 let error = self.gate(h::BG_E_BLOCKED_BY_POLICY, now);
                 self.park(error, Wait::Policy, now)
