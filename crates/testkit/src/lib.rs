@@ -2,12 +2,15 @@
 //! ([`Cutter`]), a harness that starts, kills and measures processes ([`process`]) in a home of their own ([`Sandbox`]).
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "tls")]
+pub mod authority;
 mod background;
 mod behaviour;
 #[cfg(feature = "bus")]
 pub mod bus;
 mod content;
 mod cutter;
+mod nginx;
 mod origin;
 pub mod process;
 mod rng;
@@ -17,6 +20,7 @@ mod wait;
 pub use behaviour::{Behaviour, UnknownBehaviour};
 pub use content::{Content, hex};
 pub use cutter::{CutHow, CutPlan, Cutter};
+pub use nginx::{Nginx, NginxFolder};
 #[cfg(feature = "tls")]
 pub use origin::Certificate;
 pub use origin::{Door, Etag, Exchange, OnAccept, Origin, OriginFile, OriginOptions, Outcome};

@@ -219,6 +219,9 @@ impl Job {
         self.secrets.clear();
         self.files.iter_mut().for_each(|file| file.login = None);
         self.notify_command = None;
+        if let Some(http) = self.http.as_deref_mut() {
+            http.change_hands();
+        }
         // The old owner's proxy may carry his password, and what he set going must not go on with the new owner's rights unasked.
         if let Some(extras) = self.extras.as_deref_mut() {
             extras.environment_proxy = None;

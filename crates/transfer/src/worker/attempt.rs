@@ -3,13 +3,16 @@
 use super::Stop;
 use super::body;
 use super::report::{self, Reporter};
-use crate::failure::Outcome;
+use super::verdicts::Verdicts;
+use crate::failure::{Outcome, with};
 use crate::file::{self, Finished, Folder, Group, Part, Place, Reopened};
 use crate::http::{self, Link, Pool, Reply, Route};
 use crate::protocol::{DigestAlgorithm, Event, FileOrder, Order};
 use crate::rate::Limiter;
+use openbits_core::classify::Class;
+use openbits_core::hresult::ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED;
 use openbits_core::plan::{Accept, Decision, Ended, Fail, FilePlan, Head, Limits, Next, Request, Restart};
-use openbits_core::{Priority, RangeSet};
+use openbits_core::{ErrorContext, Priority, RangeSet};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -35,6 +38,16 @@ pub(super) struct Attempt {
     current: Option<Current>,
     /// The peer that was told last.
     told: Option<String>,
+    verdicts: Rc<Verdicts>,
+}
+
+/// What an attempt works with, beside its order.
+pub(super) struct Means {
+    pub(super) pool: Pool,
+    pub(super) limiter: Rc<Limiter>,
+    /// The job's priority now.
+    pub(super) level: Rc<Cell<Priority>>,
+    pub(super) verdicts: Rc<Verdicts>,
 }
 
 /// The file that is being transferred.
@@ -52,17 +65,13 @@ pub(super) struct Current {
 }
 
 impl Attempt {
-    pub(super) fn new(
-        order: Order,
-        events: mpsc::Sender<Event>,
-        pool: Pool,
-        limiter: Rc<Limiter>,
-        level: Rc<Cell<Priority>>,
-    ) -> Self {
+    pub(super) fn new(order: Order, events: mpsc::Sender<Event>, means: Means) -> Self {
+        let Means { pool, limiter, level, verdicts } = means;
+        pool.begin(&order.options.tls);
         let group = Group::new(order.job, order.attempt, events.clone());
         let reporter = Reporter { job: order.job, attempt: order.attempt, events };
         let folders = HashMap::new();
-        Self { order, reporter, pool, limiter, level, folders, group, current: None, told: None }
+        Self { order, reporter, pool, limiter, level, folders, group, current: None, told: None, verdicts }
     }
 
     /// Runs to the end, or until it is stopped. Everything that is durable has been reported when this returns; the last event
@@ -164,7 +173,12 @@ impl Attempt {
         place.check_target()?;
         let validator = file.validator.clone().unwrap_or_default();
         let tag = file::version_tag(&validator);
-        let (plan, restart) = FilePlan::new(&file.remote, file.size, file.done.clone(), validator, limits)?;
+        let (mut plan, mut restart) =
+            FilePlan::new(&file.remote, file.size, file.done.clone(), validator, limits)?;
+        plan.set_redirects(self.order.options.redirects);
+        if let Some(method) = &self.order.options.method {
+            restart = restart.or(plan.set_method(method));
+        }
         let current = self.current.insert(Current {
             index: file.index,
             plan,
@@ -199,7 +213,22 @@ impl Attempt {
         let (route, mut link, mut reply) = self.exchange(&request).await?;
         let current = self.current.as_mut().expect("a file is open");
         current.status = Some(reply.head.status.as_u16());
-        match current.head(&reply) {
+        // Some servers refuse in HTTP what they could have refused in TLS (spec/bits-extended.md 9.1.1).
+        if link.misses_certificate() && matches!(reply.head.status.as_u16(), 400 | 403 | 495 | 496) {
+            return Err(with(
+                ErrorContext::RemoteFile,
+                ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED,
+                Class::Fatal,
+                "The server asked for a client certificate, the job has none, and the server refused it.",
+            ));
+        }
+        let decision = current.head(&reply);
+        if let Some(remote) = current.plan.new_remote()
+            && !matches!(decision, Decision::Again(_))
+        {
+            self.reporter.redirected(current.index, remote).await;
+        }
+        match decision {
             Decision::Accept(accept) => {
                 let ended = Box::pin(Self::accept(
                     current,
@@ -257,8 +286,11 @@ impl Attempt {
         let idle = Duration::from_millis(options.idle_timeout_ms);
         let mut last = None;
         for via in http::routes(&options.proxy, &request.url)? {
-            let route = Route::new(&request.url, via, options);
-            if let Some(mut link) = self.pool.take(&route, self.order.priority) {
+            let route = Route::new(&request.url, via, options, self.order.attempt);
+            // A request with a method of the job's own is sent once, so not on a connection that may be dead already.
+            let once = options.method.is_some();
+            let idle_link = if once { None } else { self.pool.take(&route, self.order.priority) };
+            if let Some(mut link) = idle_link {
                 link.shape(&self.limiter, &self.level);
                 let message = http::build(request, options, &route, link.is_http2(), original)?;
                 match link.ask(message, idle).await {
@@ -269,6 +301,11 @@ impl Attempt {
             }
             match self.pool.open(&route, connect, self.order.priority).await {
                 Ok(mut link) => {
+                    if route.tls && options.tls.validate {
+                        let file = self.current.as_ref().expect("a file is open").index;
+                        let server = format!("{}:{}", route.host, route.port);
+                        self.verdicts.ask(&self.reporter, file, server, link.chain()).await?;
+                    }
                     link.shape(&self.limiter, &self.level);
                     let message = http::build(request, options, &route, link.is_http2(), original)?;
                     let reply = link.ask(message, idle).await.map_err(|(fail, _)| fail)?;
