@@ -10,6 +10,7 @@ mod common;
 use common::{Service, wait};
 use openbits_client::Action;
 use openbits_core::hresult as h;
+use openbits_core::policy::cost;
 use openbits_core::{HResult, JobId, JobState, Priority};
 use openbits_testkit::bus::{Bus, Property};
 use std::io::{BufRead, BufReader, Write};
@@ -268,11 +269,34 @@ fn conformance_34_a_metered_network() {
     service.until_code(job, h::BG_E_BLOCKED_BY_COST_TRANSFER_POLICY);
     network.set(NM_PATH, NM, "Metered", Property::U32(4));
     assert!(service.until(job, JobState::Transferring) < Duration::from_secs(1));
+    // A mask of the job's own goes before the policy, in both directions.
+    network.set(NM_PATH, NM, "Metered", Property::U32(1));
+    service.until_code(job, h::BG_E_BLOCKED_BY_COST_TRANSFER_POLICY);
+    let mask = |bits: u32| openbits_api::SetProperties { cost_flags: Some(bits), ..Default::default() };
+    service.client.set_properties(job, &mask(cost::ALWAYS)).unwrap();
+    assert!(service.until(job, JobState::Transferring) < Duration::from_secs(1));
+    assert!(service.reload("[cost]\nnormal = \"always\"\n"));
+    service.client.set_properties(job, &mask(0x8000_0021)).unwrap();
+    service.until_code(job, h::BG_E_BLOCKED_BY_COST_TRANSFER_POLICY);
     // Who tells nothing any more holds nobody.
     network.set(NM_PATH, NM, "Metered", Property::U32(3));
     service.until_code(job, h::BG_E_BLOCKED_BY_COST_TRANSFER_POLICY);
     drop(network);
     service.until(job, JobState::Transferring);
+}
+
+#[test]
+fn policy_09_the_jobs_own_mask_goes_before_the_policys() {
+    let Some((bus, service)) = on_a_bus("[cost]\nnormal = \"unconstrained\"\n") else { return };
+    let network = bus.service(NM);
+    network.set(NM_PATH, NM, "Metered", Property::U32(1));
+    let url = format!("{}/slow", origin(ADDRESS));
+    let mut request = service.request_of(Priority::Normal, &url, "own");
+    request.properties.cost_flags = Some(cost::ALWAYS);
+    let own: JobId = service.client.create_job(&request).unwrap().job.id.parse().unwrap();
+    service.until(own, JobState::Transferring);
+    let other = service.fetch(Priority::Normal, &url, "other");
+    service.until_code(other, h::BG_E_BLOCKED_BY_COST_TRANSFER_POLICY);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use openbits_core::{ErrorContext, JobState, Priority};
 use openbits_e2e::{Door, Job, NewJob, Reply, User, assert_is, names, program, skip};
 use openbits_testkit::authority::{Authority, Issued, Leaf, Validity};
 use openbits_testkit::process::{Process, Spec};
-use openbits_testkit::{Behaviour, Content, Nginx, NginxFolder, Origin, OriginFile, wait_until};
+use openbits_testkit::{Behaviour, Content, Origin, OriginFile, ServerFolder, Servers, wait_until};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -27,8 +27,8 @@ fn content() -> Content {
 }
 
 /// nginx with a file to fetch; `None` (said loudly) where it is not installed.
-fn folder(test: &str) -> Option<NginxFolder> {
-    let folder = NginxFolder::new();
+fn folder(test: &str) -> Option<ServerFolder> {
+    let folder = ServerFolder::new();
     match &folder {
         Some(folder) => folder.write("www/f", content().byte_range(0, SIZE)),
         None => skip(test, "nginx is not installed (Debian: nginx-light)"),
@@ -37,7 +37,7 @@ fn folder(test: &str) -> Option<NginxFolder> {
 }
 
 /// Certificate and key of a server, as nginx wants them.
-fn put(folder: &NginxFolder, name: &str, issued: &Issued) {
+fn put(folder: &ServerFolder, name: &str, issued: &Issued) {
     folder.write(&format!("{name}.pem"), &issued.chain_pem);
     folder.write(&format!("{name}.key"), &issued.key_pem);
 }
@@ -318,7 +318,7 @@ fn the_oldest_version_of_tls_is_the_policys() {
 }
 
 /// A server that wants clients of `clients`, and one that merely accepts them.
-fn mutual(folder: NginxFolder, known: &Authority, clients: &Authority) -> Nginx {
+fn mutual(folder: ServerFolder, known: &Authority, clients: &Authority) -> Servers {
     put(&folder, "s", &known.issue(&Leaf::server()));
     folder.write("clients.pem", clients.pem());
     let wants = "ssl_client_certificate @F@/clients.pem; ssl_verify_client on;";

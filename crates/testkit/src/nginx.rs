@@ -1,107 +1,77 @@
-//! A real nginx (Debian: nginx-light) on ports and in a folder of its own, killed when dropped.
+//! A real nginx on loopback, which serves a folder: the peer that most downloads have.
 
-use crate::process::{Process, Spec};
-use crate::wait::wait_until;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use tempfile::TempDir;
 
-/// Where Debian installs it.
-const PROGRAM: &str = "/usr/sbin/nginx";
+use crate::wait::wait_until;
 
-/// Its folder, before it runs: files to serve go below `www`.
-#[derive(Debug)]
-pub struct NginxFolder(TempDir);
-
-/// A running nginx.
+/// A running nginx with a folder and a port of its own; killed when dropped.
 #[derive(Debug)]
 pub struct Nginx {
-    ports: Vec<u16>,
-    process: Process,
-    folder: TempDir,
-}
-
-impl NginxFolder {
-    /// A new folder; `None` if nginx is not installed.
-    #[must_use]
-    pub fn new() -> Option<Self> {
-        if !Path::new(PROGRAM).exists() {
-            return None;
-        }
-        let folder =
-            tempfile::Builder::new().prefix("obnginx").tempdir_in("/tmp").expect("/tmp can be written");
-        std::fs::create_dir(folder.path().join("www")).expect("it was empty");
-        Some(Self(folder))
-    }
-
-    /// A path in it.
-    #[must_use]
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// Writes a file.
-    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-        std::fs::write(self.path(name), content).expect("the folder is ours");
-    }
-
-    /// Starts nginx with these `server` blocks, in which `@0@`, `@1@`… are its ports and `@F@` is the folder.
-    ///
-    /// # Panics
-    /// When it does not come up.
-    #[must_use]
-    pub fn start(self, servers: &str) -> Nginx {
-        let count = (0..).take_while(|n| servers.contains(&format!("@{n}@"))).count();
-        let listeners: Vec<_> =
-            (0..count).map(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-        let ports: Vec<u16> = listeners.iter().map(|l| l.local_addr().expect("it is bound").port()).collect();
-        drop(listeners);
-        let root = self.0.path().display().to_string();
-        let mut servers = servers.replace("@F@", &root);
-        for (n, port) in ports.iter().enumerate() {
-            servers = servers.replace(&format!("@{n}@"), &port.to_string());
-        }
-        let text = format!(
-            "daemon off; master_process off; pid {root}/pid; error_log {root}/error.log; events {{}}\n\
-             http {{\n\
-               log_format all '$request_method $uri $status $ssl_client_s_dn|$server_protocol|$http_x_key';\n\
-               access_log {root}/access.log all;\n\
-               client_body_temp_path {root}/b; proxy_temp_path {root}/p; fastcgi_temp_path {root}/f;\n\
-               uwsgi_temp_path {root}/u; scgi_temp_path {root}/s; root {root}/www;\n\
-             {servers}\n}}\n"
-        );
-        self.write("nginx.conf", text);
-        let spec = Spec::new(PROGRAM, self.path("nginx.log")).arg("-c").arg(self.path("nginx.conf"));
-        let process = spec.start().expect("nginx starts");
-        let listens = || ports.iter().all(|port| std::net::TcpStream::connect(("127.0.0.1", *port)).is_ok());
-        assert!(wait_until(Duration::from_secs(10), listens), "{}", process.log());
-        Nginx { ports, process, folder: self.0 }
-    }
+    child: Child,
+    folder: tempfile::TempDir,
+    port: u16,
 }
 
 impl Nginx {
-    /// One of its ports.
+    /// Starts it; `None` where the program is missing. `extra` goes into the `server` block, e.g. `max_ranges 0;`.
+    ///
+    /// # Panics
+    /// When the program is there and does not come up.
     #[must_use]
-    pub fn port(&self, n: usize) -> u16 {
-        self.ports[n]
+    pub fn start(extra: &str) -> Option<Self> {
+        let program = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"];
+        let program = program.into_iter().map(Path::new).find(|path| path.exists())?;
+        let folder = tempfile::tempdir().expect("the temporary folder can be written");
+        std::fs::create_dir(folder.path().join("www")).expect("a fresh folder can be written");
+        // Between the look and nginx's own bind somebody else may take the port: then the next one is tried.
+        for _ in 0..5 {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
+            let port = listener.local_addr().expect("a bound socket has an address").port();
+            drop(listener);
+            let at = folder.path().display();
+            let text = format!(
+                "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;\nevents {{}}\nhttp {{ access_log off; \
+                 client_body_temp_path {at}/b; proxy_temp_path {at}/p; fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u; \
+                 scgi_temp_path {at}/s;\nserver {{ listen 127.0.0.1:{port}; root {at}/www; {extra} }} }}\n"
+            );
+            let config = folder.path().join("nginx.conf");
+            std::fs::write(&config, text).expect("a fresh folder can be written");
+            let mut command = Command::new(program);
+            command.arg("-p").arg(folder.path()).arg("-c").arg(&config);
+            command.arg("-e").arg(folder.path().join("error.log"));
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            let mut child = command.spawn().expect("nginx can be started");
+            let answers = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+            if wait_until(Duration::from_secs(10), answers) && child.try_wait().is_ok_and(|end| end.is_none())
+            {
+                return Some(Self { child, folder, port });
+            }
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let log = std::fs::read_to_string(folder.path().join("error.log")).unwrap_or_default();
+        panic!("nginx does not come up: {log}");
     }
 
-    /// The lines of its access log: `METHOD PATH STATUS CLIENT|PROTOCOL|X-Key`.
+    /// Folder that is served.
     #[must_use]
-    pub fn requests(&self) -> Vec<String> {
-        let text = std::fs::read_to_string(self.folder.path().join("access.log")).unwrap_or_default();
-        text.lines().map(str::to_owned).collect()
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join("www")
     }
 
-    /// Writes a file of its folder, while it runs.
-    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-        std::fs::write(self.folder.path().join(name), content).expect("the folder is ours");
-    }
-
-    /// What it said.
+    /// URL of a file in it.
     #[must_use]
-    pub fn log(&self) -> String {
-        let errors = std::fs::read_to_string(self.folder.path().join("error.log")).unwrap_or_default();
-        format!("{}\n{errors}", self.process.log())
+    pub fn url(&self, name: &str) -> String {
+        format!("http://127.0.0.1:{}/{name}", self.port)
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

@@ -5,6 +5,7 @@
 //! proxies make no difference.
 
 use crate::protocol::Pace;
+use crate::rate::Tap;
 use crate::sys::{self, TcpFacts};
 use openbits_core::Priority;
 use openbits_core::pace::{Config, Controller, Sample, TICK_US};
@@ -52,8 +53,8 @@ struct Member {
     before: u64,
     /// Its reader does not take what comes.
     held: Cell<bool>,
-    /// Largest window that a limit of bandwidth wants; zero: any.
-    limit: Rc<Cell<u64>>,
+    /// Its limit of bandwidth.
+    tap: Tap,
 }
 
 /// A connection under pacing; dropping it sets the connection free.
@@ -70,7 +71,7 @@ impl Pacers {
         &self,
         peer: IpAddr,
         socket: &Rc<OwnedFd>,
-        limit: Rc<Cell<u64>>,
+        tap: &Tap,
         priority: Priority,
     ) -> Option<Paced> {
         if priority == Priority::Foreground || peer.to_canonical().is_loopback() {
@@ -81,8 +82,12 @@ impl Pacers {
         if facts.rtt_us > 0 && facts.received < 10_000 {
             path.controller.borrow_mut().handshake(path.now_us(), facts.rtt_us);
         }
-        let member =
-            Rc::new(Member { socket: socket.clone(), before: facts.received, held: Cell::new(false), limit });
+        let member = Rc::new(Member {
+            socket: socket.clone(),
+            before: facts.received,
+            held: Cell::new(false),
+            tap: tap.clone(),
+        });
         path.members.borrow_mut().push(member.clone());
         sys::set_dscp(socket.as_fd(), LOWER_EFFORT);
         path.apply(path.controller.borrow().view().window_bytes);
@@ -140,7 +145,7 @@ impl Path {
             delivered += facts.received.saturating_sub(member.before);
             let rtt = Some(facts.receive_rtt_us).filter(|rtt| *rtt > 0);
             rtt_us = rtt_us.into_iter().chain(rtt).min();
-            held |= member.held.get();
+            held |= member.held.get() || member.tap.is_held();
             blind &= !facts.timestamps;
         }
         self.blind.set(blind);
@@ -162,9 +167,8 @@ impl Path {
         let members = self.members.borrow();
         let part = window / (members.len().max(1) as u64);
         for member in members.iter() {
-            let limit = member.limit.get();
-            let part = if limit > 0 { part.min(limit) } else { part };
-            sys::set_window_clamp(member.socket.as_fd(), part);
+            let window = member.tap.window().map_or(part, |most| part.min(most));
+            sys::set_window_clamp(member.socket.as_fd(), window);
         }
     }
 
@@ -174,8 +178,8 @@ impl Path {
         self.members.borrow_mut().retain(|other| !Rc::ptr_eq(other, member));
         self.used.set(Instant::now());
         sys::set_dscp(member.socket.as_fd(), 0);
-        let limit = member.limit.get();
-        sys::set_window_clamp(member.socket.as_fd(), if limit > 0 { limit } else { UNCLAMPED });
+        let window = member.tap.window().unwrap_or(UNCLAMPED);
+        sys::set_window_clamp(member.socket.as_fd(), window);
     }
 }
 

@@ -118,8 +118,7 @@ impl User {
 pub(crate) struct Tap {
     user: Rc<RefCell<Option<User>>>,
     held: Rc<Cell<bool>>,
-    /// Largest receive window that the limit wants, in bytes; zero: any.
-    window: Rc<Cell<u64>>,
+    window: Rc<Cell<Option<u64>>>,
 }
 
 impl Tap {
@@ -132,11 +131,12 @@ impl Tap {
     pub(crate) fn close(&self) {
         *self.user.borrow_mut() = None;
         self.held.set(false);
+        self.window.set(None);
     }
 
-    /// Largest receive window that the limit wants, in bytes; zero: any. For the pacing, which sets windows too.
-    pub(crate) fn window(&self) -> Rc<Cell<u64>> {
-        self.window.clone()
+    /// Largest receive window that the limit has a use for, in bytes.
+    pub(crate) fn window(&self) -> Option<u64> {
+        self.window.get()
     }
 
     /// True while the limit, and not the server, lets us wait.
@@ -255,7 +255,8 @@ impl<S: AsFd> Shaped<S> {
         let window = rate.map(|rate| (rate.saturating_mul(WINDOW_MS) / 1000).max(WINDOW_MIN));
         if window != self.window {
             self.window = window;
-            self.tap.window.set(window.unwrap_or(0));
+            // Whoever paces the path looks at the tap; for the others it is set here.
+            self.tap.window.set(window);
             sys::set_window_clamp(self.stream.as_fd(), window.unwrap_or(u64::MAX));
         }
     }

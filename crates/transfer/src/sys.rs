@@ -20,22 +20,6 @@ pub(crate) fn set_receive_low_water(socket: BorrowedFd<'_>, bytes: u32) {
     }
 }
 
-/// Sets `TCP_WINDOW_CLAMP`: the largest receive window that is offered to the sender, in bytes. Best effort; nothing for a socket that is
-/// not TCP. The kernel never takes back what was offered already.
-pub(crate) fn set_window_clamp(socket: BorrowedFd<'_>, bytes: u64) {
-    let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
-    // SAFETY: the descriptor is open for the call, the pointer is to a live c_int, and its exact size is given.
-    unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_WINDOW_CLAMP,
-            (&raw const value).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        );
-    }
-}
-
 /// Lets the disk begin to write what the file has in memory, without waiting. A hint: the sync that follows decides.
 pub(crate) fn start_writing(file: BorrowedFd<'_>) {
     // SAFETY: the descriptor is open for the call, and no memory is passed.
@@ -104,6 +88,12 @@ pub(crate) fn tcp_facts(socket: BorrowedFd<'_>) -> Option<TcpFacts> {
         acknowledged: large(ACKNOWLEDGED),
         received: large(RECEIVED),
     })
+}
+
+/// Sets `TCP_WINDOW_CLAMP`: the largest window that the peer is told. Best effort.
+pub(crate) fn set_window_clamp(socket: BorrowedFd<'_>, bytes: u64) {
+    let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    set_option(socket, libc::IPPROTO_TCP, libc::TCP_WINDOW_CLAMP, value);
 }
 
 /// Marks what the socket sends with a DSCP code point, on IPv4 and IPv6. Best effort.

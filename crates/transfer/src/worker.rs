@@ -5,6 +5,7 @@
 mod attempt;
 mod body;
 mod report;
+mod steer;
 mod verdicts;
 
 use crate::certificates;
@@ -22,6 +23,7 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use steer::Steer;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::Instant;
@@ -73,6 +75,7 @@ pub async fn run(commands: mpsc::Receiver<Command>, events: mpsc::Sender<Event>)
 struct Running {
     attempt: AttemptId,
     stop: Rc<Stop>,
+    steer: Rc<Steer>,
     ended: Rc<Notify>,
     verdicts: Rc<Verdicts>,
     level: Rc<Cell<Priority>>,
@@ -158,6 +161,12 @@ impl Worker {
                     None => self.say(Event::Stopped { job, attempt }).await,
                 }
             }
+            Command::Want { job, attempt, file, wanted } => {
+                // An attempt that is over hears nothing: the next order says the same.
+                if let Some(running) = self.running.borrow().get(&job).filter(|r| r.attempt == attempt) {
+                    running.steer.put(file, wanted);
+                }
+            }
             Command::Rates(rates) => self.limiter.set(*rates),
             Command::Level { job, attempt, priority } => {
                 if let Some(running) = self.running.borrow().get(&job).filter(|r| r.attempt == attempt) {
@@ -199,11 +208,13 @@ impl Worker {
     fn start(&mut self, order: crate::protocol::Order, crashed: Option<Event>) {
         let (job, attempt) = (order.job, order.attempt);
         let (stop, ended) = (Rc::new(Stop::default()), Rc::new(Notify::new()));
+        let steer = Rc::new(Steer::default());
         let level = Rc::new(Cell::new(order.priority));
         let verdicts = Rc::new(Verdicts::default());
         let running = Running {
             attempt,
             stop: stop.clone(),
+            steer: steer.clone(),
             ended: ended.clone(),
             verdicts: verdicts.clone(),
             level: level.clone(),
@@ -217,7 +228,7 @@ impl Worker {
                 before.stop.ask();
                 before.ended.notified().await;
             }
-            let means = Means { pool, limiter, level, verdicts };
+            let means = Means { pool, limiter, level, steer, verdicts };
             let attempt_at = Attempt::new(order, events.clone(), means).go(&stop);
             // A panic ends this attempt and no other, and is told like any error. Bytes that its writer still holds may reach the file
             // later: they are of the version that they belong to, and a restart has another file.

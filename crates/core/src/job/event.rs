@@ -17,6 +17,8 @@ pub enum Event {
     BytesMoved,
     /// One file is finished, more remain.
     FileFinished,
+    /// Everything that was asked for is there, but not the whole of every file (ON_DEMAND_MODE).
+    RequestsFilled,
     /// The last file (and the reply) is finished.
     AllFinished,
     /// The time slice is over, or the job is pre-empted.
@@ -40,6 +42,8 @@ pub enum Event {
     NetworkAvailable,
     /// The owner is not present any more.
     OwnerLoggedOff,
+    /// The helper token of the job ended with its owner's session.
+    TokenGone,
     /// The bandwidth policy allows jobs of this level nothing.
     PolicyBlocks,
     /// It allows something again.
@@ -91,6 +95,11 @@ impl Job {
                 self.enter(S::Transferred, now);
                 Some(Change::ok(Notice::Transferred))
             }
+            (Event::RequestsFilled, S::Connecting | S::Transferring) => {
+                self.error = None;
+                self.no_progress_since = None;
+                self.moved(S::Suspended, now)
+            }
             (Event::Preempted | Event::OwnerLoggedOff, S::Connecting | S::Transferring) => {
                 self.moved(S::Queued, now)
             }
@@ -119,6 +128,10 @@ impl Job {
                 self.fail(error, Wait::Network, now)
             }
             (Event::NetworkAvailable, S::TransientError) => self.moved(S::Queued, now),
+            (Event::TokenGone, S::Queued | S::Connecting | S::Transferring | S::TransientError) => {
+                let error = self.gate(h::BG_E_TOKEN_REQUIRED, now);
+                self.fatal(error, now)
+            }
             (Event::PolicyBlocks, S::Queued | S::Connecting | S::Transferring) => {
                 let error = self.gate(h::BG_E_BLOCKED_BY_POLICY, now);
                 self.park(error, Wait::Policy, now)

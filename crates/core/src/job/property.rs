@@ -252,8 +252,9 @@ impl Job {
                 custom = method != super::http::default_method(self.kind);
             }
         }
+        let ranged = self.files.iter().any(|file| !file.layout.is_whole());
         let (now, then) = (self.options(), properties.iter().any(made_or_picked));
-        if custom && !self.has_custom_method() && (now.dynamic_content || now.on_demand || then) {
+        if custom && !self.has_custom_method() && (now.dynamic_content || now.on_demand || then || ranged) {
             return Err(h::BG_E_UNSUPPORTED_JOB_CONFIGURATION);
         }
         let foreground = i64::from(Priority::Foreground.value());

@@ -83,6 +83,7 @@ impl Brain {
             Event::Connected { job, .. }
             | Event::Progress { job, .. }
             | Event::Pace { job, .. }
+            | Event::Written { job, .. }
             | Event::Checkpoint { job, .. }
             | Event::Restarted { job, .. }
             | Event::Redirected { job, .. }
@@ -110,6 +111,9 @@ impl Brain {
             }
             Event::Pace { job, attempt, pace } => {
                 self.queue.on_pace(job, attempt, order::pace(pace, now.mono), now);
+            }
+            Event::Written { job, attempt, file, ranges } => {
+                self.queue.on_written(job, attempt, file, ranges, now);
             }
             Event::Checkpoint { job, attempt, files } => {
                 self.queue.on_checkpoint(job, attempt, files.into_iter().map(order::report).collect(), now);

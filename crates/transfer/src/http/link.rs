@@ -125,7 +125,7 @@ impl Link {
 
     /// Puts the connection under the pacing of its path, if jobs of this priority are paced.
     pub(super) fn pace(&mut self, pacers: &Pacers, priority: Priority) {
-        self.paced = pacers.join(self.address, &self.socket, self.tap.window(), priority);
+        self.paced = pacers.join(self.address, &self.socket, &self.tap, priority);
     }
 
     /// State of the pacing; `None` if the connection is not paced.
