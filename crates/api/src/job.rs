@@ -1,5 +1,6 @@
 //! Jobs as the API shows them. Unknown sizes are null, times are milliseconds since 1970 UTC.
 
+use crate::http::HttpView;
 use crate::request::RangeView;
 use openbits_core::pace::Mode;
 use openbits_core::{ErrorContext, JobState, JobType, Priority, ProxyUsage};
@@ -65,6 +66,9 @@ pub struct JobView {
     pub auto_complete: bool,
     /// Local address or interface of the job's connections.
     pub bind: Option<String>,
+    /// HTTP options.
+    #[serde(default)]
+    pub http: HttpView,
     /// Sum of BG_COPY_FILE bits.
     pub acl_flags: u32,
     /// Sum of BG_JOB peer caching bits.

@@ -6,6 +6,7 @@
 
 pub mod error;
 pub mod event;
+pub mod http;
 pub mod job;
 pub mod policy;
 pub mod request;
@@ -15,6 +16,9 @@ pub mod why;
 
 pub use error::{ErrorRow, ErrorText, Problem};
 pub use event::{EventKind, EventView};
+pub use http::{
+    CertificateAnswer, CertificateCheck, CertificateView, CustomHeaders, HttpView, SetClientCertificate,
+};
 pub use job::{
     ErrorView, FileList, FileView, JobPage, JobView, NumberedProperty, Outcome, PaceView, ProxyView,
     RangeList,

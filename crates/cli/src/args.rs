@@ -287,7 +287,10 @@ pub(crate) struct Set {
     /// OVERRIDE:list[;bypass]), auto-complete, bind, notify-command (program and arguments; empty for none; stored, but not run by this version), acl-flags (letters of OGDS),
     /// peer-caching-flags, max-download-time, cost (always, unless-roaming, unless-surcharge, unless-near-limit, unconstrained or a
     /// mask), notification-clsid, dynamic, high-performance, max-download-size (bytes), stored-credentials (PROXY or NONE),
-    /// notification-interval (milliseconds), on-demand, helper-token-flags
+    /// notification-interval (milliseconds), on-demand, helper-token-flags,
+    /// headers (@FILE or -, never the text itself; empty for none), headers-write-only=yes, http-method, security-flags (a number or names such
+    /// as crl-check,ignore-ca,redirect-report), client-certificate ([LOCATION,][STORE,]HASH or ...subject:TEXT; empty for none),
+    /// certificate-validation=no
     #[arg(required = true, value_name = "KEY=VALUE")]
     pub(crate) properties: Vec<String>,
 }

@@ -1,5 +1,6 @@
 //! The commands.
 
+pub(crate) mod http;
 mod policy;
 mod ranges;
 mod set;
@@ -61,12 +62,24 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
             if context.json { print_json(&why)? } else { print(show::why(&why).join("\n"))? }
         }
         Command::Set(args) => {
-            let properties = set::properties(&args.properties)?;
+            let set::Changes { properties, certificate, no_validation } = set::changes(&args.properties)?;
             if properties.notify_command.as_ref().is_some_and(|c| c.program.is_some()) {
                 context.note("bits: the notification command is stored, but not run by this version");
             }
             let id = resolve::job(&context.client, &args.job).await?;
-            outcome(&context, &context.client.set_properties(id, &properties).await?)?;
+            if !properties.is_empty() {
+                outcome(&context, &context.client.set_properties(id, &properties).await?)?;
+            }
+            match certificate {
+                Some(Some(wanted)) => {
+                    outcome(&context, &context.client.set_client_certificate(id, &wanted).await?)?;
+                }
+                Some(None) => outcome(&context, &context.client.remove_client_certificate(id).await?)?,
+                None => {}
+            }
+            if no_validation {
+                outcome(&context, &context.client.stop_certificate_checks(id).await?)?;
+            }
         }
         Command::ServiceInfo => {
             let info = context.client.service_info().await?;

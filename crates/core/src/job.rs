@@ -5,6 +5,7 @@ pub mod credential;
 pub mod error;
 pub mod event;
 pub mod file;
+pub mod http;
 pub mod options;
 pub mod progress;
 pub mod property;
@@ -23,6 +24,7 @@ use std::collections::BTreeMap;
 pub use credential::Credential;
 pub use error::ErrorRecord;
 pub use file::{File, NewFile};
+pub use http::HttpOptions;
 pub use options::{Options, Setting};
 pub use progress::{FileProgress, JobProgress, ReplyProgress};
 pub use property::{Extras, NotifyCommand, ProxySettings};
@@ -198,6 +200,9 @@ pub struct Job {
     /// What the original does not have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extras: Option<Box<Extras>>,
+    /// HTTP options that differ from the defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<Box<HttpOptions>>,
     /// Properties that came after BITS 1.5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<Box<Options>>,
@@ -282,6 +287,7 @@ impl Job {
             secrets: BTreeMap::new(),
             reply: (kind == JobType::UploadReply).then(Box::default),
             extras: None,
+            http: None,
             options: None,
             resumed: false,
             created: now.wall,

@@ -22,6 +22,7 @@ pub use wanted::Wanted;
 
 use crate::classify::{self, Class};
 use crate::hresult::*;
+use crate::job::http::RedirectPolicy;
 use crate::{ErrorContext, RangeSet};
 use url::Url;
 use validator::Comparison;
@@ -43,6 +44,8 @@ pub struct Limits {
 /// What to send next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
+    /// Method; `GET` unless the job has one of its own.
+    pub method: String,
     /// Where to; never carries a fragment.
     pub url: Url,
     /// Path and query as they go on the wire: the caller's own spelling where it is legal (spec/behaviour.md 12, URL).
@@ -169,6 +172,12 @@ struct Asked {
 #[derive(Clone, Debug)]
 pub struct FilePlan {
     limits: Limits,
+    redirects: RedirectPolicy,
+    /// Method of the job's own, and what became of it on the way of redirects.
+    method: Option<String>,
+    method_now: Option<String>,
+    /// The target of a redirect that is not followed.
+    refused_target: Option<Url>,
     text: String,
     original: Url,
     current: Url,
@@ -212,6 +221,10 @@ impl FilePlan {
         let original = redirect::parse(url)?;
         let mut plan = Self {
             limits,
+            redirects: RedirectPolicy::Silent,
+            method: None,
+            method_now: None,
+            refused_target: None,
             text: url.to_owned(),
             current: original.clone(),
             original,
@@ -248,6 +261,32 @@ impl FilePlan {
         Ok((plan, restart))
     }
 
+    /// What redirects mean; silent unless told.
+    pub fn set_redirects(&mut self, policy: RedirectPolicy) {
+        self.redirects = policy;
+    }
+
+    /// One request with this method for the whole file, without a range: nothing that is kept of an unfinished file is of use
+    /// (spec/bits-extended.md 9.2.1).
+    pub fn set_method(&mut self, method: &str) -> Option<Restart> {
+        self.method = Some(method.to_owned());
+        self.method_now = self.method.clone();
+        self.plain = true;
+        let whole = self.size.is_some_and(|size| self.done.contains(0..size));
+        (!whole && !self.done.is_empty())
+            .then(|| self.forget("a request with a method of its own always fetches the whole file"))
+    }
+
+    /// The remote name that the redirect policy gives the file, if redirects led away from the old one: the address of the accepted
+    /// answer, or the target that was not followed. Without credentials.
+    pub fn new_remote(&self) -> Option<String> {
+        match self.redirects {
+            RedirectPolicy::Silent => None,
+            RedirectPolicy::Report => (self.current != self.original).then(|| self.current.to_string()),
+            RedirectPolicy::Disallow => self.refused_target.as_ref().map(Url::to_string),
+        }
+    }
+
     /// What to do now.
     pub fn step(&mut self) -> Next {
         if self.is_whole()
@@ -260,6 +299,7 @@ impl FilePlan {
         self.asked = Asked { start, end, ranged: !self.plain && !self.wanted.dynamic };
         let kept = !self.done.is_empty();
         Next::Send(Box::new(Request {
+            method: self.method_now.clone().unwrap_or_else(|| "GET".to_owned()),
             url: self.current.clone(),
             target: self.target(),
             range: self.asked.ranged.then(|| match end {
@@ -318,7 +358,7 @@ impl FilePlan {
     pub fn digest_mismatch(&mut self) -> Result<Restart, Box<Fail>> {
         let restart = self.forget("the content does not have the expected digest");
         self.no_cache = true;
-        if self.digest_failed || self.wanted.pinned {
+        if self.digest_failed || self.wanted.pinned || self.method.is_some() {
             let mut fail =
                 Fail::new(BG_E_VALIDATION_FAILED, "The content does not have the expected digest.");
             fail.discard = true;
@@ -334,6 +374,7 @@ impl FilePlan {
             200 => self.whole(head),
             206 => self.part(head),
             416 => self.unsatisfiable(head),
+            300..=303 | 307 | 308 if self.redirects == RedirectPolicy::Disallow => Err(self.refused(head)),
             301 | 302 | 303 | 307 | 308 => self.redirected(head),
             status => {
                 let (code, class) = classify::http_status(status);
@@ -533,6 +574,21 @@ impl FilePlan {
         Err(Box::new(fail))
     }
 
+    /// The job follows no redirects: it fails with the redirect's status, and remembers the target.
+    fn refused(&mut self, head: &Head<'_>) -> Box<Fail> {
+        let anywhere = Limits { max_redirects: 1, allow_https_to_http: true };
+        let target =
+            head.one("location").map(|location| redirect::follow(&self.current, location, &[], anywhere));
+        self.refused_target = target.and_then(Result::ok);
+        let status = head.status;
+        let mut fail = Fail::new(
+            HResult::from_http_status(status),
+            format!("The server redirects (status {status}), and the job allows no redirects."),
+        );
+        fail.class = Class::Fatal;
+        Box::new(fail)
+    }
+
     /// 416 where a certain part was asked for: it lies outside of the file, or the file changed, or the server is confused for once.
     fn unsatisfiable_part(&mut self, head: &Head<'_>) -> Result<Decision, Box<Fail>> {
         let total = head.unsatisfied_total();
@@ -563,6 +619,15 @@ impl FilePlan {
         };
         let target = redirect::follow(&self.current, location, &self.visited, self.limits)?;
         self.visited.push(std::mem::replace(&mut self.current, target));
+        // As every HTTP client does (RFC 9110 15.4): "see other" is fetched, and so is what a POST is moved to.
+        let fetched = match (head.status, self.method_now.as_deref()) {
+            (303, method) => method != Some("HEAD"),
+            (301 | 302, method) => method == Some("POST"),
+            _ => false,
+        };
+        if fetched {
+            self.method_now = None;
+        }
         // Once away, always away: a foreign server may send us back with a path of its choice.
         self.left_origin |= self.current.origin() != self.original.origin();
         Ok(Decision::Again(None))
@@ -645,6 +710,7 @@ impl FilePlan {
     /// The next request goes to the caller's URL again: targets of redirects are often signed for a short time.
     fn back_to_start(&mut self) {
         self.current = self.original.clone();
+        self.method_now = self.method.clone();
         self.visited.clear();
         self.left_origin = false;
     }
@@ -655,6 +721,8 @@ impl FilePlan {
     }
 }
 
+#[cfg(test)]
+mod options;
 #[cfg(test)]
 mod property;
 #[cfg(test)]

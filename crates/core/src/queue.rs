@@ -247,6 +247,11 @@ impl Queue {
         self.jobs.get(&id).map(|job| job.owner)
     }
 
+    /// This attempt at the job is the present one, and was not told to stop.
+    pub fn has_attempt(&self, id: JobId, attempt: AttemptId) -> bool {
+        self.runs.get(&id).is_some_and(|run| run.attempt == attempt && !run.stopping)
+    }
+
     /// Peer of the job's present transfer.
     pub fn peer(&self, id: JobId) -> Option<&str> {
         self.runs.get(&id)?.peer.as_deref()

@@ -7,6 +7,8 @@ pub mod extract;
 pub mod jobs;
 pub mod openapi;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
+pub mod options;
+#[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod policy;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod properties;
@@ -20,7 +22,7 @@ use crate::brain::Handle;
 use crate::policy::keeper::Reloads;
 use crate::secrets::Vault;
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use std::sync::Arc;
 
 /// What every handler has.
@@ -56,6 +58,13 @@ pub fn router(app: App) -> Router {
         .route("/v1/jobs/{id}/cancel", post(jobs::cancel))
         .route("/v1/jobs/{id}/complete", post(jobs::complete))
         .route("/v1/jobs/{id}/take-ownership", post(jobs::take_ownership))
+        .route(
+            "/v1/jobs/{id}/client-certificate",
+            get(options::certificate).put(options::set_certificate).delete(options::remove_certificate),
+        )
+        .route("/v1/jobs/{id}/custom-headers", get(options::headers))
+        .route("/v1/jobs/{id}/certificate-checks", post(options::listen).delete(options::stop_listening))
+        .route("/v1/jobs/{id}/certificate-checks/{check}", put(options::answer))
         .route("/v1/jobs/{id}/error", get(jobs::error))
         .route("/v1/jobs/{id}/why", get(jobs::why))
         .route("/v1/jobs/{id}/properties/{number}", get(properties::get).put(properties::set))

@@ -6,12 +6,13 @@ use crate::secrets::outgoing::Lost;
 use openbits_core::enums::notify;
 use openbits_core::hresult::ERROR_DISK_FULL;
 use openbits_core::job::api::FinishPlan;
+use openbits_core::job::http::{CertificateName, CertificateQuery, RedirectPolicy, parse_headers, security};
 use openbits_core::job::{ErrorRecord, File};
 use openbits_core::queue::FileReport;
-use openbits_core::{AttemptId, FileTime, Job, Mono, Priority, ProxyUsage, Ticket};
+use openbits_core::{AttemptId, FileTime, Job, Mono, Priority, ProxyUsage, Secret, Slot, Ticket};
 use openbits_transfer::protocol::{
-    Digest, DigestAlgorithm, Failure, FailureClass, FileCheckpoint, FileOrder, Finish, Order, Proxy, Rename,
-    TransferOptions, Validator, Wanted,
+    Digest, DigestAlgorithm, Failure, FailureClass, FileCheckpoint, FileOrder, Finish, Header, Order, Proxy,
+    Rename, TransferOptions, Validator, Wanted,
 };
 
 /// The order for an attempt: every file of which something is wanted, with the secrets that its worker needs.
@@ -96,7 +97,35 @@ fn options(job: &Job, settings: &Settings, vault: &Vault) -> Result<TransferOpti
             }
         },
     };
+    http_options(job, vault, &mut options)?;
     Ok(options)
+}
+
+/// What the job's HTTP options say, over what the policy says.
+fn http_options(job: &Job, vault: &Vault, options: &mut TransferOptions) -> Result<(), Lost> {
+    let http = job.http();
+    if let Some(text) = vault.slot(job, Slot::Headers)? {
+        // They were checked when they were set; what cannot be read is not sent.
+        options.headers = parse_headers(text.reveal(), job.kind)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(name, value)| Header { name: name.to_owned(), value: Secret::new(value) })
+            .collect();
+    }
+    options.headers_stay = http.write_only;
+    options.method = http.method.as_deref().map(str::to_owned);
+    if let Some(flags) = http.security {
+        options.tls.flags = flags & security::CERTIFICATE;
+        options.redirects = RedirectPolicy::of(flags);
+        options.allow_https_to_http = flags & security::ALLOW_HTTPS_TO_HTTP != 0;
+    }
+    options.tls.certificate = http.certificate.as_deref().map(|certificate| CertificateQuery {
+        location: certificate.location,
+        store: certificate.store.clone(),
+        name: CertificateName::Hash(certificate.sha256.clone()),
+    });
+    options.tls.validate = http.validates;
+    Ok(())
 }
 
 /// PRECONFIG: the environment captured when the job was created (spec/behaviour.md 20, Linux).

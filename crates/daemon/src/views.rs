@@ -3,10 +3,11 @@
 use crate::clock::Clock;
 use crate::http::ranges;
 use openbits_api::{
-    ErrorView, EventKind, EventView, FileView, JobView, NumberedProperty, PaceView, ProxyView, SCHEMA, Why,
-    error,
+    CertificateView, ErrorView, EventKind, EventView, FileView, HttpView, JobView, NumberedProperty,
+    PaceView, ProxyView, SCHEMA, Why, error,
 };
 use openbits_core::job::ErrorRecord;
+use openbits_core::job::http::ClientCertificate;
 use openbits_core::job::options::PropertyId;
 use openbits_core::queue::{Notice, NoticeKind, Queue, Reason};
 use openbits_core::{Job, ProxyUsage};
@@ -51,6 +52,7 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         },
         auto_complete: job.extras().auto_complete,
         bind: job.extras().bind.clone(),
+        http: http(job),
         acl_flags: options.acl_flags,
         peer_caching_flags: options.peer_caching_flags,
         maximum_download_time_s: job.maximum_download_time_s(queue.limits()),
@@ -68,6 +70,29 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         peer: queue.peer(job.id).map(str::to_owned),
         pace: queue.pace(job.id).map(|pace| self::pace(pace, clock)),
         files: files.then(|| self::files(job)),
+    }
+}
+
+fn http(job: &Job) -> HttpView {
+    let http = job.http();
+    HttpView {
+        method: job.http_method().to_owned(),
+        security_flags: job.security_flags(),
+        custom_headers: job.has_custom_headers(),
+        custom_headers_write_only: http.write_only,
+        client_certificate: http.certificate.as_deref().map(certificate),
+        certificate_validation: http.validates,
+    }
+}
+
+/// The client certificate of a job.
+pub fn certificate(certificate: &ClientCertificate) -> CertificateView {
+    CertificateView {
+        location: certificate.location,
+        store: certificate.store.clone(),
+        sha1: certificate.sha1.clone(),
+        sha256: certificate.sha256.clone(),
+        subject: certificate.subject.clone(),
     }
 }
 

@@ -2,6 +2,8 @@
 //! ([`Cutter`]), a harness that starts, kills and measures processes ([`process`]) in a home of their own ([`Sandbox`]).
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "tls")]
+pub mod authority;
 mod background;
 mod behaviour;
 #[cfg(feature = "bus")]
@@ -13,6 +15,7 @@ mod origin;
 pub mod process;
 mod rng;
 mod sandbox;
+mod servers;
 mod wait;
 
 pub use behaviour::{Behaviour, UnknownBehaviour};
@@ -24,4 +27,5 @@ pub use origin::Certificate;
 pub use origin::{Door, Etag, Exchange, OnAccept, Origin, OriginFile, OriginOptions, Outcome};
 pub use rng::Rng;
 pub use sandbox::Sandbox;
+pub use servers::{ServerFolder, Servers};
 pub use wait::{sha256_file, wait_until};

@@ -3,8 +3,9 @@
 //! The worker decides nothing about jobs: it gets an order, moves bytes, and reports. Everything a report claims to be
 //! stored has been synced before the report is sent (DESIGN section 4).
 
+use openbits_core::job::http::{CertificateQuery, RedirectPolicy};
 use openbits_core::pace::Mode;
-use openbits_core::{AttemptId, ErrorContext, HResult, JobId, Priority, RangeSet, Ticket};
+use openbits_core::{AttemptId, ErrorContext, HResult, JobId, Priority, RangeSet, Secret, Ticket};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::path::Path;
@@ -41,6 +42,24 @@ pub enum Command {
         path: String,
         /// What the job wants there.
         purpose: Purpose,
+    },
+    /// Is there such a client certificate in the owner's reach? Answered by [`Event::CertificateFound`].
+    FindCertificate {
+        /// Comes back in the answer.
+        ticket: Ticket,
+        /// What to look for.
+        query: CertificateQuery,
+    },
+    /// What the owner's program says to an [`Event::CertificatePresented`].
+    CertificateVerdict {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// From the question.
+        check: u64,
+        /// `S_OK` accepts; anything else is the error of the attempt.
+        code: HResult,
     },
     /// Rename finished files into place and remove the others. Answered by [`Event::FinishDone`]. Repeating it is harmless: a missing
     /// temporary file counts as renamed if the destination carries the mark of exactly this file of this job.
@@ -114,7 +133,11 @@ impl Command {
                 })
             }
             Self::Probe { ticket, .. } => Some(Event::Probed { ticket: *ticket, result: Err(code) }),
+            Self::FindCertificate { ticket, .. } => {
+                Some(Event::CertificateFound { ticket: *ticket, result: Err(code) })
+            }
             Self::Stop { .. }
+            | Self::CertificateVerdict { .. }
             | Self::Want { .. }
             | Self::Ping { .. }
             | Self::Rates(_)
@@ -218,14 +241,24 @@ pub struct TransferOptions {
     pub max_redirects: u32,
     /// `User-Agent`.
     pub user_agent: String,
-    /// Extra request headers.
-    pub headers: Vec<(String, String)>,
+    /// Request headers of the job's own.
+    pub headers: Vec<Header>,
+    /// The headers never leave the origin of the remote name (write-only ones).
+    pub headers_stay: bool,
+    /// Headers that may carry a key do not leave it either (default true).
+    pub strip_on_redirect: bool,
+    /// Method of the job's own.
+    pub method: Option<String>,
+    /// What redirects mean (default: followed silently).
+    pub redirects: RedirectPolicy,
     /// Reserve the file's space when its size is known (default true).
     pub preallocate: bool,
     /// Free bytes that must remain on the volume (default 500 MiB; 0 = no check).
     pub min_free_bytes: u64,
     /// PEM file with extra certificate authorities.
     pub extra_ca: Option<String>,
+    /// How servers are checked, and who we are to them.
+    pub tls: TlsOptions,
     /// Offer HTTP/2 in the TLS handshake (default true).
     pub http2: bool,
     /// HTTPS may redirect to plain HTTP (default false).
@@ -250,9 +283,14 @@ impl Default for TransferOptions {
             max_redirects: 10,
             user_agent: concat!("openbits/", env!("CARGO_PKG_VERSION")).to_owned(),
             headers: Vec::new(),
+            headers_stay: false,
+            strip_on_redirect: true,
+            method: None,
+            redirects: RedirectPolicy::Silent,
             preallocate: true,
             min_free_bytes: 500 << 20,
             extra_ca: None,
+            tls: TlsOptions::default(),
             http2: true,
             allow_https_to_http: false,
             max_bytes: None,
@@ -260,6 +298,32 @@ impl Default for TransferOptions {
             tell_ranges: false,
         }
     }
+}
+
+/// One header of the job's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Name.
+    pub name: String,
+    /// Value; it may be a key.
+    #[serde(with = "openbits_core::secret::clear")]
+    pub value: Secret,
+}
+
+/// TLS of a job's connections.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TlsOptions {
+    /// The certificate bits of the job's security flags ([`openbits_core::job::http::security`]).
+    pub flags: u32,
+    /// TLS 1.3 only; otherwise 1.2 too.
+    pub only_13: bool,
+    /// Client certificate.
+    pub certificate: Option<CertificateQuery>,
+    /// The owner's program has to accept each server certificate.
+    pub validate: bool,
+    /// A server that merely accepts client certificates is refused if the job has none, as the original does.
+    pub strict: bool,
 }
 
 /// Proxy of a job.
@@ -387,6 +451,33 @@ pub enum Event {
         /// What the server did, for people.
         reason: String,
     },
+    /// The redirect policy of the job makes this the remote name of the file.
+    Redirected {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// Position in the job's file list.
+        file: u32,
+        /// The final address, or the target that was not followed.
+        remote: String,
+    },
+    /// A server presented a certificate that the owner's program has to accept. Nothing was asked of the server yet. Answered by
+    /// [`Command::CertificateVerdict`].
+    CertificatePresented {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// Comes back in the answer.
+        check: u64,
+        /// Position in the job's file list.
+        file: u32,
+        /// Who presents it: `host:port`.
+        server: String,
+        /// The certificates in the order presented, DER in base64; the first is the server's own.
+        chain: Vec<String>,
+    },
     /// Every file of the order is finished and reported durable.
     Done {
         /// The job.
@@ -417,6 +508,13 @@ pub enum Event {
         /// The file's size for a source; `None` for a destination. Err: why not.
         result: Result<Option<u64>, HResult>,
     },
+    /// Answer to [`Command::FindCertificate`].
+    CertificateFound {
+        /// From the question.
+        ticket: Ticket,
+        /// The certificate. Err: why not.
+        result: Result<Box<FoundCertificate>, HResult>,
+    },
     /// Answer to [`Command::Finish`].
     FinishDone {
         /// From the order.
@@ -445,6 +543,17 @@ pub enum Event {
         /// From the question.
         count: u64,
     },
+}
+
+/// A client certificate that the owner has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundCertificate {
+    /// SHA-1, lower-case hexadecimal.
+    pub sha1: String,
+    /// SHA-256, lower-case hexadecimal.
+    pub sha256: String,
+    /// Values of the subject's names, joined by `, `.
+    pub subject: String,
 }
 
 /// State of the pacing of a background transfer (spec/politeness.md 7).
@@ -526,6 +635,11 @@ pub(crate) fn cut(mut text: String) -> String {
     text
 }
 
+/// Most certificates that a server may present to the owner's program.
+pub const CHAIN_MAX: usize = 10;
+/// Longest certificate that is presented to the owner's program, in bytes.
+pub const CERTIFICATE_MAX: usize = 64 << 10;
+
 /// Most separate ranges of one file.
 const RANGES_MAX: usize = 10_000;
 
@@ -554,6 +668,24 @@ pub fn check(event: &Event) -> Result<(), &'static str> {
                 && left.iter().all(|path| path.len() <= 2 * TEXT_MAX),
             "a path or text beyond its limit",
         ),
+        Event::Redirected { remote, .. } => all(short(remote), "an address beyond its limit"),
+        Event::CertificatePresented { server, chain, .. } => all(
+            short(server)
+                && (1..=CHAIN_MAX).contains(&chain.len())
+                && chain.iter().all(|text| text.len() <= CERTIFICATE_MAX.div_ceil(3) * 4),
+            "a certificate chain beyond its limit",
+        ),
+        Event::CertificateFound { result, .. } => {
+            let hex =
+                |text: &str, length| text.len() == length && text.bytes().all(|b| b.is_ascii_hexdigit());
+            let sound = |found: &FoundCertificate| {
+                hex(&found.sha1, 40) && hex(&found.sha256, 64) && short(&found.subject)
+            };
+            all(
+                result.as_ref().map_or_else(|code| !code.is_ok(), |found| sound(found)),
+                "a certificate that cannot be",
+            )
+        }
         Event::Progress { .. }
         | Event::Pace { .. }
         | Event::Done { .. }

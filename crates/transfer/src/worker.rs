@@ -6,12 +6,14 @@ mod attempt;
 mod body;
 mod report;
 mod steer;
+mod verdicts;
 
+use crate::certificates;
 use crate::file;
 use crate::http::Pool;
 use crate::protocol::{Command, Event, FailureClass};
 use crate::rate::Limiter;
-use attempt::Attempt;
+use attempt::{Attempt, Means};
 use futures_util::FutureExt;
 use openbits_core::hresult::E_UNEXPECTED;
 use openbits_core::{AttemptId, JobId, Priority};
@@ -25,6 +27,7 @@ use steer::Steer;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::Instant;
+use verdicts::Verdicts;
 
 /// Beat of the reports of what moves under limits.
 const REPORT: Duration = Duration::from_millis(500);
@@ -74,6 +77,7 @@ struct Running {
     stop: Rc<Stop>,
     steer: Rc<Steer>,
     ended: Rc<Notify>,
+    verdicts: Rc<Verdicts>,
     level: Rc<Cell<Priority>>,
 }
 
@@ -173,6 +177,14 @@ impl Worker {
             Command::Probe { ticket, path, purpose } => {
                 self.aside(crashed, move || Event::Probed { ticket, result: file::probe(&path, purpose) });
             }
+            Command::FindCertificate { ticket, query } => self.aside(crashed, move || {
+                Event::CertificateFound { ticket, result: certificates::find(&query).map(Box::new) }
+            }),
+            Command::CertificateVerdict { job, attempt, check, code } => {
+                if let Some(running) = self.running.borrow().get(&job).filter(|r| r.attempt == attempt) {
+                    running.verdicts.give(check, code);
+                }
+            }
             Command::Finish(order) => self.aside(crashed, move || file::finish(&order)),
             Command::Shutdown => {} // ends the loop above
         }
@@ -198,11 +210,13 @@ impl Worker {
         let (stop, ended) = (Rc::new(Stop::default()), Rc::new(Notify::new()));
         let steer = Rc::new(Steer::default());
         let level = Rc::new(Cell::new(order.priority));
+        let verdicts = Rc::new(Verdicts::default());
         let running = Running {
             attempt,
             stop: stop.clone(),
             steer: steer.clone(),
             ended: ended.clone(),
+            verdicts: verdicts.clone(),
             level: level.clone(),
         };
         let before = self.running.borrow_mut().insert(job, running);
@@ -214,7 +228,8 @@ impl Worker {
                 before.stop.ask();
                 before.ended.notified().await;
             }
-            let attempt_at = Attempt::new(order, events.clone(), pool, limiter, level, steer).go(&stop);
+            let means = Means { pool, limiter, level, steer, verdicts };
+            let attempt_at = Attempt::new(order, events.clone(), means).go(&stop);
             // A panic ends this attempt and no other, and is told like any error. Bytes that its writer still holds may reach the file
             // later: they are of the version that they belong to, and a restart has another file.
             let last = AssertUnwindSafe(Box::pin(attempt_at)).catch_unwind().await;

@@ -130,6 +130,7 @@ impl State {
             proxy: ProxyView { usage: ProxyUsage::Preconfig, list: None, bypass: None },
             auto_complete: false,
             bind: None,
+            http: openbits_api::HttpView { method: "GET".to_owned(), ..openbits_api::HttpView::default() },
             acl_flags: 0,
             peer_caching_flags: 0,
             maximum_download_time_s: 7_776_000,

@@ -57,6 +57,9 @@ impl Job {
         if ranged && (self.options().dynamic_content || self.options().on_demand) {
             return Err(h::BG_E_UNSUPPORTED_JOB_CONFIGURATION);
         }
+        if ranged && self.has_custom_method() {
+            return Err(h::BG_E_NOT_SUPPORTED_WITH_CUSTOM_HTTP_METHOD);
+        }
         self.files.extend(files.into_iter().map(File::new));
         if self.reply.as_deref().is_some_and(|r| r.file_name.is_none()) {
             let name = self.generated_reply_name();
@@ -234,6 +237,9 @@ impl Job {
         self.secrets.clear();
         self.files.iter_mut().for_each(|file| file.login = None);
         self.notify_command = None;
+        if let Some(http) = self.http.as_deref_mut() {
+            http.change_hands();
+        }
         // The old owner's proxy may carry his password, and what he set going must not go on with the new owner's rights unasked.
         if let Some(extras) = self.extras.as_deref_mut() {
             extras.environment_proxy = None;

@@ -200,9 +200,14 @@ impl Job {
         ErrorRecord::new(code, ErrorContext::GeneralQueueManager, now.wall)
     }
 
-    /// To TRANSIENT_ERROR, or to ERROR at once where no retry is allowed.
+    /// To TRANSIENT_ERROR, or to ERROR at once where no retry is allowed; a request with a method of the job's own is never repeated
+    /// unasked (spec/bits-extended.md 9.2.1).
     fn fail(&mut self, error: ErrorRecord, wait: Wait, now: Now) -> Option<Change> {
-        if self.may_retry() { self.park(error, wait, now) } else { self.fatal(error, now) }
+        if self.may_retry() && !self.has_custom_method() {
+            self.park(error, wait, now)
+        } else {
+            self.fatal(error, now)
+        }
     }
 
     fn park(&mut self, error: ErrorRecord, wait: Wait, now: Now) -> Option<Change> {

@@ -101,7 +101,7 @@ impl FilePlan {
         if fresh >= GOOD_BODY {
             self.cuts = 0;
         }
-        if fresh > 0 && self.cuts < MAX_CUTS && self.validator.usable(self.size) {
+        if fresh > 0 && self.method.is_none() && self.cuts < MAX_CUTS && self.validator.usable(self.size) {
             self.cuts += 1;
             self.back_to_start();
             return Ended::Soon(100 * u64::from(self.cuts));

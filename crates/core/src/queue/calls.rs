@@ -5,11 +5,13 @@ use crate::caller::Caller;
 use crate::enums::{JobType, notify};
 use crate::hresult::{self as h, HResult};
 use crate::id::{JobId, Ticket};
+use crate::job::http::ClientCertificate;
 use crate::job::property::Property;
 use crate::job::{Credential, Extras, File, Finishing, Job, NewFile};
 use crate::layout::{self, FileRange};
 use crate::limits::{FILES_PER_CALL, FILES_PER_JOB_EXEMPT, RANGES_PER_FILE_EXEMPT};
 use crate::names;
+use crate::secret::Sealed;
 use crate::time::Now;
 
 /// A job to create, with everything that may come with it.
@@ -52,6 +54,12 @@ pub enum Call {
     Complete,
     /// TakeOwnership; the new owner's access to the files was checked.
     TakeOwnership,
+    /// SetClientCertificateByID, SetClientCertificateByName; what the owner's worker found.
+    SetClientCertificate(Box<ClientCertificate>),
+    /// RemoveClientCertificate
+    RemoveClientCertificate,
+    /// SetServerCertificateValidationInterface: the owner's program has to accept the servers' certificates, or not any more.
+    RequireValidation(bool),
     /// SetCredentials: only by the owner himself. What [`crate::job::credential::check`] said of the values comes with it, since rights are
     /// looked at first.
     SetCredentials(Result<Credential, HResult>),
@@ -62,6 +70,20 @@ pub enum Call {
         /// BG_AUTH_SCHEME
         scheme: i64,
     },
+}
+
+impl Call {
+    /// Only the owner himself may, no administrator (spec/bits-extended.md 3.1, A2).
+    pub fn is_owners_alone(&self) -> bool {
+        match self {
+            Self::Set(properties) => properties.iter().any(Property::is_owners_alone),
+            Self::SetClientCertificate(_)
+            | Self::RemoveClientCertificate
+            | Self::SetCredentials(_)
+            | Self::RemoveCredentials { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 /// When a call is answered.
@@ -177,9 +199,11 @@ impl Queue {
         if call == Call::TakeOwnership && !caller.is_administrator() {
             return Err(Failure::new(h::E_ACCESSDENIED, "only root may take ownership"));
         }
-        let own_affair = matches!(call, Call::SetCredentials(_) | Call::RemoveCredentials { .. });
-        if own_affair && job.owner != caller.uid {
-            return Err(Failure::new(h::E_ACCESSDENIED, "credentials are the job's owner's own affair"));
+        if call.is_owners_alone() && caller.uid != job.owner {
+            return Err(Failure::new(
+                h::E_ACCESSDENIED,
+                "only the job's owner may do this; take ownership first",
+            ));
         }
         if let Call::SetCredentials(Err(code)) = &call {
             return Err((*code).into());
@@ -222,6 +246,7 @@ impl Queue {
         let job = self.jobs.get_mut(&id).ok_or(h::BG_E_NOT_FOUND)?;
         let files_before = job.files.len();
         let suspends = call == Call::Suspend;
+        let unchecked = !job.checks_revocation();
         let change = match call {
             Call::AddFiles(files) => job.add_files(files, files_max, now)?,
             Call::RequestRanges(file, ranges) => {
@@ -246,7 +271,14 @@ impl Queue {
                 return Ok(Called::Later(ticket));
             }
             Call::Complete => return self.complete(id, now),
+            Call::SetClientCertificate(certificate) => job.set_client_certificate(*certificate, now)?,
+            Call::RemoveClientCertificate => job.remove_client_certificate(now)?,
+            Call::RequireValidation(wanted) => job.require_validation(wanted, now)?,
         };
+        if unchecked && job.checks_revocation() {
+            self.begin_files_again(id);
+        }
+        let job = self.jobs.get_mut(&id).ok_or(h::BG_E_NOT_FOUND)?;
         let files_after = job.files.len();
         if change.notice != crate::job::Notice::None {
             self.save(id);
@@ -264,6 +296,20 @@ impl Queue {
             return Ok(Called::Later(ticket));
         }
         Ok(Called::Done(Ok(change.code)))
+    }
+
+    /// What an unchecked server sent of unfinished files is not believed any more (spec/bits-extended.md 9.1.5).
+    fn begin_files_again(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.void = true;
+        }
+        for (index, file) in (0u32..).zip(&mut job.files) {
+            if !file.transferred && !file.done.is_empty() {
+                file.restart();
+                self.effects.push(Effect::SaveFile(id, index));
+            }
+        }
     }
 
     fn complete(&mut self, id: JobId, now: Now) -> Result<Called, Failure> {
@@ -319,6 +365,17 @@ impl Queue {
         self.tell(id, change.notice, now);
         self.settle(id, now);
         Ok(Called::Done(Ok(change.code)))
+    }
+
+    /// GetCustomHeaders: only the owner himself, and nobody once they are write-only.
+    pub fn custom_headers(&self, caller: Caller, id: JobId) -> Result<Option<&Sealed>, Failure> {
+        let job = self.held_job(caller, id)?;
+        if job.owner != caller.uid {
+            return Err(Failure::new(h::E_ACCESSDENIED, "only the job's owner may read its headers"));
+        }
+        job.read_custom_headers().map_err(|code| {
+            Failure::new(code, "the job's headers were made write-only: nobody may read them")
+        })
     }
 
     /// Quota of files for this caller.

@@ -6,7 +6,9 @@ use crate::hresult::{self as h, HResult};
 use crate::id::{AttemptId, JobId, Ticket, Uid};
 use crate::job::api::FinishResult;
 use crate::job::event::Event;
+use crate::job::http::RedirectPolicy;
 use crate::job::{ErrorRecord, Finishing};
+use crate::names;
 use crate::range_set::RangeSet;
 use crate::time::Now;
 
@@ -108,7 +110,7 @@ impl Queue {
 
     /// Bytes are durable. Also taken from an attempt that is being stopped: what it stored is true.
     pub fn on_checkpoint(&mut self, id: JobId, attempt: AttemptId, files: Vec<FileReport>, now: Now) {
-        if !self.is_current(id, attempt) {
+        if !self.is_current(id, attempt) || self.runs.get(&id).is_some_and(|run| run.void) {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -173,6 +175,24 @@ impl Queue {
         }
         if self.change(id, Event::RemoteChanged { file }, now) {
             self.effects.push(Effect::SaveFile(id, file));
+        }
+    }
+
+    /// The job's redirect policy makes the target of a redirect the remote name. One that could not be a remote name changes nothing.
+    pub fn on_redirected(&mut self, id: JobId, attempt: AttemptId, file: u32, remote: &str, now: Now) {
+        let policy = self.jobs.get(&id).map(|job| RedirectPolicy::of(job.security_flags()));
+        let wanted = policy.is_some_and(|policy| policy != RedirectPolicy::Silent);
+        if !self.is_current(id, attempt) || !wanted || names::check_remote_name(remote).is_err() {
+            return;
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let Some(entry) = job.files.get_mut(file as usize) else { return };
+        if *entry.remote != *remote {
+            entry.remote = remote.into();
+            job.modified = job.modified.max(now.wall);
+            self.effects.push(Effect::SaveFile(id, file));
+            self.save(id);
+            self.notice(id, NoticeKind::Modified, now.wall);
         }
     }
 

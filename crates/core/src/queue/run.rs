@@ -25,6 +25,8 @@ pub(super) struct Run {
     /// Complete or Cancel to begin when the worker has stopped, and who asked.
     pub(super) then: Option<(Finishing, Option<Ticket>)>,
     pub(super) peer: Option<String>,
+    /// What it stored is of no use any more.
+    pub(super) void: bool,
     pub(super) pace: Option<Pace>,
     /// What is wanted of a file changed after the order was written.
     pub(super) wants_changed: bool,
@@ -234,6 +236,7 @@ impl Queue {
             after_stop: Vec::new(),
             then: None,
             peer: None,
+            void: false,
             pace: None,
             wants_changed: false,
         };

@@ -6,6 +6,7 @@ mod errors;
 mod facts;
 mod finish;
 mod gates;
+mod http;
 mod limits;
 mod policy;
 mod promises;

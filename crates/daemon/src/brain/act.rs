@@ -34,7 +34,10 @@ impl Brain {
                 let row = self.queue.get(id).and_then(|job| rows::file_row(job, index));
                 operations.extend(row.map(Op::PutFile));
             }
-            Effect::Delete(id) => operations.push(Op::DeleteJob(*id.as_bytes())),
+            Effect::Delete(id) => {
+                self.checks.forget(id);
+                operations.push(Op::DeleteJob(*id.as_bytes()));
+            }
             Effect::Start { job, attempt } => {
                 let Some(job) = self.queue.get(job) else { return };
                 match order::order(job, attempt, &self.settings, &self.vault) {

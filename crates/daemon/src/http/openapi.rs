@@ -1,6 +1,6 @@
 //! The description of the API, generated from the handlers.
 
-use super::{events, jobs, policy, properties, ranges, service};
+use super::{events, jobs, options, policy, properties, ranges, service};
 use axum::Json;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{RefOr, Schema};
@@ -14,6 +14,8 @@ use utoipa::{Modify, OpenApi};
     paths(
         service::service, service::error_text, jobs::create, jobs::list, jobs::show, jobs::set, jobs::files, jobs::add_files,
         jobs::resume, jobs::suspend, jobs::cancel, jobs::complete, jobs::take_ownership, jobs::error, jobs::why, events::events,
+        options::certificate, options::set_certificate, options::remove_certificate, options::headers,
+        options::listen, options::answer, options::stop_listening,
         properties::get, properties::set,
         ranges::ranges, ranges::filled, ranges::request, ranges::position,
         policy::show, policy::check, policy::reload, policy::explain,

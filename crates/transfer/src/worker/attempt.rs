@@ -4,13 +4,14 @@ use super::Stop;
 use super::body;
 use super::report::{self, Reporter};
 use super::steer::Steer;
+use super::verdicts::Verdicts;
 use crate::failure::{Outcome, with};
 use crate::file::{self, Finished, Folder, Group, Part, Place, Reopened};
 use crate::http::{self, Link, Pool, Reply, Route};
 use crate::protocol::{DigestAlgorithm, Event, FileOrder, Order};
 use crate::rate::Limiter;
 use openbits_core::classify::Class;
-use openbits_core::hresult::BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED;
+use openbits_core::hresult::{BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED, ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED};
 use openbits_core::plan::{
     Accept, BodyEnd, Decision, Ended, Fail, FilePlan, Head, Limits, Next, Request, Restart,
 };
@@ -40,6 +41,7 @@ pub(super) struct Attempt {
     current: Option<Current>,
     /// The peer that was told last.
     told: Option<String>,
+    verdicts: Rc<Verdicts>,
     steer: Rc<Steer>,
     /// Files of the order that are finished.
     over: Vec<bool>,
@@ -49,6 +51,17 @@ pub(super) struct Attempt {
     requests: bool,
     /// Bytes of the files that are finished.
     finished_bytes: u64,
+}
+
+/// What an attempt works with, beside its order.
+pub(super) struct Means {
+    pub(super) pool: Pool,
+    pub(super) limiter: Rc<Limiter>,
+    /// The job's priority now.
+    pub(super) level: Rc<Cell<Priority>>,
+    /// What the service asks for meanwhile.
+    pub(super) steer: Rc<Steer>,
+    pub(super) verdicts: Rc<Verdicts>,
 }
 
 /// The file that is being transferred.
@@ -66,14 +79,9 @@ pub(super) struct Current {
 }
 
 impl Attempt {
-    pub(super) fn new(
-        order: Order,
-        events: mpsc::Sender<Event>,
-        pool: Pool,
-        limiter: Rc<Limiter>,
-        level: Rc<Cell<Priority>>,
-        steer: Rc<Steer>,
-    ) -> Self {
+    pub(super) fn new(order: Order, events: mpsc::Sender<Event>, means: Means) -> Self {
+        let Means { pool, limiter, level, steer, verdicts } = means;
+        pool.begin(&order.options.tls);
         let group = Group::new(order.job, order.attempt, events.clone());
         let reporter = Reporter { job: order.job, attempt: order.attempt, events };
         let requests = order.files.iter().any(|file| !file.wanted.first.is_empty());
@@ -88,6 +96,7 @@ impl Attempt {
             group,
             current: None,
             told: None,
+            verdicts,
             steer,
             front: 0,
             requests,
@@ -262,8 +271,12 @@ impl Attempt {
         let layout = &file.wanted.layout;
         let size = if layout.is_whole() { file.size } else { file.remote_size };
         let done = layout.remote_set(size, &file.done);
-        let (mut plan, restart) = FilePlan::new(&file.remote, size, done, validator, limits)?;
+        let (mut plan, mut restart) = FilePlan::new(&file.remote, size, done, validator, limits)?;
         plan.want(file.wanted.clone());
+        plan.set_redirects(self.order.options.redirects);
+        if let Some(method) = &self.order.options.method {
+            restart = restart.or(plan.set_method(method));
+        }
         let current = self.current.insert(Current {
             index: file.index,
             plan,
@@ -298,7 +311,22 @@ impl Attempt {
         let (route, mut link, mut reply) = self.exchange(&request).await?;
         let current = self.current.as_mut().expect("a file is open");
         current.status = Some(reply.head.status.as_u16());
-        match current.head(&reply) {
+        // Some servers refuse in HTTP what they could have refused in TLS (spec/bits-extended.md 9.1.1).
+        if link.misses_certificate() && matches!(reply.head.status.as_u16(), 400 | 403 | 495 | 496) {
+            return Err(with(
+                ErrorContext::RemoteFile,
+                ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED,
+                Class::Fatal,
+                "The server asked for a client certificate, the job has none, and the server refused it.",
+            ));
+        }
+        let decision = current.head(&reply);
+        if let Some(remote) = current.plan.new_remote()
+            && !matches!(decision, Decision::Again(_))
+        {
+            self.reporter.redirected(current.index, remote).await;
+        }
+        match decision {
             Decision::Accept(accept) => {
                 let surroundings = Surroundings {
                     order: &self.order,
@@ -367,8 +395,11 @@ impl Attempt {
         let idle = Duration::from_millis(options.idle_timeout_ms);
         let mut last = None;
         for via in http::routes(&options.proxy, &request.url)? {
-            let route = Route::new(&request.url, via, options);
-            if let Some(mut link) = self.pool.take(&route, self.order.priority) {
+            let route = Route::new(&request.url, via, options, self.order.attempt);
+            // A request with a method of the job's own is sent once, so not on a connection that may be dead already.
+            let once = options.method.is_some();
+            let idle_link = if once { None } else { self.pool.take(&route, self.order.priority) };
+            if let Some(mut link) = idle_link {
                 link.shape(&self.limiter, &self.level);
                 let message = http::build(request, options, &route, link.is_http2(), original)?;
                 match link.ask(message, idle).await {
@@ -379,6 +410,11 @@ impl Attempt {
             }
             match self.pool.open(&route, connect, self.order.priority).await {
                 Ok(mut link) => {
+                    if route.tls && options.tls.validate {
+                        let file = self.current.as_ref().expect("a file is open").index;
+                        let server = format!("{}:{}", route.host, route.port);
+                        self.verdicts.ask(&self.reporter, file, server, link.chain()).await?;
+                    }
                     link.shape(&self.limiter, &self.level);
                     let message = http::build(request, options, &route, link.is_http2(), original)?;
                     let reply = link.ask(message, idle).await.map_err(|(fail, _)| fail)?;

@@ -25,6 +25,15 @@ impl Reporter {
         self.say(Event::Connected { job, attempt, file, size, peer }).await;
     }
 
+    pub(super) async fn redirected(&self, file: u32, remote: String) {
+        self.say(Event::Redirected { job: self.job, attempt: self.attempt, file, remote }).await;
+    }
+
+    pub(super) async fn presented(&self, check: u64, file: u32, server: String, chain: Vec<String>) {
+        let (job, attempt) = (self.job, self.attempt);
+        self.say(Event::CertificatePresented { job, attempt, check, file, server, chain }).await;
+    }
+
     /// Progress that finds no room is simply dropped: the next one says more.
     pub(super) fn progress(&self, file: u32, bytes: u64) {
         let _ = self.events.try_send(Event::Progress { job: self.job, attempt: self.attempt, file, bytes });
