@@ -60,6 +60,37 @@ pub struct AddFile {
     /// Expected SHA-256 of the content, 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// The file consists of these bytes of the remote file, back to back in this order (AddFileWithRanges); at least one, at most 500,
+    /// without overlap. Absent: of the whole remote file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranges: Option<Vec<RangeView>>,
+}
+
+/// Bytes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RangeView {
+    /// First byte, from 0.
+    pub offset: u64,
+    /// Number of bytes, at least 1; absent (or 2^64-1): to the end of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<u64>,
+}
+
+/// `POST /v1/jobs/{id}/files/{file}/requests`: fetch these before everything else (RequestFileRanges). They may overlap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RequestRanges {
+    /// At least one.
+    pub ranges: Vec<RangeView>,
+}
+
+/// `POST /v1/jobs/{id}/files/{file}/position`: where the rest is fetched from (UpdateDownloadPosition).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DownloadPosition {
+    /// Offset in the file, from 0.
+    pub offset: u64,
 }
 
 /// `PATCH /v1/jobs/{id}`: set properties; all or none. Absent fields stay as they are.

@@ -8,6 +8,7 @@ pub mod file;
 pub mod options;
 pub mod progress;
 pub mod property;
+pub mod random_access;
 pub mod retry;
 
 use crate::enums::{JobState, JobType, Priority, notify};
@@ -314,7 +315,15 @@ impl Job {
     /// Name of a file's temporary file, beside its destination.
     ///
     /// Derived from the job's random GUID, so that a leftover can be named after any crash, and nobody else can guess it.
+    ///
+    /// A HIGH_PERFORMANCE job writes straight to the destination: its name it is then.
     pub fn temporary_name(&self, index: u32) -> String {
+        if self.options().high_performance
+            && let Some((_, name)) =
+                self.files.get(index as usize).and_then(|file| file.local.rsplit_once('/'))
+        {
+            return name.to_owned();
+        }
         let hex: String = self.id.as_bytes()[..10].iter().map(|b| format!("{b:02X}")).collect();
         format!("BIT{hex}{index:X}.tmp")
     }

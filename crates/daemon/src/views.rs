@@ -1,6 +1,7 @@
 //! Jobs, errors and reasons in the forms of the contract.
 
 use crate::clock::Clock;
+use crate::http::ranges;
 use openbits_api::{
     ErrorView, EventKind, EventView, FileView, JobView, NumberedProperty, PaceView, ProxyView, SCHEMA, Why,
     error,
@@ -103,8 +104,10 @@ pub fn files(job: &Job) -> Vec<FileView> {
             bytes_transferred: file.bytes_transferred(),
             transferred: file.transferred,
             completed: file.completed,
-            temporary_name: (file.begun && !file.completed).then(|| job.temporary_name(index)),
+            temporary_name: (file.begun && !file.completed && !job.options().high_performance)
+                .then(|| job.temporary_name(index)),
             sha256: file.sha256.as_deref().map(str::to_owned),
+            ranges: (!file.layout.is_whole()).then(|| ranges::shown(file.layout.ranges())),
             restarts: file.restarts,
         })
         .collect()
@@ -151,6 +154,7 @@ pub fn event(notice: &Notice, seq: Option<u64>, clock: Clock) -> EventView {
         NoticeKind::Transferred => (EventKind::Transferred, None),
         NoticeKind::Error => (EventKind::Error, None),
         NoticeKind::FileTransferred(file) => (EventKind::FileTransferred, Some(file)),
+        NoticeKind::FileRangesTransferred(file) => (EventKind::FileRangesTransferred, Some(file)),
         NoticeKind::Acknowledged => (EventKind::Acknowledged, None),
         NoticeKind::Cancelled => (EventKind::Cancelled, None),
         NoticeKind::Progress => (EventKind::Progress, None),
@@ -169,6 +173,7 @@ pub fn event(notice: &Notice, seq: Option<u64>, clock: Clock) -> EventView {
         hresult: notice.error.map(|(code, _)| code.to_string()),
         pace: notice.pace.as_ref().map(|pace| self::pace(pace, clock)),
         file,
+        ranges: ranges::shown(&notice.ranges),
     }
 }
 

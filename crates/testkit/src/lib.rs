@@ -8,6 +8,7 @@ mod behaviour;
 pub mod bus;
 mod content;
 mod cutter;
+mod nginx;
 mod origin;
 pub mod process;
 mod rng;
@@ -17,6 +18,7 @@ mod wait;
 pub use behaviour::{Behaviour, UnknownBehaviour};
 pub use content::{Content, hex};
 pub use cutter::{CutHow, CutPlan, Cutter};
+pub use nginx::Nginx;
 #[cfg(feature = "tls")]
 pub use origin::Certificate;
 pub use origin::{Door, Etag, Exchange, OnAccept, Origin, OriginFile, OriginOptions, Outcome};

@@ -3,6 +3,7 @@
 //! The limit is on what crosses the socket, TLS and HTTP framing included, in both directions. Everything here lives on the worker's
 //! thread.
 
+use crate::pace::Sending;
 use crate::protocol::Rates;
 use crate::sys;
 use openbits_core::Priority;
@@ -119,6 +120,7 @@ pub(crate) struct Tap {
     user: Rc<RefCell<Option<User>>>,
     held: Rc<Cell<bool>>,
     window: Rc<Cell<Option<u64>>>,
+    sending: Rc<Sending>,
 }
 
 impl Tap {
@@ -137,6 +139,11 @@ impl Tap {
     /// Largest receive window that the limit has a use for, in bytes.
     pub(crate) fn window(&self) -> Option<u64> {
         self.window.get()
+    }
+
+    /// The writing side under pacing.
+    pub(crate) fn sending(&self) -> &Sending {
+        &self.sending
     }
 
     /// True while the limit, and not the server, lets us wait.
@@ -296,14 +303,18 @@ impl<S: AsyncRead + AsFd + Unpin> AsyncRead for Shaped<S> {
 impl<S: AsyncWrite + AsFd + Unpin> AsyncWrite for Shaped<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let Some(user) = this.user() else { return Pin::new(&mut this.stream).poll_write(cx, buf) };
-        let allowed = match std::task::ready!(this.write.poll(&user, cx)) {
-            None => return Pin::new(&mut this.stream).poll_write(cx, buf),
-            Some(bytes) => bytes,
+        let room = std::task::ready!(this.tap.sending.poll_room(cx));
+        let user = this.user();
+        let allowed = match &user {
+            Some(user) => std::task::ready!(this.write.poll(user, cx)).unwrap_or(usize::MAX),
+            None => usize::MAX,
         };
-        let part = &buf[..buf.len().min(allowed)];
+        let part = &buf[..buf.len().min(allowed).min(room)];
         let written = std::task::ready!(Pin::new(&mut this.stream).poll_write(cx, part))?;
-        this.write.moved(&user, written);
+        if let Some(user) = &user {
+            this.write.moved(user, written);
+        }
+        this.tap.sending.wrote(written);
         Poll::Ready(Ok(written))
     }
 
@@ -321,7 +332,8 @@ impl<S: AsyncWrite + AsFd + Unpin> AsyncWrite for Shaped<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let limited = this.user().is_some_and(|user| user.bucket(|_, _| ()).is_some());
+        let limited =
+            this.tap.sending.is_limited() || this.user().is_some_and(|user| user.bucket(|_, _| ()).is_some());
         if !limited {
             return Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
         }

@@ -5,6 +5,7 @@
 mod attempt;
 mod body;
 mod report;
+mod steer;
 
 use crate::file;
 use crate::http::Pool;
@@ -20,6 +21,7 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use steer::Steer;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::Instant;
@@ -70,6 +72,7 @@ pub async fn run(commands: mpsc::Receiver<Command>, events: mpsc::Sender<Event>)
 struct Running {
     attempt: AttemptId,
     stop: Rc<Stop>,
+    steer: Rc<Steer>,
     ended: Rc<Notify>,
     level: Rc<Cell<Priority>>,
 }
@@ -154,6 +157,12 @@ impl Worker {
                     None => self.say(Event::Stopped { job, attempt }).await,
                 }
             }
+            Command::Want { job, attempt, file, wanted } => {
+                // An attempt that is over hears nothing: the next order says the same.
+                if let Some(running) = self.running.borrow().get(&job).filter(|r| r.attempt == attempt) {
+                    running.steer.put(file, wanted);
+                }
+            }
             Command::Rates(rates) => self.limiter.set(*rates),
             Command::Level { job, attempt, priority } => {
                 if let Some(running) = self.running.borrow().get(&job).filter(|r| r.attempt == attempt) {
@@ -187,8 +196,15 @@ impl Worker {
     fn start(&mut self, order: crate::protocol::Order, crashed: Option<Event>) {
         let (job, attempt) = (order.job, order.attempt);
         let (stop, ended) = (Rc::new(Stop::default()), Rc::new(Notify::new()));
+        let steer = Rc::new(Steer::default());
         let level = Rc::new(Cell::new(order.priority));
-        let running = Running { attempt, stop: stop.clone(), ended: ended.clone(), level: level.clone() };
+        let running = Running {
+            attempt,
+            stop: stop.clone(),
+            steer: steer.clone(),
+            ended: ended.clone(),
+            level: level.clone(),
+        };
         let before = self.running.borrow_mut().insert(job, running);
         let (events, pool, map) = (self.events.clone(), self.pool.clone(), self.running.clone());
         let limiter = self.limiter.clone();
@@ -198,7 +214,7 @@ impl Worker {
                 before.stop.ask();
                 before.ended.notified().await;
             }
-            let attempt_at = Attempt::new(order, events.clone(), pool, limiter, level).go(&stop);
+            let attempt_at = Attempt::new(order, events.clone(), pool, limiter, level, steer).go(&stop);
             // A panic ends this attempt and no other, and is told like any error. Bytes that its writer still holds may reach the file
             // later: they are of the version that they belong to, and a restart has another file.
             let last = AssertUnwindSafe(Box::pin(attempt_at)).catch_unwind().await;

@@ -68,6 +68,7 @@ impl State {
             hresult: job.error.as_ref().map(|e| e.hresult.clone()),
             pace: None,
             file: None,
+            ranges: Vec::new(),
         });
         self.changed.send_modify(|n| *n += 1);
     }
@@ -315,6 +316,7 @@ fn file_views(files: &[AddFile]) -> Vec<FileView> {
         completed: false,
         temporary_name: None,
         sha256: file.sha256.clone(),
+        ranges: file.ranges.clone(),
         restarts: 0,
     };
     files.iter().enumerate().map(view).collect()

@@ -17,6 +17,8 @@ pub enum Event {
     BytesMoved,
     /// One file is finished, more remain.
     FileFinished,
+    /// Everything that was asked for is there, but not the whole of every file (ON_DEMAND_MODE).
+    RequestsFilled,
     /// The last file (and the reply) is finished.
     AllFinished,
     /// The time slice is over, or the job is pre-empted.
@@ -92,6 +94,11 @@ impl Job {
                 self.transferred_at = now.wall;
                 self.enter(S::Transferred, now);
                 Some(Change::ok(Notice::Transferred))
+            }
+            (Event::RequestsFilled, S::Connecting | S::Transferring) => {
+                self.error = None;
+                self.no_progress_since = None;
+                self.moved(S::Suspended, now)
             }
             (Event::Preempted | Event::OwnerLoggedOff, S::Connecting | S::Transferring) => {
                 self.moved(S::Queued, now)

@@ -222,8 +222,7 @@ pub const KEYS: &[Key] = &[
         Literal::Int(500),
         "MaxRangesPerFile",
         "ranges of a file; beyond it 0x80200052",
-    )
-    .unused(),
+    ),
     key(
         "bandwidth.simple.enabled",
         Kind::Bool,

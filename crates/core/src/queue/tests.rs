@@ -10,6 +10,7 @@ mod limits;
 mod policy;
 mod promises;
 mod random;
+mod ranges;
 mod rights;
 mod schedule;
 mod states;

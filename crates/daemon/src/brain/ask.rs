@@ -311,7 +311,10 @@ impl Brain {
         }
         let refused = match &call {
             Call::AddFiles(files) => {
-                self.check_files(files).and_then(|()| self.check_added(caller, id, files))
+                let usable = self.queue.may_add(caller, id, files).and_then(|()| self.check_files(files));
+                usable
+                    .and_then(|()| self.queue.check_ranges(caller, files))
+                    .and_then(|()| self.check_added(caller, id, files))
             }
             Call::Resume => self.check_resume(caller, id),
             Call::Set(properties) => self.check_properties(caller, id, properties),

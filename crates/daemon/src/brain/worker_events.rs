@@ -82,6 +82,7 @@ impl Brain {
             Event::Connected { job, .. }
             | Event::Progress { job, .. }
             | Event::Pace { job, .. }
+            | Event::Written { job, .. }
             | Event::Checkpoint { job, .. }
             | Event::Restarted { job, .. }
             | Event::Done { job, .. }
@@ -107,6 +108,9 @@ impl Brain {
             }
             Event::Pace { job, attempt, pace } => {
                 self.queue.on_pace(job, attempt, order::pace(pace, now.mono), now);
+            }
+            Event::Written { job, attempt, file, ranges } => {
+                self.queue.on_written(job, attempt, file, ranges, now);
             }
             Event::Checkpoint { job, attempt, files } => {
                 self.queue.on_checkpoint(job, attempt, files.into_iter().map(order::report).collect(), now);

@@ -53,6 +53,7 @@ pub fn files(vault: &Vault, job: JobId, files: Vec<AddFile>) -> Result<Vec<NewFi
             login,
             size: None,
             sha256: file.sha256.map(|hex| hex.to_ascii_lowercase()),
+            ranges: file.ranges.map(crate::http::ranges::given),
         })
     };
     files.into_iter().map(new).collect()
