@@ -18,8 +18,8 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Size of every file.
-const SIZE: u64 = 1 << 32;
+/// Size of every file: its space is reserved on the disk of the test.
+const SIZE: u64 = 1 << 28;
 /// Our end of the cable.
 const ADDRESS: &str = "10.77.0.1";
 
@@ -53,7 +53,8 @@ fn plug() {
     ip("link set c1 up");
 }
 
-/// A server: `/busy` answers 503, everything else is a large file, slow unless it is called `/fast`.
+/// A server: `/busy` answers 503, everything else is a large file at some 3 MB/s, or
+/// 20 MB/s if it is called `/fast`.
 fn origin(address: &str) -> String {
     let listener = TcpListener::bind((address, 0)).unwrap();
     let at = listener.local_addr().unwrap();
@@ -96,9 +97,7 @@ fn serve(mut stream: &TcpStream) -> Option<()> {
         let now = left.min(piece.len() as u64);
         stream.write_all(&piece[..usize::try_from(now).unwrap()]).ok()?;
         left -= now;
-        if path != "/fast" {
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        std::thread::sleep(Duration::from_millis(if path == "/fast" { 2 } else { 20 }));
     }
     Some(())
 }
