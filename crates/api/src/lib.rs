@@ -21,7 +21,8 @@ pub use policy::{
     PolicyOutcome, PolicyRule, PolicyView,
 };
 pub use request::{
-    AddFile, AddFiles, CreateJob, EnvironmentProxyView, NotifyCommandView, ProxyRequest, SetProperties,
+    AddFile, AddFiles, CreateJob, DigestSourceRequest, EnvironmentProxyView, NotifyCommandView, ProxyRequest,
+    SetProperties,
 };
 pub use service::{ServiceInfo, ServiceLimits};
 pub use why::Why;

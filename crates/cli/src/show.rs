@@ -103,6 +103,20 @@ fn file(file: &FileView, lines: &mut Vec<String>) {
     if let Some(sha256) = &file.sha256 {
         lines.push(format!("  SHA-256:   {}", clean(sha256)));
     }
+    for digest in &file.digests {
+        lines.push(format!("  digest:    {}", clean(digest)));
+    }
+    for (what, place) in [("checksums:", &file.checksum), ("Metalink: ", &file.metalink)] {
+        if let Some(place) = place {
+            lines.push(format!("  {what} {}", clean(&text::redact_url(place))));
+        }
+    }
+    for mirror in &file.mirrors {
+        lines.push(format!("  mirror:    {}", clean(&text::redact_url(mirror))));
+    }
+    if let Some(mirror) = &file.mirror {
+        lines.push(format!("  in use:    {}", clean(&text::redact_url(mirror))));
+    }
     if file.restarts > 0 {
         lines.push(format!("  restarts:  {}", file.restarts));
     }

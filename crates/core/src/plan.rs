@@ -162,6 +162,8 @@ pub struct FilePlan {
     current: Url,
     visited: Vec<Url>,
     left_origin: bool,
+    /// The caller's secrets may go to `original`.
+    secrets: bool,
     size: Option<u64>,
     done: RangeSet,
     validator: Validator,
@@ -175,6 +177,8 @@ pub struct FilePlan {
     peak: u64,
     cuts: u32,
     digest_failed: bool,
+    /// Set if this is a mirror and not the remote name.
+    mirror: Option<String>,
     asked: Asked,
     body: Option<Accept>,
 }
@@ -183,7 +187,7 @@ impl FilePlan {
     /// Begins with what an earlier attempt kept. Also tells if that must be thrown away at once.
     ///
     /// # Errors
-    /// The URL is not an absolute http or https URL.
+    /// The name is no remote name that can be transferred.
     pub fn new(
         url: &str,
         size: Option<u64>,
@@ -199,6 +203,7 @@ impl FilePlan {
             original,
             visited: Vec::new(),
             left_origin: false,
+            secrets: true,
             size,
             done,
             validator,
@@ -210,6 +215,7 @@ impl FilePlan {
             peak: 0,
             cuts: 0,
             digest_failed: false,
+            mirror: None,
             asked: Asked { start: 0, end: None, ranged: true },
             body: None,
         };
@@ -225,6 +231,31 @@ impl FilePlan {
             Some(plan.forget("the server gave nothing that identifies the version of the kept part"))
         };
         Ok((plan, restart))
+    }
+
+    /// The plan is for a mirror of the remote name `primary`: what is kept of it is bound to the mirror, and unless it is at the same
+    /// origin nothing secret of the job goes there.
+    #[must_use]
+    pub fn for_mirror(mut self, primary: &str) -> Self {
+        let same = redirect::parse(primary).is_ok_and(|url| {
+            matches!(url.scheme(), "http" | "https") && url.origin() == self.original.origin()
+        });
+        self.mirror = Some(self.text.clone());
+        self.secrets = same;
+        self.back_to_start();
+        self
+    }
+
+    /// Asks caches for a fresh copy from the beginning.
+    #[must_use]
+    pub fn past_caches(mut self) -> Self {
+        self.no_cache = true;
+        self
+    }
+
+    /// The mirror in use; `None`: the remote name itself.
+    pub fn mirror(&self) -> Option<&str> {
+        self.mirror.as_deref()
     }
 
     /// What to do now.
@@ -499,7 +530,7 @@ impl FilePlan {
 
     /// Binds the file, of which nothing is kept, to the version of this answer.
     fn bind(&mut self, head: &Head<'_>, total: Option<u64>) {
-        self.validator = Validator::of(head);
+        self.validator = Validator { mirror: self.mirror.clone(), ..Validator::of(head) };
         self.size = total;
         self.confirmed = true;
     }
@@ -555,7 +586,7 @@ impl FilePlan {
     fn back_to_start(&mut self) {
         self.current = self.original.clone();
         self.visited.clear();
-        self.left_origin = false;
+        self.left_origin = !self.secrets;
     }
 
     /// Path and query for the wire.

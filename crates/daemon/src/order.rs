@@ -7,8 +7,8 @@ use openbits_core::job::{ErrorRecord, File};
 use openbits_core::queue::FileReport;
 use openbits_core::{AttemptId, FileTime, Job, ProxyUsage, Ticket};
 use openbits_transfer::protocol::{
-    Digest, DigestAlgorithm, Failure, FailureClass, FileCheckpoint, FileOrder, Finish, Order, Proxy, Rename,
-    TransferOptions, Validator,
+    Failure, FailureClass, FileCheckpoint, FileOrder, Finish, Order, Proxy, Rename, TransferOptions,
+    Validator,
 };
 
 /// The order for an attempt: every unfinished file.
@@ -32,10 +32,9 @@ fn file_order(job: &Job, index: u32, file: &File) -> FileOrder {
         size: file.size,
         done: file.done.clone(),
         validator: validator(file),
-        digest: file
-            .sha256
-            .as_deref()
-            .map(|hex| Digest { algorithm: DigestAlgorithm::Sha256, hex: hex.to_owned() }),
+        digests: file.digests(),
+        sources: file.expect().sources.clone(),
+        mirrors: file.expect().mirrors.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -43,6 +42,7 @@ fn validator(file: &File) -> Option<Validator> {
     let validator = Validator {
         etag: file.etag.as_deref().map(str::to_owned),
         last_modified: file.last_modified.as_deref().map(str::to_owned),
+        mirror: file.mirror.as_deref().map(str::to_owned),
     };
     (validator != Validator::default()).then_some(validator)
 }
@@ -113,6 +113,7 @@ pub fn report(checkpoint: FileCheckpoint) -> FileReport {
         done: checkpoint.done,
         etag: validator.etag,
         last_modified: validator.last_modified,
+        mirror: validator.mirror,
         modified_s: checkpoint.modified_s,
         finished: checkpoint.finished,
     }

@@ -2,7 +2,8 @@
 
 use crate::clock::Clock;
 use openbits_api::{ErrorView, EventKind, EventView, FileView, JobView, ProxyView, SCHEMA, Why, error};
-use openbits_core::job::ErrorRecord;
+use openbits_core::integrity::SourceKind;
+use openbits_core::job::{ErrorRecord, File};
 use openbits_core::queue::{Notice, NoticeKind, Queue, Reason};
 use openbits_core::{Job, ProxyUsage};
 
@@ -65,9 +66,19 @@ pub fn files(job: &Job) -> Vec<FileView> {
             completed: file.completed,
             temporary_name: (file.begun && !file.completed).then(|| job.temporary_name(index)),
             sha256: file.sha256.as_deref().map(str::to_owned),
+            digests: file.expect().digests.iter().map(ToString::to_string).collect(),
+            checksum: source(file, SourceKind::Checksums),
+            metalink: source(file, SourceKind::Metalink),
+            mirrors: file.expect().mirrors.iter().map(ToString::to_string).collect(),
+            mirror: file.mirror.as_deref().map(str::to_owned),
             restarts: file.restarts,
         })
         .collect()
+}
+
+/// Location of the file's list of digests, if it is of this kind.
+fn source(file: &File, kind: SourceKind) -> Option<String> {
+    file.expect().sources.iter().find(|s| s.kind == kind).map(|s| s.location.to_string())
 }
 
 /// The error record of a job.

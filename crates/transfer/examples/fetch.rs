@@ -38,7 +38,9 @@ fn main() -> ExitCode {
             size: None,
             done: RangeSet::new(),
             validator: None,
-            digest: None,
+            digests: Vec::new(),
+            sources: Vec::new(),
+            mirrors: Vec::new(),
         }],
         options,
     };

@@ -10,6 +10,7 @@ mod http;
 pub mod protocol;
 pub mod pump;
 pub mod sandbox;
+mod source;
 mod sys;
 pub mod worker;
 

@@ -1,6 +1,6 @@
 //! What the end of a body means.
 
-use super::{Fail, FilePlan};
+use super::{Fail, FilePlan, Restart};
 use crate::classify::Class;
 use crate::hresult::*;
 use crate::{ErrorContext, RangeSet};
@@ -24,6 +24,8 @@ pub enum BodyEnd {
     },
     /// More bytes than announced.
     Surplus,
+    /// The source is a file that changed while it was read: what came may be of two versions.
+    Changed,
 }
 
 /// What follows.
@@ -33,6 +35,8 @@ pub enum Ended {
     Next,
     /// A cut that is worth another request after a moment (milliseconds), then [`FilePlan::step`].
     Soon(u64),
+    /// Begin again at zero, then go on with [`FilePlan::step`].
+    Restart(Restart),
     /// The attempt fails; what is kept stays unless `discard` says otherwise.
     Fail(Box<Fail>),
 }
@@ -41,6 +45,16 @@ impl FilePlan {
     /// The body of the accepted answer ended after `got` bytes, skipped ones included.
     pub fn end(&mut self, got: u64, end: BodyEnd) -> Ended {
         let body = self.body.take().expect("end follows an accepted head");
+        if end == BodyEnd::Changed {
+            return match self.restart("the source changed while it was read", BG_E_REMOTE_FILE_CHANGED) {
+                Ok(restart) => Ended::Restart(restart),
+                Err(mut fail) => {
+                    self.done = RangeSet::new();
+                    fail.discard = true;
+                    Ended::Fail(fail)
+                }
+            };
+        }
         let shrunk = body.length.is_none() && end == BodyEnd::Clean && body.offset + got < self.done.end();
         if end == BodyEnd::Surplus || shrunk || body.length.is_some_and(|length| got > length) {
             // The answer contradicts itself: nothing that came with it is believed.

@@ -202,6 +202,7 @@ proptest! {
                     };
                     match plan.end(sent, end) {
                         Ended::Next | Ended::Soon(_) => {}
+                        Ended::Restart(_) => file.clear(),
                         Ended::Fail(fail) => {
                             if fail.discard {
                                 file.clear();

@@ -109,6 +109,7 @@ impl Queue {
             *file.remote == *new.remote
                 && *file.local == *new.local
                 && file.sha256.as_deref() == new.sha256.as_deref()
+                && *file.expect() == new.expect
         };
         let same = job.owner == caller.uid
             && job.kind == new.kind

@@ -8,10 +8,11 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use openbits_api::{
-    AddFile, AddFiles, CreateJob, ErrorView, FileList, JobPage, JobView, Outcome, PAGE_MAX, Problem, SCHEMA,
-    SetProperties, Why, error,
+    AddFile, AddFiles, CreateJob, DigestSourceRequest, ErrorView, FileList, JobPage, JobView, Outcome,
+    PAGE_MAX, Problem, SCHEMA, SetProperties, Why, error,
 };
 use openbits_core::hresult::{self as h, HResult};
+use openbits_core::integrity::{DigestSource, Expect, SourceKind};
 use openbits_core::job::property::{EnvironmentProxy, Property};
 use openbits_core::job::{Extras, NewFile};
 use openbits_core::queue::{Call, Failure, NewJob};
@@ -30,8 +31,20 @@ pub fn new_files(files: Vec<AddFile>) -> Vec<NewFile> {
         local: f.local_name,
         size: None,
         sha256: f.sha256.map(|hex| hex.to_ascii_lowercase()),
+        expect: Expect {
+            digests: f.digests,
+            sources: std::iter::empty()
+                .chain(f.metalink.map(|metalink| source(SourceKind::Metalink, metalink)))
+                .chain(f.checksum.map(|checksum| source(SourceKind::Checksums, checksum)))
+                .collect(),
+            mirrors: f.mirrors.into_iter().map(Into::into).collect(),
+        },
     };
     files.into_iter().map(new).collect()
+}
+
+fn source(kind: SourceKind, request: DigestSourceRequest) -> DigestSource {
+    DigestSource { kind, location: request.location.into(), name: request.name.map(Into::into) }
 }
 
 /// The properties of a request as the queue takes them.

@@ -89,6 +89,8 @@ pub(crate) enum Piece {
     Data(Bytes),
     End,
     Cut(Box<Fail>),
+    /// What is read is a file, and it changed meanwhile.
+    Changed,
 }
 
 impl Link {
@@ -239,7 +241,7 @@ impl Link {
                 match self.piece(&mut reply).await {
                     Piece::Data(_) => {}
                     Piece::End => return true,
-                    Piece::Cut(_) => return false,
+                    Piece::Cut(_) | Piece::Changed => return false,
                 }
             }
         };

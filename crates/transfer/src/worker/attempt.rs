@@ -2,18 +2,25 @@
 
 use super::Stop;
 use super::body;
+use super::lists::{Lists, Wanted};
+use super::mirrors::{Blame, Mirrors};
 use super::report::{self, Reporter};
-use crate::failure::Outcome;
+use crate::failure::{Outcome, with};
 use crate::file::{self, Finished, Folder, Group, Part, Place, Reopened};
-use crate::http::{self, Link, Pool, Reply, Route};
-use crate::protocol::{DigestAlgorithm, Event, FileOrder, Order};
-use openbits_core::RangeSet;
+use crate::http::{self, Pool, Route};
+use crate::protocol::{Algorithm, Event, FileOrder, Order};
+use crate::source::{self, Source};
+use openbits_core::classify::Class;
+use openbits_core::hresult::{E_INVALIDARG, E_UNEXPECTED};
 use openbits_core::plan::{Accept, Decision, Ended, Fail, FilePlan, Head, Limits, Next, Request, Restart};
+use openbits_core::{ErrorContext, RangeSet};
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
+use url::Url;
 
 /// Bodies up to this size are collected and written in one piece, without a writer of their own.
 const SMALL: u64 = 256 << 10;
@@ -22,14 +29,27 @@ const DRAIN: u64 = 16 << 10;
 
 /// An attempt at a job.
 pub(super) struct Attempt {
-    order: Order,
+    pub(super) order: Order,
     reporter: Reporter,
     pool: Pool,
     folders: HashMap<PathBuf, Arc<Folder>>,
     group: Group,
     current: Option<Current>,
+    pub(super) lists: Lists,
+    /// The failure of an earlier mirror, which is told instead of the last one's.
+    blame: Option<Blame>,
     /// The peer that was told last.
     told: Option<String>,
+}
+
+/// What is there of a file when a place is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    /// Of the same place: it may be continued.
+    OfThis,
+    /// Of another mirror: bytes of two are never mixed.
+    OfAnother,
 }
 
 /// The file that is being transferred.
@@ -39,7 +59,9 @@ pub(super) struct Current {
     pub(super) place: Place,
     pub(super) part: Option<Part>,
     pub(super) modified_s: Option<i64>,
-    hashed: bool,
+    hashed: Vec<Algorithm>,
+    /// What lies under the temporary name is of another mirror. It stays until this one has something better.
+    others: bool,
     connected: bool,
     /// The peer that an earlier file told of.
     told: Option<String>,
@@ -50,7 +72,17 @@ impl Attempt {
     pub(super) fn new(order: Order, events: mpsc::Sender<Event>, pool: Pool) -> Self {
         let group = Group::new(order.job, order.attempt, events.clone());
         let reporter = Reporter { job: order.job, attempt: order.attempt, events };
-        Self { order, reporter, pool, folders: HashMap::new(), group, current: None, told: None }
+        Self {
+            order,
+            reporter,
+            pool,
+            folders: HashMap::new(),
+            group,
+            current: None,
+            lists: Lists::default(),
+            blame: None,
+            told: None,
+        }
     }
 
     /// Runs to the end, or until it is stopped. Everything that is durable has been reported when this returns; the last event
@@ -66,7 +98,10 @@ impl Attempt {
             Some(Ok(())) => return Some(Event::Done { job, attempt }),
             Some(Err((file, fail))) => {
                 let about = self.current.as_ref().filter(|current| Some(current.index) == file);
-                let (status, url) = about.map_or((None, None), |c| (c.status, Some(c.plan.shown_url())));
+                let (status, url) = match self.blame.take() {
+                    Some(blame) => (blame.http_status, blame.url),
+                    None => about.map_or((None, None), |c| (c.status, Some(c.plan.shown_url()))),
+                };
                 Some((fail.discard, Box::new(report::failure(&fail, file, status, url))))
             }
             None => None,
@@ -86,7 +121,7 @@ impl Attempt {
 
     /// Ends what is under way and reports what is durable.
     async fn wind_down(&mut self, discard: bool) {
-        if let Some(mut current) = self.current.take() {
+        if let Some(mut current) = self.current.take().filter(|current| !current.others) {
             if discard {
                 if let Some(part) = &mut current.part {
                     part.abandon_run().await;
@@ -113,32 +148,113 @@ impl Attempt {
         let _ = self.group.flush().await;
     }
 
-    /// Transfers one file, up to the queue of finished ones.
+    /// Transfers one file, up to the queue of finished ones, from the first of its places that has it.
     async fn fetch(&mut self, file: FileOrder) -> Result<(), (Option<u32>, Box<Fail>)> {
-        let mine = |fail| (None, fail);
         #[cfg(test)]
         super::tests::perhaps_panic(&file.remote);
-        self.open(&file).await.map_err(mine)?;
+        let mut wanted = self.wanted(&file, false).await.map_err(|fail| (None, fail))?;
+        let kept_from = file.validator.as_ref().and_then(|v| v.mirror.clone()).unwrap_or(file.remote.clone());
+        let mut mirrors = Mirrors::new(wanted.places.iter().cloned(), Some(&kept_from));
+        let (mut first, mut something) = (true, !file.done.is_empty());
+        while let Some(place) = mirrors.next() {
+            let left = match (std::mem::take(&mut first) && place == kept_from, something) {
+                (true, _) => Left::OfThis,
+                (false, true) => Left::OfAnother,
+                (false, false) => Left::Nothing,
+            };
+            let fail = match self.fetch_from(&file, &place, left, &mut wanted).await {
+                Ok(()) => return Ok(()),
+                Err((None, fail)) => fail,
+                Err(of_another) => return Err(of_another),
+            };
+            let about = self.current.as_ref().map(|current| (current.status, current.plan.shown_url()));
+            let (http_status, url) = about.map_or((None, None), |(status, url)| (status, Some(url)));
+            if !mirrors.may_help(&fail) {
+                if wanted.places.len() == 1 {
+                    return Err((None, fail));
+                }
+                // What the last place left is dealt with as always; what is told may be another's failure.
+                let discard = fail.discard;
+                mirrors.failed(Blame { fail, http_status, url });
+                let mut blame = mirrors.verdict().expect("a failure was just noted");
+                blame.fail.discard = discard;
+                let fail = blame.fail.clone();
+                self.blame = Some(blame);
+                return Err((None, fail));
+            }
+            tracing::info!(file = file.index, code = %fail.code, detail = fail.detail, "another mirror is tried");
+            something = self.set_aside(fail.discard).await.map_err(|fail| (None, fail))?;
+            mirrors.failed(Blame { fail, http_status, url });
+        }
+        Err((None, with(ErrorContext::RemoteFile, E_UNEXPECTED, Class::Transient, "The file has no place.")))
+    }
+
+    /// Lets go of a mirror: what is durable of it is reported and stays, unless it is worth nothing. True if something stays.
+    async fn set_aside(&mut self, discard: bool) -> Outcome<bool> {
+        let Some(mut current) = self.current.take() else { return Ok(false) };
+        self.told = current.told.take();
+        if current.others {
+            return Ok(true); // it came to nothing
+        }
+        if discard {
+            let reason = "the content of a mirror is not what is expected".to_owned();
+            current.restart(&self.reporter, Restart { reason }).await?;
+            return Ok(false);
+        }
+        if let Some(part) = &mut current.part {
+            part.finish_run().await?;
+            part.settle().await?;
+            if !part.durable().is_empty() {
+                let done = part.durable().clone();
+                let last = report::checkpoint(current.index, &current.plan, done, current.modified_s, false);
+                self.reporter.checkpoint(last).await;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Transfers one file from one place.
+    async fn fetch_from(
+        &mut self,
+        file: &FileOrder,
+        place: &str,
+        left: Left,
+        wanted: &mut Rc<Wanted>,
+    ) -> Result<(), (Option<u32>, Box<Fail>)> {
+        let mine = |fail| (None, fail);
+        self.open(file, place, left, wanted).await.map_err(mine)?;
         loop {
             let current = self.current.as_mut().expect("opened above");
             match current.plan.step() {
-                Next::Send(request) => self.request(*request).await.map_err(mine)?,
+                Next::Send(request) => self.request(*request, wanted).await.map_err(mine)?,
                 Next::Complete { size } => {
-                    if let Some(finished) = self.complete(size, &file).await.map_err(mine)? {
+                    if let Some(finished) = self.complete(size, wanted).await.map_err(mine)? {
                         self.told = self.current.take().and_then(|current| current.told);
                         return self.group.add(finished).await.map_err(|(file, fail)| (Some(file), fail));
+                    }
+                    // The lists may be as old as what a cache gave for the file.
+                    if !file.sources.is_empty() {
+                        *wanted = self.wanted(file, true).await.map_err(mine)?;
+                        let current = self.current.as_mut().expect("still open");
+                        current.hashed = wanted.algorithms();
                     }
                 }
             }
         }
     }
 
-    /// Finds the place, and what is left of an earlier attempt.
-    async fn open(&mut self, file: &FileOrder) -> Outcome<()> {
-        let limits = Limits {
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
             max_redirects: self.order.options.max_redirects,
             allow_https_to_http: self.order.options.allow_https_to_http,
-        };
+        }
+    }
+
+    /// Finds the place, and what is left of an earlier attempt.
+    async fn open(&mut self, file: &FileOrder, from: &str, left: Left, wanted: &Wanted) -> Outcome<()> {
+        let (kept, others) = (left == Left::OfThis, left == Left::OfAnother);
+        let limits = self.limits();
         let (parent, name) = Place::split(&file.local)?;
         let folder = match self.folders.get(parent) {
             Some(folder) => folder.clone(),
@@ -150,16 +266,23 @@ impl Attempt {
         };
         let place = Place::new(folder, name, &file.temp)?;
         place.check_target()?;
-        let validator = file.validator.clone().unwrap_or_default();
+        let (size, done, validator) = match kept {
+            true => (file.size, file.done.clone(), file.validator.clone().unwrap_or_default()),
+            false => Default::default(),
+        };
         let tag = file::version_tag(&validator);
-        let (plan, restart) = FilePlan::new(&file.remote, file.size, file.done.clone(), validator, limits)?;
+        let (mut plan, restart) = FilePlan::new(from, size, done, validator, limits)?;
+        if from != file.remote {
+            plan = plan.for_mirror(&file.remote);
+        }
         let current = self.current.insert(Current {
             index: file.index,
             plan,
             place,
             part: None,
             modified_s: None,
-            hashed: file.digest.is_some(),
+            hashed: wanted.algorithms(),
+            others,
             connected: false,
             told: self.told.take(),
             status: None,
@@ -167,7 +290,7 @@ impl Attempt {
         if let Some(restart) = restart {
             return current.restart(&self.reporter, restart).await;
         }
-        if file.done.is_empty() {
+        if file.done.is_empty() || !kept {
             return Ok(());
         }
         match file::reopen(&current.place, file.done.end(), &tag)? {
@@ -183,64 +306,88 @@ impl Attempt {
     }
 
     /// One request and what comes of it.
-    async fn request(&mut self, request: Request) -> Outcome<()> {
-        let (route, mut link, mut reply) = self.exchange(&request).await?;
+    async fn request(&mut self, request: Request, wanted: &Wanted) -> Outcome<()> {
+        let current = self.current.as_ref().expect("a file is open");
+        let (route, mut source) = self.reach(&request, current.plan.original()).await?;
         let current = self.current.as_mut().expect("a file is open");
-        current.status = Some(reply.head.status.as_u16());
-        match current.head(&reply) {
+        current.status = source.http_status();
+        match decide(&mut current.plan, &source) {
             Decision::Accept(accept) => {
-                let ended = Box::pin(Self::accept(
-                    current,
-                    &self.order,
-                    &self.reporter,
-                    &accept,
-                    &mut link,
-                    &mut reply,
-                ))
-                .await?;
-                drop(reply);
-                match ended {
+                wanted.check_size(accept.total)?;
+                let accepting =
+                    Box::pin(Self::accept(current, &self.order, &self.reporter, &accept, &mut source));
+                match accepting.await? {
                     Ended::Next => {
-                        self.pool.give(route, link);
+                        self.give_back(route, source);
                         Ok(())
                     }
                     Ended::Soon(ms) => {
+                        drop(source);
                         tokio::time::sleep(Duration::from_millis(ms)).await;
                         Ok(())
                     }
+                    Ended::Restart(restart) => current.restart(&self.reporter, restart).await,
                     Ended::Fail(fail) => Err(fail),
                 }
             }
             Decision::Empty(accept) => {
+                wanted.check_size(Some(0))?;
                 current.modified_s = accept.modified_s;
-                current.connect(&self.reporter, Some(0), link.peer()).await;
-                self.put_back(route, link, reply).await;
+                current.connect(&self.reporter, Some(0), source.peer()).await;
+                self.put_back(route, source).await;
                 Ok(())
             }
             Decision::Again(restart) => {
                 if let Some(restart) = restart {
                     current.restart(&self.reporter, restart).await?;
                 }
-                self.put_back(route, link, reply).await;
+                self.put_back(route, source).await;
                 Ok(())
             }
             Decision::Fail(fail) => {
-                self.put_back(route, link, reply).await;
+                self.put_back(route, source).await;
                 Err(fail)
             }
         }
     }
 
-    async fn put_back(&self, route: Route, mut link: Link, reply: Reply) {
-        if link.drain(reply, DRAIN).await {
+    /// Gives a connection back whose answer was read to its end.
+    fn give_back(&self, route: Option<Route>, source: Source) {
+        if let (Some(route), Source::Http(http)) = (route, source) {
+            let (link, reply) = *http;
+            drop(reply);
             self.pool.give(route, link);
         }
     }
 
+    /// Gives a connection back whose answer is of no use.
+    pub(super) async fn put_back(&self, route: Option<Route>, source: Source) {
+        if let (Some(route), Source::Http(http)) = (route, source) {
+            let (mut link, reply) = *http;
+            if link.drain(reply, DRAIN).await {
+                self.pool.give(route, link);
+            }
+        }
+    }
+
+    /// Gets an answer from wherever the request leads. `original`: the URL that the caller gave.
+    pub(super) async fn reach(&self, request: &Request, original: &Url) -> Outcome<(Option<Route>, Source)> {
+        let connect = Duration::from_millis(self.order.options.connect_timeout_ms);
+        match request.url.scheme() {
+            "file" => Ok((None, source::open_local(request, connect).await?)),
+            "smb" => Err(with(
+                ErrorContext::RemoteFile,
+                E_INVALIDARG,
+                Class::Fatal,
+                "This version cannot fetch from shares by itself: mount the share and use its path.",
+            )),
+            _ => self.exchange(request, original).await.map(|(route, source)| (Some(route), source)),
+        }
+    }
+
     /// Gets an answer: on an idle connection if there is one, else on a new one, by the ways that the proxy settings give.
-    async fn exchange(&self, request: &Request) -> Outcome<(Route, Link, Reply)> {
+    async fn exchange(&self, request: &Request, original: &Url) -> Outcome<(Route, Source)> {
         let options = &self.order.options;
-        let original = self.current.as_ref().expect("a file is open").plan.original();
         let connect = Duration::from_millis(options.connect_timeout_ms);
         let idle = Duration::from_millis(options.idle_timeout_ms);
         let mut last = None;
@@ -249,7 +396,7 @@ impl Attempt {
             if let Some(mut link) = self.pool.take(&route) {
                 let message = http::build(request, options, &route, link.is_http2(), original)?;
                 match link.ask(message, idle).await {
-                    Ok(reply) => return Ok((route, link, reply)),
+                    Ok(reply) => return Ok((route, Source::Http(Box::new((link, reply))))),
                     Err((_, true)) => {} // the server had closed it: once more, on a fresh one
                     Err((fail, false)) => return Err(fail),
                 }
@@ -258,7 +405,7 @@ impl Attempt {
                 Ok(mut link) => {
                     let message = http::build(request, options, &route, link.is_http2(), original)?;
                     let reply = link.ask(message, idle).await.map_err(|(fail, _)| fail)?;
-                    return Ok((route, link, reply));
+                    return Ok((route, Source::Http(Box::new((link, reply)))));
                 }
                 // The next proxy of the list may do.
                 Err(fail) => last = Some(fail),
@@ -273,12 +420,12 @@ impl Attempt {
         order: &Order,
         reporter: &Reporter,
         accept: &Accept,
-        link: &mut Link,
-        reply: &mut Reply,
+        source: &mut Source,
     ) -> Outcome<Ended> {
         if let Some(restart) = accept.restart.clone() {
             current.restart(reporter, restart).await?;
         }
+        current.take_over(reporter).await?;
         current.modified_s = accept.modified_s;
         if let Some(total) = accept.total {
             let missing = total.saturating_sub(current.part.as_ref().map_or(0, |part| part.written().len()));
@@ -286,16 +433,16 @@ impl Attempt {
         }
         let small = accept.length.is_some_and(|length| length <= SMALL) && accept.length == accept.total;
         // A short file says all that there is to say when it is finished, if its job is known to move and from where.
-        if !small || current.told.as_deref() != Some(link.peer()) {
-            current.connect(reporter, accept.total, link.peer()).await;
+        if !small || current.told.as_deref() != Some(source.peer()) {
+            current.connect(reporter, accept.total, source.peer()).await;
         }
         let mut early = Vec::new();
         if small && accept.offset == 0 && accept.skip == 0 && current.part.is_none() {
-            match body::collect(current, accept, link, reply).await? {
+            match body::collect(current, accept, source).await? {
                 Ok((got, end)) => return Ok(current.plan.end(got, end)),
                 Err(pieces) => {
                     early = pieces;
-                    current.connect(reporter, accept.total, link.peer()).await;
+                    current.connect(reporter, accept.total, source.peer()).await;
                 }
             }
         }
@@ -306,21 +453,23 @@ impl Attempt {
             }
             current.part = Some(part);
         }
-        let (got, end) = body::stream(current, order, reporter, accept, link, reply, early).await?;
+        let (got, end) = body::stream(current, order, reporter, accept, source, early).await?;
         Ok(current.plan.end(got, end))
     }
 
     /// Every byte is there: check it, and hand it over for the last sync. None: the digest was wrong, it begins again.
-    async fn complete(&mut self, size: u64, file: &FileOrder) -> Outcome<Option<Finished>> {
+    async fn complete(&mut self, size: u64, wanted: &Wanted) -> Outcome<Option<Finished>> {
+        wanted.check_size(Some(size))?;
         let current = self.current.as_mut().expect("a file is open");
         if current.part.is_none() {
+            current.take_over(&self.reporter).await?;
             current.part = Some(current.new_part()?); // an empty file
         }
         let part = current.part.as_mut().expect("just made");
         part.finish_run().await?;
-        if let Some(digest) = &file.digest {
-            let DigestAlgorithm::Sha256 = digest.algorithm;
-            if !part.digest(size).await?.eq_ignore_ascii_case(&digest.hex) {
+        if !wanted.digests.is_empty() {
+            let found = part.digests(size, &wanted.algorithms()).await?;
+            if !wanted.digests.iter().all(|digest| found.contains(digest)) {
                 let restart = current.plan.digest_mismatch()?;
                 current.restart(&self.reporter, restart).await?;
                 return Ok(None);
@@ -336,21 +485,19 @@ impl Attempt {
 }
 
 impl Current {
-    /// Asks the plan about an answer.
-    fn head(&mut self, reply: &Reply) -> Decision {
-        let headers: Vec<(&str, &[u8])> =
-            reply.head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-        let now_s = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(0));
-        let head = Head { status: reply.head.status.as_u16(), framing: reply.framing, headers: &headers };
-        self.plan.head(&head, now_s)
-    }
-
     /// A new temporary file for the version that the plan is bound to.
     pub(super) fn new_part(&self) -> Outcome<Part> {
         let temp = file::create(&self.place, &file::version_tag(self.plan.validator()))?;
-        Ok(Part::new(self.place.clone(), temp, self.hashed))
+        Ok(Part::new(self.place.clone(), temp, &self.hashed))
+    }
+
+    /// This place has what it takes: what another mirror left goes.
+    async fn take_over(&mut self, reporter: &Reporter) -> Outcome<()> {
+        if !std::mem::take(&mut self.others) {
+            return Ok(());
+        }
+        let reason = "the file goes on from another mirror".to_owned();
+        self.restart(reporter, Restart { reason }).await
     }
 
     /// Throws away what is kept, in the file first, and tells it.
@@ -371,4 +518,15 @@ impl Current {
             reporter.connected(self.index, size, peer).await;
         }
     }
+}
+
+/// Asks the plan about an answer.
+pub(super) fn decide(plan: &mut FilePlan, source: &Source) -> Decision {
+    let (head, framing) = source.head();
+    let headers: Vec<(&str, &[u8])> =
+        head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let now_s = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(0));
+    plan.head(&Head { status: head.status.as_u16(), framing, headers: &headers }, now_s)
 }

@@ -4,8 +4,9 @@ use super::attempt::Current;
 use super::report::{self, Reporter};
 use crate::failure::Outcome;
 use crate::file::MAX_UNSYNCED;
-use crate::http::{Link, Piece, Reply};
+use crate::http::Piece;
 use crate::protocol::Order;
+use crate::source::Source;
 use bytes::Bytes;
 use openbits_core::hresult::ERROR_WINHTTP_TIMEOUT;
 use openbits_core::plan::{Accept, BodyEnd};
@@ -32,14 +33,13 @@ fn idle(order: &Order) -> BodyEnd {
 pub(super) async fn collect(
     current: &mut Current,
     accept: &Accept,
-    link: &mut Link,
-    reply: &mut Reply,
+    source: &mut Source,
 ) -> Outcome<Result<(u64, BodyEnd), Vec<Bytes>>> {
     let mut pieces: Vec<Bytes> = Vec::new();
     let mut got = 0_u64;
     let deadline = tokio::time::Instant::now() + QUICK;
     let end = loop {
-        match tokio::time::timeout_at(deadline, link.piece(reply)).await {
+        match tokio::time::timeout_at(deadline, source.piece()).await {
             Ok(Piece::Data(data)) => {
                 got += data.len() as u64;
                 if accept.length.is_some_and(|length| got > length) {
@@ -49,10 +49,11 @@ pub(super) async fn collect(
             }
             Ok(Piece::End) => break BodyEnd::Clean,
             Ok(Piece::Cut(fail)) => break BodyEnd::Cut { code: fail.code, detail: fail.detail },
+            Ok(Piece::Changed) => break BodyEnd::Changed,
             Err(_) => return Ok(Err(pieces)),
         }
     };
-    if end != BodyEnd::Surplus && got > 0 {
+    if !matches!(end, BodyEnd::Surplus | BodyEnd::Changed) && got > 0 {
         let mut part = current.new_part()?;
         part.fill(&pieces, got)?;
         current.part = Some(part);
@@ -67,8 +68,7 @@ pub(super) async fn stream(
     order: &Order,
     reporter: &Reporter,
     accept: &Accept,
-    link: &mut Link,
-    reply: &mut Reply,
+    source: &mut Source,
     early: Vec<Bytes>,
 ) -> Outcome<(u64, BodyEnd)> {
     let options = &order.options;
@@ -98,7 +98,7 @@ pub(super) async fn stream(
                     reporter.checkpoint(report::checkpoint(index, plan, done, modified_s, false)).await;
                 }
             }
-            piece = link.piece(reply), if !full => match piece {
+            piece = source.piece(), if !full => match piece {
                 Piece::Data(mut data) => {
                     last_piece = Instant::now();
                     let (before, count) = (got, data.len());
@@ -113,10 +113,11 @@ pub(super) async fn stream(
                     if !data.is_empty() {
                         part.push(data).await?;
                     }
-                    link.came(count, accept.length.map(|length| length - got));
+                    source.came(count, accept.length.map(|length| length - got));
                 }
                 Piece::End => break BodyEnd::Clean,
                 Piece::Cut(fail) => break BodyEnd::Cut { code: fail.code, detail: fail.detail },
+                Piece::Changed => break BodyEnd::Changed,
             },
             _ = tick.tick() => {
                 part.flush().await?;
@@ -133,7 +134,7 @@ pub(super) async fn stream(
                 if full {
                     last_piece = Instant::now(); // we do not listen, so silence proves nothing
                 } else if last_piece.elapsed() >= TICK {
-                    link.lower_water();
+                    source.lower_water();
                 }
                 if last_piece.elapsed() >= limit {
                     break idle(order);
@@ -141,7 +142,7 @@ pub(super) async fn stream(
             }
         }
     };
-    link.lower_water();
+    source.lower_water();
     part.finish_run().await?;
     Ok((got, end))
 }

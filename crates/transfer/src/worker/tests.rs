@@ -20,7 +20,9 @@ fn order(job: JobId, attempt: u64, remote: &str) -> Command {
         size: None,
         done: RangeSet::new(),
         validator: None,
-        digest: None,
+        digests: Vec::new(),
+        sources: Vec::new(),
+        mirrors: Vec::new(),
     };
     Command::Start(Box::new(Order {
         job,

@@ -94,7 +94,7 @@ impl Default for Plan {
 }
 
 pub(super) fn file(n: u32) -> NewFile {
-    NewFile { remote: format!("http://h/{n}"), local: format!("/d/{n}"), size: None, sha256: None }
+    NewFile { remote: format!("http://h/{n}"), local: format!("/d/{n}"), ..NewFile::default() }
 }
 
 impl World {

@@ -1,0 +1,85 @@
+//! Where a body comes from: an answer over HTTP, or a file that a reader of ours reads (a share, a mounted path).
+//!
+//! Everything that takes bytes takes them here, so that what holds for one kind (pacing, limits, the idle timeout) holds for all.
+
+mod local;
+mod stamp;
+
+pub(crate) use local::open as open_local;
+
+use crate::http::{Link, Piece, Reply};
+use http::response::Parts;
+use openbits_core::plan::Framing;
+use tokio::sync::mpsc;
+
+/// Bytes of one piece of a file.
+const PIECE: usize = 512 << 10;
+/// Pieces that may wait for the writer; with [`PIECE`] this bounds the memory of a reader.
+const PIECES: usize = 4;
+
+/// An answer, its body unread.
+pub(crate) enum Source {
+    /// Over HTTP.
+    Http(Box<(Link, Reply)>),
+    /// From a reader of files.
+    File(Reading),
+}
+
+impl Source {
+    /// The head of the answer. Readers of files make one in the words of HTTP, so that one plan decides about all.
+    pub(crate) fn head(&self) -> (&Parts, Framing) {
+        match self {
+            Self::Http(http) => (&http.1.head, http.1.framing),
+            Self::File(reading) => (&reading.head, reading.framing),
+        }
+    }
+
+    /// Status, where somebody else gave one.
+    pub(crate) fn http_status(&self) -> Option<u16> {
+        match self {
+            Self::Http(http) => Some(http.1.head.status.as_u16()),
+            Self::File(_) => None,
+        }
+    }
+
+    /// The next piece of the body. Dropping the future loses nothing.
+    pub(crate) async fn piece(&mut self) -> Piece {
+        match self {
+            Self::Http(http) => {
+                let (link, reply) = &mut **http;
+                link.piece(reply).await
+            }
+            Self::File(reading) => reading.pieces.recv().await.unwrap_or(Piece::End),
+        }
+    }
+
+    /// Tells how much came and how much of a body of known length is still to come.
+    pub(crate) fn came(&mut self, bytes: usize, to_come: Option<u64>) {
+        if let Self::Http(http) = self {
+            http.0.came(bytes, to_come);
+        }
+    }
+
+    /// Nothing came for a while: take every byte again.
+    pub(crate) fn lower_water(&mut self) {
+        if let Self::Http(http) = self {
+            http.0.lower_water();
+        }
+    }
+
+    /// Where the bytes come from, for people: `host:port`, or `file`.
+    pub(crate) fn peer(&self) -> &str {
+        match self {
+            Self::Http(http) => http.0.peer(),
+            Self::File(reading) => &reading.peer,
+        }
+    }
+}
+
+/// A file that is being read elsewhere. Dropping it ends the reader.
+pub(crate) struct Reading {
+    head: Parts,
+    framing: Framing,
+    pieces: mpsc::Receiver<Piece>,
+    peer: String,
+}
