@@ -15,14 +15,16 @@ pub mod why;
 
 pub use error::{ErrorRow, ErrorText, Problem};
 pub use event::{EventKind, EventView};
-pub use job::{ErrorView, FileList, FileView, JobPage, JobView, Outcome, ProxyView};
+pub use job::{
+    ErrorView, FileList, FileView, JobPage, JobView, NumberedProperty, Outcome, PaceView, ProxyView,
+};
 pub use policy::{
     BandwidthView, CheckPolicy, PolicyExplanation, PolicyFileView, PolicyFinding, PolicyKeyView,
     PolicyOutcome, PolicyRule, PolicyView,
 };
 pub use request::{
     AddFile, AddFiles, CreateJob, DigestSourceRequest, EnvironmentProxyView, NotifyCommandView, ProxyRequest,
-    SetProperties,
+    SetNumbered, SetProperties,
 };
 pub use service::{ServiceInfo, ServiceLimits};
 pub use why::Why;

@@ -2,7 +2,8 @@
 
 use crate::failure::job_error_lines;
 use crate::text::{self, clean};
-use openbits_api::{EventView, FileView, JobView, ServiceInfo, Why};
+use openbits_api::{EventView, FileView, JobView, PaceView, ServiceInfo, Why};
+use openbits_core::pace::Mode;
 
 /// A table of jobs: heading and one line each.
 pub(crate) fn table(jobs: &[JobView]) -> Vec<String> {
@@ -65,10 +66,12 @@ pub(crate) fn job(job: &JobView) -> Vec<String> {
         ("Auto-complete", if job.auto_complete { "yes" } else { "no" }.to_owned()),
         ("Bind", or_none(&job.bind)),
         ("Peer", or_none(&job.peer)),
+        ("Background", job.pace.as_ref().map_or_else(|| "none".to_owned(), pace)),
     ];
     let mut lines: Vec<String> = rows
         .iter()
-        .map(|(key, value)| format!("{:<21}{value}", format!("{key}:")).trim_end().to_owned())
+        .chain(&later(job))
+        .map(|(key, value)| format!("{:<23}{value}", format!("{key}:")).trim_end().to_owned())
         .collect();
     if let Some(error) = &job.error {
         lines.push("Error:".to_owned());
@@ -82,6 +85,56 @@ pub(crate) fn job(job: &JobView) -> Vec<String> {
         file(one, &mut lines);
     }
     lines
+}
+
+/// How the transfer behaves towards others, in a line.
+fn pace(pace: &PaceView) -> String {
+    let doing = match pace.mode {
+        Mode::Start => "learning the path",
+        Mode::Fill => "using what nobody else wants",
+        Mode::Yield => "yielding to other traffic",
+        Mode::Probe => "looking whether the path is free again",
+    };
+    let delay = |us: u64| format!("{}.{} ms", us / 1000, us % 1000 / 100);
+    let base = pace.base_us.map_or_else(|| "unknown".to_owned(), delay);
+    let blind = if pace.blind { "; without TCP timestamps the delay says little" } else { "" };
+    format!(
+        "{doing} since {}; delay {base} + {} by the queue; window {}{blind}",
+        text::time(pace.since_ms),
+        delay(pace.queue_us),
+        text::bytes(pace.window_bytes)
+    )
+}
+
+/// Properties that came after BITS 1.5. Those that are rare are shown where they are set.
+fn later(job: &JobView) -> Vec<(&'static str, String)> {
+    let mask = openbits_core::policy::cost::name(job.cost_flags);
+    let mask = mask.map_or_else(|| format!("{:#010x}", job.cost_flags), str::to_owned);
+    let by = if job.cost_flags_set { "" } else { " (policy)" };
+    let mut rows = vec![
+        ("Max download time", format!("{} s", job.maximum_download_time_s)),
+        ("Network cost", format!("{mask}{by}")),
+    ];
+    let mut add = |key, wanted: bool, value: String| {
+        if wanted {
+            rows.push((key, value));
+        }
+    };
+    let yes = || "yes".to_owned();
+    add("ACL flags", job.acl_flags != 0, job.acl_flags.to_string());
+    add("Peer caching flags", job.peer_caching_flags != 0, job.peer_caching_flags.to_string());
+    add("Dynamic content", job.dynamic_content, yes());
+    add("High performance", job.high_performance, yes());
+    add("On demand", job.on_demand_mode, yes());
+    let size = job.max_download_size;
+    add("Max download size", size.is_some(), size.map(|n| format!("{n} bytes")).unwrap_or_default());
+    let class = &job.notification_clsid;
+    add("Notification class", class.is_some(), class.as_deref().map(clean).unwrap_or_default());
+    add("Stored credentials", job.use_stored_credentials != "NONE", clean(&job.use_stored_credentials));
+    let interval = job.minimum_notification_interval_ms;
+    add("Notification interval", interval != 500, format!("{interval} ms"));
+    add("Helper token flags", job.helper_token_flags != 0, job.helper_token_flags.to_string());
+    rows
 }
 
 fn file(file: &FileView, lines: &mut Vec<String>) {

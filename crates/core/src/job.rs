@@ -1,21 +1,27 @@
 //! The job: its data. What may happen to it is in [`api`] (calls) and [`event`] (everything else).
 
 pub mod api;
+pub mod credential;
 pub mod error;
 pub mod event;
 pub mod file;
+pub mod options;
 pub mod progress;
 pub mod property;
 pub mod retry;
 
-use crate::enums::{AuthScheme, AuthTarget, JobState, JobType, Priority, notify};
+use crate::enums::{JobState, JobType, Priority, notify};
 use crate::hresult::HResult;
 use crate::id::{JobId, Uid};
+use crate::secret::{Sealed, Slot};
 use crate::time::{FileTime, Mono, Now};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
+pub use credential::Credential;
 pub use error::ErrorRecord;
 pub use file::{File, NewFile};
+pub use options::{Options, Setting};
 pub use progress::{FileProgress, JobProgress, ReplyProgress};
 pub use property::{Extras, NotifyCommand, ProxySettings};
 
@@ -142,15 +148,24 @@ pub struct Job {
     /// Proxy settings; `None` = PRECONFIG.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Box<ProxySettings>>,
-    /// Credential slots in use; the secrets themselves are kept elsewhere.
+    /// Credentials, at most one for each target and scheme.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub credentials: Vec<(AuthTarget, AuthScheme)>,
+    pub credentials: Vec<Credential>,
+    /// Other secrets, sealed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<Slot, Sealed>,
     /// Reply part of an upload-reply job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<Box<Reply>>,
     /// What the original does not have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extras: Option<Box<Extras>>,
+    /// Properties that came after BITS 1.5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<Box<Options>>,
+    /// Resume was called at least once: some properties are frozen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resumed: bool,
     /// Creation.
     pub created: FileTime,
     /// Created by a caller who is exempt from the quotas: does not count for the limit per machine.
@@ -226,8 +241,11 @@ impl Job {
             error: None,
             proxy: None,
             credentials: Vec::new(),
+            secrets: BTreeMap::new(),
             reply: (kind == JobType::UploadReply).then(Box::default),
             extras: None,
+            options: None,
+            resumed: false,
             created: now.wall,
             exempt: false,
             modified: now.wall,

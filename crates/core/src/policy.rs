@@ -145,6 +145,7 @@ impl Policy {
             strict_names: self.flag("compat.strict"),
             default_retry_delay_s: self.number_u32("retry.default_delay"),
             default_no_progress_s: self.number_u32("retry.default_no_progress"),
+            cost_masks: self.cost_masks(),
             retry: RetryRules {
                 floor_s: self.number("retry.min_delay_floor"),
                 jitter_percent: u8::try_from(self.number("retry.jitter")).unwrap_or(0),

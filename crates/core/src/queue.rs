@@ -28,6 +28,23 @@ pub use reports::FileReport;
 pub use why::{Reason, Why};
 
 use run::{Finish, Run};
+
+/// How a background transfer behaves towards others on its path, as its worker told last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pace {
+    /// What the controller is doing.
+    pub mode: crate::pace::Mode,
+    /// Since when.
+    pub since: Mono,
+    /// Delay of the path without a queue, in microseconds.
+    pub base_us: Option<u64>,
+    /// Delay by the queue, in microseconds.
+    pub queue_us: u64,
+    /// Window of all connections of the path, in bytes.
+    pub window_bytes: u64,
+    /// The delay says little: the window follows what is delivered.
+    pub blind: bool,
+}
 use timers::Timers;
 
 /// How many finished jobs stay readable for callers that still hold them.
@@ -222,6 +239,11 @@ impl Queue {
     /// Peer of the job's present transfer.
     pub fn peer(&self, id: JobId) -> Option<&str> {
         self.runs.get(&id)?.peer.as_deref()
+    }
+
+    /// Pacing of the job's present transfer; `None` if it is not paced.
+    pub fn pace(&self, id: JobId) -> Option<&Pace> {
+        self.runs.get(&id)?.pace.as_ref()
     }
 
     /// A new ticket for a call that is answered later.

@@ -16,6 +16,7 @@ use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::hub::Hub;
 use crate::policy::Settings;
+use crate::secrets::Vault;
 use crate::workers::{WorkerMessage, Workers};
 use openbits_core::{HResult, JobId, Mono, Queue, Ticket, Uid};
 use openbits_store::{CommitError, Op, Store};
@@ -74,6 +75,7 @@ pub struct Brain {
     clock: Clock,
     store: Arc<Store>,
     settings: Arc<Settings>,
+    vault: Arc<Vault>,
     workers: Workers,
     hub: Hub,
     asks: mpsc::Receiver<Ask>,
@@ -112,6 +114,8 @@ pub struct Parts {
     pub event_seq: u64,
     /// Settings in force.
     pub settings: Arc<Settings>,
+    /// Opens what workers need.
+    pub vault: Arc<Vault>,
     /// Workers.
     pub workers: Workers,
     /// Their messages.
@@ -132,6 +136,7 @@ impl Brain {
             clock: parts.clock,
             store: parts.store,
             settings: parts.settings,
+            vault: parts.vault,
             workers: parts.workers,
             hub: parts.hub,
             asks,

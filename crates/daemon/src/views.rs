@@ -1,8 +1,12 @@
 //! Jobs, errors and reasons in the forms of the contract.
 
 use crate::clock::Clock;
-use openbits_api::{ErrorView, EventKind, EventView, FileView, JobView, ProxyView, SCHEMA, Why, error};
+use openbits_api::{
+    ErrorView, EventKind, EventView, FileView, JobView, NumberedProperty, PaceView, ProxyView, SCHEMA, Why,
+    error,
+};
 use openbits_core::integrity::SourceKind;
+use openbits_core::job::options::PropertyId;
 use openbits_core::job::{ErrorRecord, File};
 use openbits_core::queue::{Notice, NoticeKind, Queue, Reason};
 use openbits_core::{Job, ProxyUsage};
@@ -15,6 +19,7 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         .as_deref()
         .map_or_else(Default::default, |c| (c.program.clone(), c.parameters.clone().unwrap_or_default()));
     let proxy = job.proxy.as_deref();
+    let options = job.options();
     JobView {
         schema: SCHEMA,
         id: job.id.to_string(),
@@ -46,9 +51,44 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         },
         auto_complete: job.extras().auto_complete,
         bind: job.extras().bind.clone(),
+        acl_flags: options.acl_flags,
+        peer_caching_flags: options.peer_caching_flags,
+        maximum_download_time_s: job.maximum_download_time_s(queue.limits()),
+        cost_flags: job.cost_flags(queue.limits()),
+        cost_flags_set: options.cost_flags.is_some(),
+        notification_clsid: options.notification_class.map(|class| class.to_string()),
+        dynamic_content: options.dynamic_content,
+        high_performance: options.high_performance,
+        max_download_size: options.max_download_bytes,
+        use_stored_credentials: if options.stored_proxy_credentials { "PROXY" } else { "NONE" }.to_owned(),
+        minimum_notification_interval_ms: options.notification_interval_ms(),
+        on_demand_mode: options.on_demand,
+        helper_token_flags: options.helper_flags,
         next_retry_time_ms: job.retry_at(&queue.limits().retry).map(|at| clock.wall_ms(at)),
         peer: queue.peer(job.id).map(str::to_owned),
+        pace: queue.pace(job.id).map(|pace| self::pace(pace, clock)),
         files: files.then(|| self::files(job)),
+    }
+}
+
+/// Pacing of a transfer.
+fn pace(pace: &openbits_core::queue::Pace, clock: Clock) -> PaceView {
+    PaceView {
+        mode: pace.mode,
+        since_ms: clock.wall_ms(pace.since),
+        base_us: pace.base_us,
+        queue_us: pace.queue_us,
+        window_bytes: pace.window_bytes,
+        blind: pace.blind,
+    }
+}
+
+/// A numbered property of a job.
+pub fn numbered(queue: &Queue, job: &Job, id: PropertyId) -> NumberedProperty {
+    NumberedProperty {
+        id: id as u32,
+        name: id.name().to_owned(),
+        value: job.property(id, queue.limits()).to_string(),
     }
 }
 
@@ -102,11 +142,9 @@ pub fn error_view(job: &Job, record: &ErrorRecord) -> ErrorView {
 /// What exactly happened; and for a password that was not sent in the clear, that it was not (spec/behaviour.md 19).
 fn detail(job: &Job, record: &ErrorRecord) -> String {
     let file = record.file.and_then(|index| job.files.get(usize::try_from(index).ok()?));
-    let scheme_and_rest = file.and_then(|file| file.remote.split_once("://"));
     let withheld = record.http_status == Some(401)
-        && scheme_and_rest.is_some_and(|(scheme, rest)| {
-            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-            scheme.eq_ignore_ascii_case("http") && authority.contains('@')
+        && file.filter(|file| file.login.is_some()).is_some_and(|file| {
+            file.remote.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("http"))
         });
     if withheld {
         let sentence = "The user name and password of the URL were not sent: they go over https only.";
@@ -117,7 +155,7 @@ fn detail(job: &Job, record: &ErrorRecord) -> String {
 }
 
 /// A notice as an event.
-pub fn event(notice: &Notice, seq: Option<u64>) -> EventView {
+pub fn event(notice: &Notice, seq: Option<u64>, clock: Clock) -> EventView {
     let (kind, file) = match notice.kind {
         NoticeKind::Created => (EventKind::Created, None),
         NoticeKind::Modified => (EventKind::Modified, None),
@@ -140,6 +178,7 @@ pub fn event(notice: &Notice, seq: Option<u64>) -> EventView {
         files_transferred: notice.progress.files_transferred,
         files_total: notice.progress.files_total,
         hresult: notice.error.map(|(code, _)| code.to_string()),
+        pace: notice.pace.as_ref().map(|pace| self::pace(pace, clock)),
         file,
     }
 }

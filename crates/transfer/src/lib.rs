@@ -7,6 +7,7 @@
 mod failure;
 mod file;
 mod http;
+mod pace;
 pub mod protocol;
 pub mod pump;
 pub mod sandbox;

@@ -4,6 +4,7 @@
 //! stored has been synced before the report is sent (DESIGN section 4).
 
 pub use openbits_core::integrity::{Algorithm, Digest, DigestSource, SourceKind};
+use openbits_core::pace::Mode;
 use openbits_core::{AttemptId, ErrorContext, HResult, JobId, Priority, RangeSet, Ticket};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -283,6 +284,15 @@ pub enum Event {
         /// Bytes of the file that are there.
         bytes: u64,
     },
+    /// How the transfer behaves towards others on its path; when that changes, and about once a second.
+    Pace {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// The state.
+        pace: Pace,
+    },
     /// What is durable now.
     Checkpoint {
         /// The job.
@@ -354,6 +364,23 @@ pub enum Event {
         /// From the question.
         count: u64,
     },
+}
+
+/// State of the pacing of a background transfer (spec/politeness.md 7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pace {
+    /// What the controller is doing.
+    pub mode: Mode,
+    /// For how long, in milliseconds.
+    pub for_ms: u64,
+    /// Delay of the path without a queue, in microseconds.
+    pub base_us: Option<u64>,
+    /// Delay by the queue now, in microseconds.
+    pub queue_us: u64,
+    /// Window of all connections of the path, in bytes.
+    pub window_bytes: u64,
+    /// The kernel's delay says little, for want of TCP timestamps: the window follows what is delivered.
+    pub blind: bool,
 }
 
 /// Durable state of one file.
@@ -438,6 +465,7 @@ pub fn check(event: &Event) -> Result<(), &'static str> {
             "a path or text beyond its limit",
         ),
         Event::Progress { .. }
+        | Event::Pace { .. }
         | Event::Done { .. }
         | Event::Stopped { .. }
         | Event::Probed { .. }

@@ -8,6 +8,7 @@ mod stamp;
 pub(crate) use local::open as open_local;
 
 use crate::http::{Link, Piece, Reply};
+use crate::protocol::Pace;
 use http::response::Parts;
 use openbits_core::plan::Framing;
 use tokio::sync::mpsc;
@@ -64,6 +65,21 @@ impl Source {
     pub(crate) fn lower_water(&mut self) {
         if let Self::Http(http) = self {
             http.0.lower_water();
+        }
+    }
+
+    /// Nobody takes what comes (or somebody does again).
+    pub(crate) fn hold(&self, held: bool) {
+        if let Self::Http(http) = self {
+            http.0.hold(held);
+        }
+    }
+
+    /// State of the pacing; `None` if the source is not paced.
+    pub(crate) fn pacing(&self) -> Option<Pace> {
+        match self {
+            Self::Http(http) => http.0.pacing(),
+            Self::File(_) => None,
         }
     }
 

@@ -66,6 +66,7 @@ impl State {
             files_transferred: job.files_transferred,
             files_total: job.files_total,
             hresult: job.error.as_ref().map(|e| e.hresult.clone()),
+            pace: None,
             file: None,
         });
         self.changed.send_modify(|n| *n += 1);
@@ -128,8 +129,22 @@ impl State {
             proxy: ProxyView { usage: ProxyUsage::Preconfig, list: None, bypass: None },
             auto_complete: false,
             bind: None,
+            acl_flags: 0,
+            peer_caching_flags: 0,
+            maximum_download_time_s: 7_776_000,
+            cost_flags: 0x8000_006F,
+            cost_flags_set: false,
+            notification_clsid: None,
+            dynamic_content: false,
+            high_performance: false,
+            max_download_size: None,
+            use_stored_credentials: "NONE".to_owned(),
+            minimum_notification_interval_ms: 500,
+            on_demand_mode: false,
+            helper_token_flags: 0,
             next_retry_time_ms: None,
             peer: None,
+            pace: None,
             files: Some(vec![]),
         };
         self.jobs.insert(id.to_owned(), job);

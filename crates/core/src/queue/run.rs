@@ -1,6 +1,6 @@
 //! Starting, stopping and finishing: who holds a slot, and what follows a stop.
 
-use super::{Effect, Failure, NoticeKind, Queue};
+use super::{Effect, Failure, NoticeKind, Pace, Queue};
 use crate::enums::{ErrorContext, JobState, Priority};
 use crate::hresult::HResult;
 use crate::id::{AttemptId, JobId, Ticket, Uid};
@@ -25,6 +25,7 @@ pub(super) struct Run {
     /// Complete or Cancel to begin when the worker has stopped, and who asked.
     pub(super) then: Option<(Finishing, Option<Ticket>)>,
     pub(super) peer: Option<String>,
+    pub(super) pace: Option<Pace>,
 }
 
 /// A Complete or Cancel that a worker is at.
@@ -215,6 +216,7 @@ impl Queue {
             after_stop: Vec::new(),
             then: None,
             peer: None,
+            pace: None,
         };
         self.runs.insert(id, run);
         self.effects.push(Effect::Start { job: id, attempt });

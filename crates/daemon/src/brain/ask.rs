@@ -9,6 +9,7 @@ use openbits_core::hresult as h;
 use openbits_core::integrity::{DIGESTS_MAX, Expect, MIRRORS_MAX};
 use openbits_core::job::{File, NewFile};
 use openbits_core::queue::{Call, Called, Failure, NewJob, Queue};
+use openbits_core::secret::split_login;
 use openbits_core::{Caller, HResult, JobId, JobType, Mono, Ticket, Uid, names};
 use openbits_store::Store;
 use openbits_transfer::protocol::{Command, Purpose};
@@ -316,6 +317,11 @@ impl Brain {
         for name in expect.locations() {
             if names::check_remote_name(name).is_err() {
                 return invalid(format!("not a usable mirror or place of a list: {:?}", short(name)));
+            }
+            if split_login(name).1.is_some() {
+                return invalid(
+                    "a mirror or list with a user or password in its URL is not accepted".to_owned(),
+                );
             }
             self.settings.security.check_remote(name).map_err(|forbidden| policy::refused(&forbidden))?;
         }

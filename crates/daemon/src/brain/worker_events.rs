@@ -81,6 +81,7 @@ impl Brain {
         let job = match event {
             Event::Connected { job, .. }
             | Event::Progress { job, .. }
+            | Event::Pace { job, .. }
             | Event::Checkpoint { job, .. }
             | Event::Restarted { job, .. }
             | Event::Done { job, .. }
@@ -103,6 +104,9 @@ impl Brain {
             }
             Event::Progress { job, attempt, file, bytes } => {
                 self.queue.on_progress(job, attempt, file, bytes, now);
+            }
+            Event::Pace { job, attempt, pace } => {
+                self.queue.on_pace(job, attempt, order::pace(pace, now.mono), now);
             }
             Event::Checkpoint { job, attempt, files } => {
                 self.queue.on_checkpoint(job, attempt, files.into_iter().map(order::report).collect(), now);

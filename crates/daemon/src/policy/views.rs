@@ -168,7 +168,8 @@ pub fn explain(view: &View<'_>, job: &Job) -> PolicyExplanation {
         out.rule("retry.gate_pauses_clock", false, "then the job's no-progress timeout ends it", Some(at));
     }
     if !job.state.is_final() {
-        let left_ms = i64::try_from(settings.limits.max_download_s.saturating_mul(1000)).unwrap_or(i64::MAX);
+        let most_s = job.maximum_download_time_s(&settings.limits);
+        let left_ms = i64::try_from(most_s.saturating_mul(1000)).unwrap_or(i64::MAX);
         let left_ms = left_ms.saturating_sub(job.active_time_ms(now.mono)).max(0);
         let until = job.active_since.map(|_| out.wall_ms(now.mono.plus_ms(left_ms)));
         out.rule(

@@ -393,7 +393,7 @@ impl Attempt {
         let mut last = None;
         for via in http::routes(&options.proxy, &request.url)? {
             let route = Route::new(&request.url, via, options);
-            if let Some(mut link) = self.pool.take(&route) {
+            if let Some(mut link) = self.pool.take(&route, self.order.priority) {
                 let message = http::build(request, options, &route, link.is_http2(), original)?;
                 match link.ask(message, idle).await {
                     Ok(reply) => return Ok((route, Source::Http(Box::new((link, reply))))),
@@ -401,7 +401,7 @@ impl Attempt {
                     Err((fail, false)) => return Err(fail),
                 }
             }
-            match self.pool.open(&route, connect).await {
+            match self.pool.open(&route, connect, self.order.priority).await {
                 Ok(mut link) => {
                     let message = http::build(request, options, &route, link.is_http2(), original)?;
                     let reply = link.ask(message, idle).await.map_err(|(fail, _)| fail)?;

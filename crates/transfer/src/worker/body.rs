@@ -9,6 +9,7 @@ use crate::protocol::Order;
 use crate::source::Source;
 use bytes::Bytes;
 use openbits_core::hresult::ERROR_WINHTTP_TIMEOUT;
+use openbits_core::pace::Mode;
 use openbits_core::plan::{Accept, BodyEnd};
 use std::time::{Duration, Instant};
 use tokio::time::MissedTickBehavior;
@@ -19,6 +20,9 @@ const TICK: Duration = Duration::from_millis(250);
 const QUICK: Duration = Duration::from_millis(1000);
 /// Beats between two progress reports (two a second at most).
 const PROGRESS_TICKS: u32 = 2;
+
+/// Beats between two reports of the pacing, unless it changes.
+const PACE_TICKS: u32 = 4;
 
 fn idle(order: &Order) -> BodyEnd {
     let seconds = order.options.idle_timeout_ms / 1000;
@@ -80,6 +84,7 @@ pub(super) async fn stream(
     let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut got, mut last_piece, mut ticks, mut told) = (0_u64, Instant::now(), 0_u32, 0_u64);
+    let mut paced: Option<(Mode, u32)> = None;
     for piece in early {
         got += piece.len() as u64;
         part.push(piece).await?;
@@ -90,6 +95,7 @@ pub(super) async fn stream(
         }
         let full = part.unsynced() >= MAX_UNSYNCED;
         let waiting = full || part.syncing();
+        source.hold(full);
         tokio::select! {
             biased;
             synced = part.progressed(), if waiting => {
@@ -130,6 +136,13 @@ pub(super) async fn stream(
                 if ticks % PROGRESS_TICKS == 0 && bytes != told {
                     told = bytes;
                     reporter.progress(index, bytes);
+                }
+                if let Some(pace) = source.pacing() {
+                    let due = paced.is_none_or(|(mode, at)| mode != pace.mode || ticks - at >= PACE_TICKS);
+                    if due {
+                        paced = Some((pace.mode, ticks));
+                        reporter.pace(pace);
+                    }
                 }
                 if full {
                     last_piece = Instant::now(); // we do not listen, so silence proves nothing

@@ -1,6 +1,6 @@
 //! What an attempt tells the service.
 
-use crate::protocol::{Event, Failure, FailureClass, FileCheckpoint, cut};
+use crate::protocol::{Event, Failure, FailureClass, FileCheckpoint, Pace, cut};
 use openbits_core::classify::Class;
 use openbits_core::plan::{Fail, FilePlan};
 use openbits_core::{AttemptId, ErrorContext, JobId, RangeSet};
@@ -28,6 +28,11 @@ impl Reporter {
     /// Progress that finds no room is simply dropped: the next one says more.
     pub(super) fn progress(&self, file: u32, bytes: u64) {
         let _ = self.events.try_send(Event::Progress { job: self.job, attempt: self.attempt, file, bytes });
+    }
+
+    /// Dropped like progress when there is no room.
+    pub(super) fn pace(&self, pace: Pace) {
+        let _ = self.events.try_send(Event::Pace { job: self.job, attempt: self.attempt, pace });
     }
 
     /// The file begins again: nothing of it is kept.
