@@ -115,6 +115,17 @@ pub fn row(code: HResult) -> ErrorRow {
         h::BG_E_REMOTE_FILE_CHANGED => {
             (502, exit::JOB_ERROR, "The file keeps changing on the server; resume later.")
         }
+        h::BG_E_RANDOM_ACCESS_NOT_SUPPORTED => (
+            409,
+            exit::OTHER,
+            "Only whole files of downloads, from servers with byte ranges and without dynamic content, are read in any order.",
+        ),
+        h::BG_E_UNSUPPORTED_JOB_CONFIGURATION => {
+            (409, exit::OTHER, "Two settings of the job exclude each other; use another job.")
+        }
+        h::BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED => {
+            (413, exit::LIMIT, "The files are larger than the job's limit; use a new job with a higher one.")
+        }
         h::BG_E_INSUFFICIENT_RANGE_SUPPORT
         | h::BG_E_MISSING_FILE_SIZE
         | h::BG_E_INSUFFICIENT_HTTP_SUPPORT => (

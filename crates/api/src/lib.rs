@@ -17,14 +17,15 @@ pub use error::{ErrorRow, ErrorText, Problem};
 pub use event::{EventKind, EventView};
 pub use job::{
     ErrorView, FileList, FileView, JobPage, JobView, NumberedProperty, Outcome, PaceView, ProxyView,
+    RangeList,
 };
 pub use policy::{
     BandwidthView, CheckPolicy, PolicyExplanation, PolicyFileView, PolicyFinding, PolicyKeyView,
     PolicyOutcome, PolicyRule, PolicyView,
 };
 pub use request::{
-    AddFile, AddFiles, CreateJob, DigestSourceRequest, EnvironmentProxyView, NotifyCommandView, ProxyRequest,
-    SetNumbered, SetProperties,
+    AddFile, AddFiles, CreateJob, DigestSourceRequest, DownloadPosition, EnvironmentProxyView,
+    NotifyCommandView, ProxyRequest, RangeView, RequestRanges, SetNumbered, SetProperties,
 };
 pub use service::{ServiceInfo, ServiceLimits};
 pub use why::Why;

@@ -75,6 +75,10 @@ pub struct AddFile {
     /// Other remote names of the same file, at most 32, tried in this order when the first one fails.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mirrors: Vec<String>,
+    /// The file consists of these bytes of the remote file, back to back in this order (AddFileWithRanges); at least one, at most 500,
+    /// without overlap. Absent: of the whole remote file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranges: Option<Vec<RangeView>>,
 }
 
 /// Where a list of digests or a Metalink is; the owner's worker fetches it with the file. At most 8 MiB are read.
@@ -86,6 +90,33 @@ pub struct DigestSourceRequest {
     /// Name of the file in it [default: the last part of the remote name; of a Metalink with one file, that one].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+}
+
+/// Bytes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RangeView {
+    /// First byte, from 0.
+    pub offset: u64,
+    /// Number of bytes, at least 1; absent (or 2^64-1): to the end of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<u64>,
+}
+
+/// `POST /v1/jobs/{id}/files/{file}/requests`: fetch these before everything else (RequestFileRanges). They may overlap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RequestRanges {
+    /// At least one.
+    pub ranges: Vec<RangeView>,
+}
+
+/// `POST /v1/jobs/{id}/files/{file}/position`: where the rest is fetched from (UpdateDownloadPosition).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DownloadPosition {
+    /// Offset in the file, from 0.
+    pub offset: u64,
 }
 
 /// `PATCH /v1/jobs/{id}`: set properties; all or none. Absent fields stay as they are.

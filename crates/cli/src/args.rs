@@ -2,6 +2,7 @@
 
 use crate::text;
 use clap::{Args, Parser, Subcommand};
+use openbits_api::RangeView;
 use openbits_client::Choice;
 use openbits_core::integrity::{Algorithm, BadDigest, Digest};
 use openbits_core::{JobState, JobType, Priority};
@@ -72,6 +73,14 @@ pub(crate) enum Command {
     Create(Create),
     /// Add files to a job
     Add(Add),
+    /// Show which bytes a file consists of, or with --filled which of them are there
+    ///
+    /// Prints OFFSET:LENGTH, one a line; nothing for a file that is the whole remote one.
+    Ranges(Ranges),
+    /// Fetch these bytes of a file before everything else; in on-demand mode nothing else is fetched
+    Request(RequestRanges),
+    /// Fetch what is missing of a file from an offset on, then from the front
+    Seek(Seek),
     /// Put jobs into the queue
     Resume(Jobs),
     /// Pause jobs
@@ -134,6 +143,9 @@ pub(crate) struct Get {
     pub(crate) input: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) expect: Expect,
+    /// Fetch only these bytes, back to back in this order: OFFSET:LENGTH, the length may be `eof` (one URL)
+    #[arg(long = "range", value_name = "O:L", value_delimiter = ',', value_parser = text::range)]
+    pub(crate) ranges: Vec<RangeView>,
     /// Leave the transfer to the service; prints the GUIDs of the jobs
     #[arg(short, long)]
     pub(crate) background: bool,
@@ -239,9 +251,45 @@ pub(crate) struct Add {
     pub(crate) path: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) expect: Expect,
+    /// The file consists of these bytes, back to back in this order: OFFSET:LENGTH, the length may be `eof`
+    #[arg(long = "range", value_name = "O:L", value_delimiter = ',', value_parser = text::range, conflicts_with = "from")]
+    pub(crate) ranges: Vec<RangeView>,
     /// Add the files of a list: .csv with the columns Source and Destination, otherwise `URL PATH` lines; `-` is standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ranges {
+    /// GUID, unique beginning of a GUID (6 digits or more), or exact name
+    pub(crate) job: String,
+    /// Number of the file, from 0
+    #[arg(default_value_t = 0)]
+    pub(crate) file: u32,
+    /// What is there
+    #[arg(long)]
+    pub(crate) filled: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RequestRanges {
+    /// GUID, unique beginning of a GUID (6 digits or more), or exact name
+    pub(crate) job: String,
+    /// Number of the file, from 0
+    pub(crate) file: u32,
+    /// OFFSET:LENGTH; the length may be `eof`
+    #[arg(required = true, value_name = "O:L", value_delimiter = ',', value_parser = text::range)]
+    pub(crate) ranges: Vec<RangeView>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Seek {
+    /// GUID, unique beginning of a GUID (6 digits or more), or exact name
+    pub(crate) job: String,
+    /// Number of the file, from 0
+    pub(crate) file: u32,
+    /// Offset in the file, from 0
+    pub(crate) offset: u64,
 }
 
 #[derive(Debug, Args)]
@@ -304,6 +352,40 @@ pub(crate) enum Policy {
     },
     /// Read the policy's files again (root, for the system's service)
     Reload,
+    /// Make a policy file of the original's settings; what has no counterpart is listed on standard error
+    ///
+    /// Exit status: 0 also when something was left out.
+    Import(ImportPolicy),
+    /// Make a registry file of the policy in force, or of a policy file
+    ///
+    /// Only keys that a file sets and that have a counterpart are written; the others are listed on standard error.
+    Export(ExportPolicy),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportPolicy {
+    /// An exported registry file (.reg); `-` is standard input
+    #[arg(long, value_name = "FILE", required_unless_present = "mdm", conflicts_with = "mdm")]
+    pub(crate) reg: Option<PathBuf>,
+    /// SyncML or JSON of a device manager; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mdm: Option<PathBuf>,
+    /// Where the policy file goes [default: standard output]
+    #[arg(long, short, value_name = "PATH")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportPolicy {
+    /// As a registry file (the only form there is)
+    #[arg(long, required = true)]
+    pub(crate) reg: bool,
+    /// The policy file [default: what is in force in the service]
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Where the registry file goes, in its own encoding (UTF-16) [default: standard output, UTF-8]
+    #[arg(long, short, value_name = "PATH")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -382,6 +464,12 @@ mod tests {
             "bits create n --type download",
             "bits add j http://h/a p",
             "bits add j --from f.csv",
+            "bits add j http://h/a p --range 0:100,2000:100 --range 5000:eof",
+            "bits get http://h/a x --range 0:10",
+            "bits ranges j",
+            "bits ranges j 3 --filled --json",
+            "bits request j 0 5:10 100:EOF",
+            "bits seek j 0 4096",
             "bits wait a b --timeout 10m --complete",
             "bits set j name=x priority=LOW",
             "bits watch",
@@ -416,6 +504,11 @@ mod tests {
             "bits create n --type x",
             "bits add j http://h/a",
             "bits add j http://h/a p --from f",
+            "bits add j http://h/a p --range 5",
+            "bits add j http://h/a p --range 5:x",
+            "bits add j http://h/a p --range -5:1",
+            "bits request j 0",
+            "bits seek j 0 x",
             "bits wait",
             "bits wait j --timeout soon",
             "bits set j",

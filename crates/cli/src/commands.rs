@@ -1,6 +1,7 @@
 //! The commands.
 
 mod policy;
+mod ranges;
 mod set;
 mod wait;
 mod watch;
@@ -32,6 +33,15 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Policy(command) => return policy::run(&context, command).await,
         Command::Create(args) => create_job(&context, args).await?,
         Command::Add(args) => add(&context, args).await?,
+        Command::Ranges(args) => ranges::show(&context, args).await?,
+        Command::Request(args) => {
+            let id = resolve::job(&context.client, &args.job).await?;
+            outcome(&context, &context.client.request_ranges(id, args.file, args.ranges.clone()).await?)?;
+        }
+        Command::Seek(args) => {
+            let id = resolve::job(&context.client, &args.job).await?;
+            outcome(&context, &context.client.update_position(id, args.file, args.offset).await?)?;
+        }
         Command::Resume(args) => return act(&context, args, Action::Resume).await,
         Command::Suspend(args) => return act(&context, args, Action::Suspend).await,
         Command::Cancel(args) => return act(&context, args, Action::Cancel).await,
@@ -116,8 +126,9 @@ async fn add(context: &Context, args: &Add) -> Result<(), Failure> {
         // An upload's path is its source: it is taken as given, and may be a file only.
         let remote_name = names::remote_name(&line.url)?;
         let path = names::destination(&remote_name, Some(path), Path::new(""));
+        let ranges = (!args.ranges.is_empty()).then(|| args.ranges.clone());
         let local_name = names::local_name(&path)?;
-        files.push(AddFile { remote_name, local_name, sha256: line.sha256, ..AddFile::default() });
+        files.push(AddFile { remote_name, local_name, sha256: line.sha256, ranges, ..AddFile::default() });
     }
     if files.is_empty() {
         return Err(Failure::Usage("the list names no file".to_owned()));

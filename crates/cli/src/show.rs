@@ -170,6 +170,11 @@ fn file(file: &FileView, lines: &mut Vec<String>) {
     if let Some(mirror) = &file.mirror {
         lines.push(format!("  in use:    {}", clean(&text::redact_url(mirror))));
     }
+    if let Some(ranges) = &file.ranges {
+        let shown: Vec<String> = ranges.iter().take(8).map(text::range_shown).collect();
+        let more = if ranges.len() > 8 { format!(" and {} more", ranges.len() - 8) } else { String::new() };
+        lines.push(format!("  ranges:    {}{more}", shown.join(",")));
+    }
     if file.restarts > 0 {
         lines.push(format!("  restarts:  {}", file.restarts));
     }

@@ -7,7 +7,8 @@ use crate::start::Starter;
 use openbits_api::socket::{Choice, Endpoint};
 use openbits_api::{
     AddFile, CheckPolicy, CreateJob, ErrorText, ErrorView, FileView, JobPage, JobView, NumberedProperty,
-    Outcome, PolicyExplanation, PolicyOutcome, PolicyView, ServiceInfo, SetNumbered, SetProperties, Why,
+    Outcome, PolicyExplanation, PolicyOutcome, PolicyView, RangeList, RangeView, ServiceInfo, SetNumbered,
+    SetProperties, Why,
 };
 use openbits_core::{HResult, JobId};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,6 +66,14 @@ impl Client {
         files(id: JobId) -> Vec<FileView>;
         /// See [`crate::Client::add_files`].
         add_files(id: JobId, files: Vec<AddFile>) -> Outcome;
+        /// See [`crate::Client::file_ranges`].
+        file_ranges(id: JobId, file: u32) -> RangeList;
+        /// See [`crate::Client::filled_ranges`].
+        filled_ranges(id: JobId, file: u32) -> RangeList;
+        /// See [`crate::Client::request_ranges`].
+        request_ranges(id: JobId, file: u32, ranges: Vec<RangeView>) -> Outcome;
+        /// See [`crate::Client::update_position`].
+        update_position(id: JobId, file: u32, offset: u64) -> Outcome;
         /// See [`crate::Client::set_properties`].
         set_properties(id: JobId, properties: &SetProperties) -> Outcome;
         /// See [`crate::Client::numbered`].

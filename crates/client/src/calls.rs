@@ -9,9 +9,9 @@ use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use openbits_api::socket::{Choice, Endpoint, Environment, Kind};
 use openbits_api::{
-    AddFile, AddFiles, CheckPolicy, CreateJob, ErrorText, ErrorView, FileList, FileView, JobPage, JobView,
-    NumberedProperty, Outcome, PolicyExplanation, PolicyOutcome, PolicyView, Problem, ServiceInfo,
-    SetNumbered, SetProperties, Why,
+    AddFile, AddFiles, CheckPolicy, CreateJob, DownloadPosition, ErrorText, ErrorView, FileList, FileView,
+    JobPage, JobView, NumberedProperty, Outcome, PolicyExplanation, PolicyOutcome, PolicyView, Problem,
+    RangeList, RangeView, RequestRanges, ServiceInfo, SetNumbered, SetProperties, Why,
 };
 use openbits_core::hresult::RPC_E_DISCONNECTED;
 use openbits_core::{HResult, JobId, JobState};
@@ -277,6 +277,33 @@ impl Client {
     /// `POST /v1/jobs/{id}/files`: all or none.
     pub async fn add_files(&self, id: JobId, files: Vec<AddFile>) -> Result<Outcome, Error> {
         self.call(Method::POST, &format!("/v1/jobs/{id}/files"), to_json(&AddFiles { files })?, false).await
+    }
+
+    /// `GET /v1/jobs/{id}/files/{file}/ranges`: what the file was added with.
+    pub async fn file_ranges(&self, id: JobId, file: u32) -> Result<RangeList, Error> {
+        self.get(&format!("/v1/jobs/{id}/files/{file}/ranges")).await
+    }
+
+    /// `GET /v1/jobs/{id}/files/{file}/filled`: what of the file is there.
+    pub async fn filled_ranges(&self, id: JobId, file: u32) -> Result<RangeList, Error> {
+        self.get(&format!("/v1/jobs/{id}/files/{file}/filled")).await
+    }
+
+    /// `POST /v1/jobs/{id}/files/{file}/requests`: fetch these before everything else.
+    pub async fn request_ranges(
+        &self,
+        id: JobId,
+        file: u32,
+        ranges: Vec<RangeView>,
+    ) -> Result<Outcome, Error> {
+        let path = format!("/v1/jobs/{id}/files/{file}/requests");
+        self.call(Method::POST, &path, to_json(&RequestRanges { ranges })?, true).await
+    }
+
+    /// `POST /v1/jobs/{id}/files/{file}/position`: fetch the rest from here on.
+    pub async fn update_position(&self, id: JobId, file: u32, offset: u64) -> Result<Outcome, Error> {
+        let path = format!("/v1/jobs/{id}/files/{file}/position");
+        self.call(Method::POST, &path, to_json(&DownloadPosition { offset })?, true).await
     }
 
     /// `PATCH /v1/jobs/{id}`: all or none.

@@ -8,9 +8,11 @@ pub mod file;
 pub mod options;
 pub mod progress;
 pub mod property;
+pub mod random_access;
 pub mod retry;
 
 use crate::enums::{JobState, JobType, Priority, notify};
+use crate::gate::Gate;
 use crate::hresult::HResult;
 use crate::id::{JobId, Uid};
 use crate::secret::{Sealed, Slot};
@@ -80,6 +82,42 @@ pub enum Wait {
     Volume,
     /// Until the bandwidth policy allows background transfers again.
     Policy,
+    /// Until the network costs less, or the job may pay more.
+    Cost,
+    /// Until the machine has mains power again.
+    Battery,
+    /// Until the power saver is off.
+    Saver,
+    /// Until the game is over.
+    Game,
+}
+
+impl Wait {
+    /// The gate that the job waits before.
+    pub const fn gate(self) -> Option<Gate> {
+        match self {
+            Self::Retry { .. } | Self::Volume => None,
+            Self::Network => Some(Gate::Network),
+            Self::Policy => Some(Gate::Policy),
+            Self::Cost => Some(Gate::Cost),
+            Self::Battery => Some(Gate::Battery),
+            Self::Saver => Some(Gate::Saver),
+            Self::Game => Some(Gate::Game),
+        }
+    }
+}
+
+impl From<Gate> for Wait {
+    fn from(gate: Gate) -> Self {
+        match gate {
+            Gate::Network => Self::Network,
+            Gate::Policy => Self::Policy,
+            Gate::Cost => Self::Cost,
+            Gate::Battery => Self::Battery,
+            Gate::Saver => Self::Saver,
+            Gate::Game => Self::Game,
+        }
+    }
 }
 
 /// A last step that was begun and is repeated after a crash until it is done.
@@ -267,10 +305,25 @@ impl Job {
         !self.files.is_empty() && self.files.iter().all(|f| f.transferred)
     }
 
+    /// True if every unfinished file comes from an address that the URL names and that is like this.
+    pub fn comes_from(&self, wanted: impl Fn(std::net::IpAddr) -> bool) -> bool {
+        let mut files = self.files.iter().filter(|file| !file.transferred).peekable();
+        files.peek().is_some()
+            && files.all(|file| crate::subnet::literal_address(&file.remote).is_some_and(&wanted))
+    }
+
     /// Name of a file's temporary file, beside its destination.
     ///
     /// Derived from the job's random GUID, so that a leftover can be named after any crash, and nobody else can guess it.
+    ///
+    /// A HIGH_PERFORMANCE job writes straight to the destination: its name it is then.
     pub fn temporary_name(&self, index: u32) -> String {
+        if self.options().high_performance
+            && let Some((_, name)) =
+                self.files.get(index as usize).and_then(|file| file.local.rsplit_once('/'))
+        {
+            return name.to_owned();
+        }
         let hex: String = self.id.as_bytes()[..10].iter().map(|b| format!("{b:02X}")).collect();
         format!("BIT{hex}{index:X}.tmp")
     }

@@ -10,6 +10,8 @@ pub mod openapi;
 pub mod policy;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod properties;
+#[allow(unused_qualifications, reason = "the path macro qualifies")]
+pub mod ranges;
 pub mod server;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod service;
@@ -45,6 +47,10 @@ pub fn router(app: App) -> Router {
         .route("/v1/jobs", get(jobs::list).post(jobs::create))
         .route("/v1/jobs/{id}", get(jobs::show).patch(jobs::set))
         .route("/v1/jobs/{id}/files", get(jobs::files).post(jobs::add_files))
+        .route("/v1/jobs/{id}/files/{file}/ranges", get(ranges::ranges))
+        .route("/v1/jobs/{id}/files/{file}/filled", get(ranges::filled))
+        .route("/v1/jobs/{id}/files/{file}/requests", post(ranges::request))
+        .route("/v1/jobs/{id}/files/{file}/position", post(ranges::position))
         .route("/v1/jobs/{id}/resume", post(jobs::resume))
         .route("/v1/jobs/{id}/suspend", post(jobs::suspend))
         .route("/v1/jobs/{id}/cancel", post(jobs::cancel))

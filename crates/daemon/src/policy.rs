@@ -93,6 +93,11 @@ impl Settings {
         })
     }
 
+    /// As the original does it, also where we would be more helpful.
+    pub fn is_strict(&self) -> bool {
+        self.policy.flag("compat.strict")
+    }
+
     /// A full disk is tried again.
     pub fn full_is_transient(&self) -> bool {
         self.policy.flag("disk.full_is_transient")

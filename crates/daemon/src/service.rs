@@ -17,6 +17,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use openbits_core::queue::Queue;
 use openbits_core::{Job, Uid};
+use openbits_link::Watcher;
 use openbits_store::{Finding, Op, OpenError, Opened, Store};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -211,6 +212,8 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources) -> Result<
     let mode =
         if system { Mode::Process { program: "/proc/self/exe".into() } } else { Mode::Thread(Uid(uid)) };
     let store = Arc::new(store);
+    // A user's own service belongs to his session; the system's to none.
+    let machine = Watcher::start(openbits_link::Options { session_bus: !system });
     let (brain, handle) = Brain::new(Parts {
         clock,
         store: Arc::clone(&store),
@@ -222,6 +225,7 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources) -> Result<
         hub: Hub::default(),
         findings: notes,
         settings: Arc::clone(&settings),
+        facts: machine.facts(),
     })?;
     let now_ms = Box::new(move || clock.now().wall.unix_ms());
     let (keeper, reloads, current) = Keeper::new(sources, settings, handle.clone(), now_ms)?;

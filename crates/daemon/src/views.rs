@@ -1,6 +1,7 @@
 //! Jobs, errors and reasons in the forms of the contract.
 
 use crate::clock::Clock;
+use crate::http::ranges;
 use openbits_api::{
     ErrorView, EventKind, EventView, FileView, JobView, NumberedProperty, PaceView, ProxyView, SCHEMA, Why,
     error,
@@ -104,13 +105,15 @@ pub fn files(job: &Job) -> Vec<FileView> {
             bytes_transferred: file.bytes_transferred(),
             transferred: file.transferred,
             completed: file.completed,
-            temporary_name: (file.begun && !file.completed).then(|| job.temporary_name(index)),
+            temporary_name: (file.begun && !file.completed && !job.options().high_performance)
+                .then(|| job.temporary_name(index)),
             sha256: file.sha256.as_deref().map(str::to_owned),
             digests: file.expect().digests.iter().map(ToString::to_string).collect(),
             checksum: source(file, SourceKind::Checksums),
             metalink: source(file, SourceKind::Metalink),
             mirrors: file.expect().mirrors.iter().map(ToString::to_string).collect(),
             mirror: file.mirror.as_deref().map(str::to_owned),
+            ranges: (!file.layout.is_whole()).then(|| ranges::shown(file.layout.ranges())),
             restarts: file.restarts,
         })
         .collect()
@@ -162,6 +165,7 @@ pub fn event(notice: &Notice, seq: Option<u64>, clock: Clock) -> EventView {
         NoticeKind::Transferred => (EventKind::Transferred, None),
         NoticeKind::Error => (EventKind::Error, None),
         NoticeKind::FileTransferred(file) => (EventKind::FileTransferred, Some(file)),
+        NoticeKind::FileRangesTransferred(file) => (EventKind::FileRangesTransferred, Some(file)),
         NoticeKind::Acknowledged => (EventKind::Acknowledged, None),
         NoticeKind::Cancelled => (EventKind::Cancelled, None),
         NoticeKind::Progress => (EventKind::Progress, None),
@@ -180,6 +184,7 @@ pub fn event(notice: &Notice, seq: Option<u64>, clock: Clock) -> EventView {
         hresult: notice.error.map(|(code, _)| code.to_string()),
         pace: notice.pace.as_ref().map(|pace| self::pace(pace, clock)),
         file,
+        ranges: ranges::shown(&notice.ranges),
     }
 }
 
@@ -247,6 +252,31 @@ fn words(reason: Reason) -> (&'static str, &'static str, &'static str) {
             "blocked-by-policy",
             "The bandwidth policy allows jobs of this priority nothing now.",
             "Wait for the end of the interval, or `bits set JOB priority=FOREGROUND`; `bits policy explain JOB` names the rule.",
+        ),
+        Reason::BlockedByCost => (
+            "blocked-by-cost",
+            "The network costs what the job is not allowed to pay.",
+            "The job goes on by itself on a cheaper network; `bits set JOB priority=FOREGROUND` may pay more (cost.* in the policy).",
+        ),
+        Reason::OnBattery => (
+            "on-battery",
+            "The machine runs on battery, and the policy holds jobs meanwhile (power.on_battery).",
+            "The job goes on by itself with mains power.",
+        ),
+        Reason::PowerSaver => (
+            "power-saver",
+            "The power saver is on, and the policy holds background jobs meanwhile (power.saver_blocks_background).",
+            "Turn it off, or `bits set JOB priority=FOREGROUND`.",
+        ),
+        Reason::GameMode => (
+            "game-mode",
+            "A game runs, and the policy holds background jobs meanwhile (power.game_mode).",
+            "The job goes on by itself after the game, or now with `bits set JOB priority=FOREGROUND`.",
+        ),
+        Reason::OwnerAbsent => (
+            "owner-absent",
+            "The owner is not logged on, and the policy lets only jobs of people who are run (owner.presence).",
+            "The job goes on by itself when the owner logs on.",
         ),
         Reason::VolumeLocked => (
             "volume-locked",

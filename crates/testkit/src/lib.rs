@@ -4,8 +4,11 @@
 
 mod background;
 mod behaviour;
+#[cfg(feature = "bus")]
+pub mod bus;
 mod content;
 mod cutter;
+mod nginx;
 mod origin;
 pub mod process;
 mod rng;
@@ -15,6 +18,7 @@ mod wait;
 pub use behaviour::{Behaviour, UnknownBehaviour};
 pub use content::{Content, hex};
 pub use cutter::{CutHow, CutPlan, Cutter};
+pub use nginx::Nginx;
 #[cfg(feature = "tls")]
 pub use origin::Certificate;
 pub use origin::{Door, Etag, Exchange, OnAccept, Origin, OriginFile, OriginOptions, Outcome};

@@ -7,6 +7,7 @@ pub use openbits_core::integrity::{Algorithm, Digest, DigestSource, SourceKind};
 use openbits_core::pace::Mode;
 use openbits_core::{AttemptId, ErrorContext, HResult, JobId, Priority, RangeSet, Ticket};
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 use std::path::Path;
 
 /// From the service to the worker.
@@ -21,6 +22,17 @@ pub enum Command {
         job: JobId,
         /// The attempt to end; an attempt that already ended is answered too.
         attempt: AttemptId,
+    },
+    /// What is wanted of a file of a running attempt from now on; unheard if the attempt is over, or has no such file.
+    Want {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// Position in the job's file list.
+        file: u32,
+        /// What is wanted.
+        wanted: Wanted,
     },
     /// May the owner write this local name (or read it, for an upload)? Answered by [`Event::Probed`].
     Probe {
@@ -39,8 +51,32 @@ pub enum Command {
         /// Comes back in the answer.
         count: u64,
     },
+    /// Limits of bandwidth from now on. Before the first there are none.
+    Rates(Box<Rates>),
+    /// A running job has another priority now.
+    Level {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// Its new priority.
+        priority: Priority,
+    },
     /// Checkpoint and stop every attempt, then leave.
     Shutdown,
+}
+
+/// Limits of bandwidth of one worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rates {
+    /// Bytes a second for each priority, in numeric order; `None`: no limit.
+    pub levels: [Option<u64>; 4],
+    /// Levels without a limit for servers in the own subnets.
+    pub near_free: [bool; 4],
+    /// The own subnets: an address, and the number of leading bits.
+    pub subnets: Vec<(IpAddr, u8)>,
+    /// Other workers share the limits: tell twice a second what moved ([`Event::Moved`]).
+    pub report: bool,
 }
 
 impl Command {
@@ -79,7 +115,12 @@ impl Command {
                 })
             }
             Self::Probe { ticket, .. } => Some(Event::Probed { ticket: *ticket, result: Err(code) }),
-            Self::Stop { .. } | Self::Ping { .. } | Self::Shutdown => None,
+            Self::Stop { .. }
+            | Self::Want { .. }
+            | Self::Ping { .. }
+            | Self::Rates(_)
+            | Self::Level { .. }
+            | Self::Shutdown => None,
         }
     }
 }
@@ -124,8 +165,12 @@ pub struct FileOrder {
     /// Name (not path) of the temporary file in the destination's folder: `BIT<hex>.tmp`, derived from job and index, so that a
     /// leftover of a crash can always be named.
     pub temp: String,
-    /// Size, if an earlier attempt learnt it.
+    /// Size of the local file, if an earlier attempt learnt it.
     pub size: Option<u64>,
+    /// Size of the remote file, where the local one consists of ranges of it.
+    pub remote_size: Option<u64>,
+    /// What is wanted of it, and in which order.
+    pub wanted: Wanted,
     /// Ranges that are durable in the temporary file.
     pub done: RangeSet,
     /// The version of the remote file that `done` belongs to.
@@ -141,8 +186,8 @@ pub struct FileOrder {
     pub mirrors: Vec<String>,
 }
 
-/// Identity of one version of a remote file (spec/upload-protocol.md 20.2).
-pub use openbits_core::plan::Validator;
+/// Identity of one version of a remote file (spec/upload-protocol.md 20.2), and what is wanted of it.
+pub use openbits_core::plan::{Validator, Wanted};
 
 /// How to transfer; every limit has a default in [`TransferOptions::default`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -176,6 +221,12 @@ pub struct TransferOptions {
     pub http2: bool,
     /// HTTPS may redirect to plain HTTP (default false).
     pub allow_https_to_http: bool,
+    /// Most bytes that the files of the order may have together (default: no limit).
+    pub max_bytes: Option<u64>,
+    /// Nothing of a file is reported durable before all of it is there (default false): HIGH_PERFORMANCE, DYNAMIC_CONTENT.
+    pub volatile: bool,
+    /// Report the ranges that are written, not only their number (default false).
+    pub tell_ranges: bool,
 }
 
 impl Default for TransferOptions {
@@ -195,6 +246,9 @@ impl Default for TransferOptions {
             extra_ca: None,
             http2: true,
             allow_https_to_http: false,
+            max_bytes: None,
+            volatile: false,
+            tell_ranges: false,
         }
     }
 }
@@ -293,6 +347,17 @@ pub enum Event {
         /// The state.
         pace: Pace,
     },
+    /// Ranges of a file that are written so far (not yet durable), where [`TransferOptions::tell_ranges`] asks for them.
+    Written {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// Position in the job's file list.
+        file: u32,
+        /// Bytes of the local file.
+        ranges: RangeSet,
+    },
     /// What is durable now.
     Checkpoint {
         /// The job.
@@ -359,6 +424,13 @@ pub enum Event {
         /// Temporary files that could not be removed (absolute paths; a few, if there are many).
         left: Vec<String>,
     },
+    /// What moved under limits since the last report, while [`Rates::report`] asks for it and something runs.
+    Moved {
+        /// Bytes for each priority, in numeric order.
+        bytes: [u64; 4],
+        /// Milliseconds of the report.
+        ms: u64,
+    },
     /// Answer to [`Command::Ping`].
     Pong {
         /// From the question.
@@ -388,8 +460,11 @@ pub struct Pace {
 pub struct FileCheckpoint {
     /// Position in the job's file list.
     pub file: u32,
-    /// Size, when known.
+    /// Size of the local file, when known.
     pub size: Option<u64>,
+    /// Size of the remote file, where it is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_size: Option<u64>,
     /// Ranges synced to the temporary file.
     pub done: RangeSet,
     /// The version they belong to.
@@ -398,6 +473,9 @@ pub struct FileCheckpoint {
     pub modified_s: Option<i64>,
     /// The whole file is there, synced, and its digest (if any) is right.
     pub finished: bool,
+    /// The server does not serve ranges of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_ranges: bool,
 }
 
 /// Why an attempt ended.
@@ -453,6 +531,9 @@ pub fn check(event: &Event) -> Result<(), &'static str> {
         Event::Connected { size, peer, .. } => {
             all(size.is_none_or(fits) && short(peer), "a size or peer beyond its limit")
         }
+        Event::Written { ranges, .. } => {
+            all(ranges.count() <= RANGES_MAX && fits(ranges.end()), "a list of ranges beyond its limit")
+        }
         Event::Restarted { reason, .. } => all(short(reason), "a reason beyond its limit"),
         Event::Checkpoint { files, .. } => files.iter().try_for_each(check_file),
         Event::Failed { failure, .. } => all(
@@ -470,6 +551,10 @@ pub fn check(event: &Event) -> Result<(), &'static str> {
         | Event::Stopped { .. }
         | Event::Probed { .. }
         | Event::Pong { .. } => Ok(()),
+        // Nobody moves more than a terabyte in a report of half a second; the sum stays far from an overflow.
+        Event::Moved { bytes, .. } => {
+            all(bytes.iter().all(|bytes| *bytes <= 1 << 48), "more bytes than there can be")
+        }
     }
 }
 
@@ -485,6 +570,9 @@ fn check_file(file: &FileCheckpoint) -> Result<(), &'static str> {
     });
     if !texts || file.done.count() > RANGES_MAX {
         return Err("a validator or a list of ranges beyond its limit");
+    }
+    if !file.remote_size.is_none_or(fits) {
+        return Err("a remote size beyond its limit");
     }
     let end = file.size.unwrap_or(i64::MAX.cast_unsigned());
     if !fits(end) || file.done.end() > end {
@@ -509,10 +597,12 @@ mod tests {
         FileCheckpoint {
             file: 0,
             size: Some(size),
+            remote_size: None,
             done: RangeSet::prefix(size),
             validator: None,
             modified_s: None,
             finished: true,
+            no_ranges: false,
         }
     }
 
@@ -525,6 +615,7 @@ mod tests {
             FileCheckpoint { size: Some(11), ..whole(10) },
             FileCheckpoint { size: Some(9), finished: false, ..whole(10) },
             FileCheckpoint { size: Some(u64::MAX), finished: false, ..whole(10) },
+            FileCheckpoint { remote_size: Some(u64::MAX), ..whole(10) },
             FileCheckpoint {
                 validator: Some(Validator {
                     etag: Some("x".repeat(TEXT_MAX + 1)),
@@ -543,6 +634,16 @@ mod tests {
         for lie in lies {
             assert!(check(&checkpoint(lie.clone())).is_err(), "{lie:?}");
         }
+        let written = |ranges| Event::Written {
+            job: JobId::from_bytes([1; 16]),
+            attempt: AttemptId(1),
+            file: 0,
+            ranges,
+        };
+        let pieces = |count: u64| (0..count).map(|n| n * 2..n * 2 + 1).collect();
+        assert_eq!(check(&written(pieces(RANGES_MAX as u64))), Ok(()));
+        assert!(check(&written(pieces(RANGES_MAX as u64 + 1))).is_err());
+        assert!(check(&written(RangeSet::prefix(u64::MAX))).is_err());
         let failed = |code, detail: String| Event::Failed {
             job: JobId::from_bytes([1; 16]),
             attempt: AttemptId(1),

@@ -68,10 +68,26 @@ impl Source {
         }
     }
 
+    /// HTTP/2 was agreed on.
+    pub(crate) fn is_http2(&self) -> bool {
+        match self {
+            Self::Http(http) => http.0.is_http2(),
+            Self::File(_) => false,
+        }
+    }
+
     /// Nobody takes what comes (or somebody does again).
     pub(crate) fn hold(&self, held: bool) {
         if let Self::Http(http) = self {
             http.0.hold(held);
+        }
+    }
+
+    /// Somebody holds it: what does not come proves nothing.
+    pub(crate) fn is_held(&self) -> bool {
+        match self {
+            Self::Http(http) => http.0.is_held(),
+            Self::File(_) => false,
         }
     }
 

@@ -1,4 +1,4 @@
-//! The only unsafe code of this crate: three system calls that no safe library offers.
+//! The only unsafe code of this crate: four system calls that no safe library offers.
 #![allow(unsafe_code)]
 
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -112,6 +112,34 @@ fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, val
             name,
             (&raw const value).cast(),
             size_of::<libc::c_int>() as libc::socklen_t,
+        );
+    }
+}
+
+/// Sets `SO_MAX_PACING_RATE` in bytes per second; `u64::MAX` lifts it. Best effort.
+pub(crate) fn set_pacing_rate(socket: BorrowedFd<'_>, rate: u64) {
+    // SAFETY: the descriptor is open for the call, the pointer is to a live u64, and its exact size is given.
+    unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MAX_PACING_RATE,
+            (&raw const rate).cast(),
+            size_of::<u64>() as libc::socklen_t,
+        );
+    }
+}
+
+/// Chooses the congestion control of a sender. Best effort: the kernel refuses what is not loaded or not allowed.
+pub(crate) fn set_congestion_control(socket: BorrowedFd<'_>, name: &std::ffi::CStr) {
+    // SAFETY: the descriptor is open for the call, and the pointer is to a live string of the given length.
+    unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_CONGESTION,
+            name.as_ptr().cast(),
+            name.count_bytes() as libc::socklen_t,
         );
     }
 }

@@ -62,6 +62,7 @@ fn checks(view: &FileView, file: &AddFile) -> bool {
         && file.digests.iter().all(|digest| view.digests.contains(&digest.to_string()))
         && same(&file.checksum, &view.checksum)
         && same(&file.metalink, &view.metalink)
+        && file.ranges == view.ranges
 }
 
 impl Existing {

@@ -68,6 +68,7 @@ impl State {
             hresult: job.error.as_ref().map(|e| e.hresult.clone()),
             pace: None,
             file: None,
+            ranges: Vec::new(),
         });
         self.changed.send_modify(|n| *n += 1);
     }
@@ -320,6 +321,7 @@ fn file_views(files: &[AddFile]) -> Vec<FileView> {
         metalink: file.metalink.as_ref().map(|source| source.location.clone()),
         mirrors: file.mirrors.clone(),
         mirror: None,
+        ranges: file.ranges.clone(),
         restarts: 0,
     };
     files.iter().enumerate().map(view).collect()

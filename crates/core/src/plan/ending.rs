@@ -1,6 +1,6 @@
 //! What the end of a body means.
 
-use super::{Fail, FilePlan, Restart};
+use super::{Fail, FilePlan, Restart, outside};
 use crate::classify::Class;
 use crate::hresult::*;
 use crate::{ErrorContext, RangeSet};
@@ -26,6 +26,8 @@ pub enum BodyEnd {
     Surplus,
     /// The source is a file that changed while it was read: what came may be of two versions.
     Changed,
+    /// We left it, because something else is wanted first ([`FilePlan::turns_away`]).
+    Left,
 }
 
 /// What follows.
@@ -35,8 +37,8 @@ pub enum Ended {
     Next,
     /// A cut that is worth another request after a moment (milliseconds), then [`FilePlan::step`].
     Soon(u64),
-    /// Begin again at zero, then go on with [`FilePlan::step`].
-    Restart(Restart),
+    /// The same, but what came is worth nothing: throw it away first (DYNAMIC_CONTENT).
+    Again(Restart, u64),
     /// The attempt fails; what is kept stays unless `discard` says otherwise.
     Fail(Box<Fail>),
 }
@@ -47,7 +49,7 @@ impl FilePlan {
         let body = self.body.take().expect("end follows an accepted head");
         if end == BodyEnd::Changed {
             return match self.restart("the source changed while it was read", BG_E_REMOTE_FILE_CHANGED) {
-                Ok(restart) => Ended::Restart(restart),
+                Ok(restart) => Ended::Again(restart, 0),
                 Err(mut fail) => {
                     self.done = RangeSet::new();
                     fail.discard = true;
@@ -68,6 +70,10 @@ impl FilePlan {
         if self.done.len() > self.peak {
             self.restarts = 0;
         }
+        if end == BodyEnd::Left {
+            self.back_to_start();
+            return Ended::Next;
+        }
         let whole = match body.length {
             Some(length) => got == length,
             None => end == BodyEnd::Clean,
@@ -77,8 +83,11 @@ impl FilePlan {
             if body.length.is_none() {
                 self.size = Some(body.offset + got);
             }
-            let missing = self.size.is_none_or(|size| !self.done.contains(0..size));
-            if missing && !self.validator.usable(self.size) {
+            if self.reaches_outside() {
+                return Ended::Fail(outside());
+            }
+            let more = !self.is_whole() && (self.missing().is_some() || self.wanted.only_first);
+            if more && !self.validator.usable(self.size) {
                 return Ended::Fail(Box::new(Fail::new(
                     BG_E_INSUFFICIENT_RANGE_SUPPORT,
                     "The server sends the file in parts and does not say which version they belong to.",
@@ -91,6 +100,16 @@ impl FilePlan {
             BodyEnd::Cut { code, detail } => (code, detail),
             _ => (ERROR_WINHTTP_CONNECTION_ERROR, "The body ended before its announced length.".to_owned()),
         };
+        if self.wanted.dynamic && fresh > 0 {
+            return match self.restart("the connection broke, and dynamic content cannot be continued", code) {
+                Ok(restart) => Ended::Again(restart, 100),
+                Err(mut fail) => {
+                    (fail.context, fail.class) = (ErrorContext::GeneralTransport, Class::Transient);
+                    fail.discard = true;
+                    Ended::Fail(fail)
+                }
+            };
+        }
         if fresh >= GOOD_BODY {
             self.cuts = 0;
         }

@@ -706,7 +706,7 @@ fn a_source_that_changes_while_it_is_read_begins_again_three_times() {
         assert_eq!(request.range.as_deref(), Some("bytes=0-"));
         assert!(matches!(plan.head(&head, 0), Decision::Accept(_)));
         match plan.end(10, BodyEnd::Changed) {
-            Ended::Restart(_) if round < MAX_RESTARTS => assert!(plan.done().is_empty()),
+            Ended::Again(..) if round < MAX_RESTARTS => assert!(plan.done().is_empty()),
             Ended::Fail(fail) if round == MAX_RESTARTS => {
                 assert_eq!((fail.code, fail.discard), (BG_E_REMOTE_FILE_CHANGED, true));
             }

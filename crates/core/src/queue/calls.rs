@@ -7,7 +7,8 @@ use crate::hresult::{self as h, HResult};
 use crate::id::{JobId, Ticket};
 use crate::job::property::Property;
 use crate::job::{Credential, Extras, File, Finishing, Job, NewFile};
-use crate::limits::{FILES_PER_CALL, FILES_PER_JOB_EXEMPT};
+use crate::layout::{self, FileRange};
+use crate::limits::{FILES_PER_CALL, FILES_PER_JOB_EXEMPT, RANGES_PER_FILE_EXEMPT};
 use crate::names;
 use crate::time::Now;
 
@@ -35,6 +36,10 @@ pub struct NewJob {
 pub enum Call {
     /// AddFile, AddFileSet; the owner's access to the paths was checked.
     AddFiles(Vec<NewFile>),
+    /// RequestFileRanges of the file at this position
+    RequestRanges(u32, Vec<FileRange>),
+    /// UpdateDownloadPosition of the file at this position
+    UpdatePosition(u32, u64),
     /// Set*
     Set(Vec<Property>),
     /// Resume
@@ -120,6 +125,7 @@ impl Queue {
                 && *file.local == *new.local
                 && file.sha256.as_deref() == new.sha256.as_deref()
                 && *file.expect() == new.expect
+                && file.layout.ranges() == new.ranges.as_deref().unwrap_or_default()
         };
         let same = job.owner == caller.uid
             && job.kind == new.kind
@@ -131,7 +137,7 @@ impl Queue {
 
     /// Values and quotas of a create, before anybody looks at its paths.
     pub fn may_create(&self, caller: Caller, new: &NewJob) -> Result<(), Failure> {
-        check_new_files(&new.files)?;
+        self.check_new_files(caller, &new.files)?;
         for property in &new.properties {
             property.check(new.kind)?;
         }
@@ -190,7 +196,7 @@ impl Queue {
         if job.finishing.is_some() {
             // They wait for a worker, perhaps for long: only sound calls may, and not many.
             match &call {
-                Call::AddFiles(files) => check_new_files(files)?,
+                Call::AddFiles(files) => self.check_new_files(caller, files)?,
                 Call::Set(properties) => properties.iter().try_for_each(|p| p.check(job.kind))?,
                 _ => {}
             }
@@ -210,14 +216,22 @@ impl Queue {
     }
 
     fn perform(&mut self, caller: Caller, id: JobId, call: Call, now: Now) -> Result<Called, Failure> {
+        if let Call::AddFiles(files) = &call {
+            self.check_new_files(caller, files)?;
+        }
         let files_max = self.files_max(caller);
         let job = self.jobs.get_mut(&id).ok_or(h::BG_E_NOT_FOUND)?;
         let files_before = job.files.len();
         let suspends = call == Call::Suspend;
         let change = match call {
-            Call::AddFiles(files) => {
-                check_new_files(&files)?;
-                job.add_files(files, files_max, now)?
+            Call::AddFiles(files) => job.add_files(files, files_max, now)?,
+            Call::RequestRanges(file, ranges) => {
+                job.request_ranges(file, &ranges, now)?;
+                return Ok(Called::Done(Ok(self.wants_changed(id, file))));
+            }
+            Call::UpdatePosition(file, offset) => {
+                job.update_position(file, offset, now)?;
+                return Ok(Called::Done(Ok(self.wants_changed(id, file))));
             }
             Call::Set(properties) => job.set(properties, now)?,
             Call::Resume => job.resume(now)?,
@@ -318,6 +332,63 @@ impl Queue {
         if caller.exempt { FILES_PER_JOB_EXEMPT } else { self.limits.files_per_job }
     }
 
+    /// Most ranges that a file of this caller may consist of.
+    pub fn ranges_per_file(&self, caller: Caller) -> u32 {
+        if caller.exempt {
+            RANGES_PER_FILE_EXEMPT
+        } else {
+            self.limits.ranges_per_file.min(RANGES_PER_FILE_EXEMPT)
+        }
+    }
+
+    /// What AddFiles refuses before anything else: a job that has no ranges, or is over (spec/bits-extended.md 4.2.1, step 1).
+    ///
+    /// # Errors
+    /// `E_NOTIMPL`, `BG_E_INVALID_STATE`
+    pub fn may_add(&self, caller: Caller, id: JobId, files: &[NewFile]) -> Result<(), Failure> {
+        // Whoever may not see the job is told so by the call itself.
+        let Ok(job) = self.held_job(caller, id) else { return Ok(()) };
+        if job.kind != JobType::Download && files.iter().any(|file| file.ranges.is_some()) {
+            return Err(Failure::new(h::E_NOTIMPL, "only downloads have ranges"));
+        }
+        if job.state.is_final() {
+            return Err(Failure::new(h::BG_E_INVALID_STATE, format!("the job is {} already", job.state)));
+        }
+        Ok(())
+    }
+
+    /// The ranges of new files in themselves (steps 2 to 5).
+    ///
+    /// # Errors
+    /// `E_INVALIDARG`, `BG_E_TOO_MANY_RANGES_IN_FILE`, `BG_E_INVALID_RANGE`, `BG_E_OVERLAPPING_RANGES`
+    pub fn check_ranges(&self, caller: Caller, files: &[NewFile]) -> Result<(), Failure> {
+        let max = self.ranges_per_file(caller);
+        for ranges in files.iter().filter_map(|file| file.ranges.as_deref()) {
+            if ranges.is_empty() {
+                return Err(Failure::new(h::E_INVALIDARG, "a list of ranges has at least one"));
+            }
+            layout::check(ranges, max).map_err(|code| {
+                let text = match code {
+                    h::BG_E_TOO_MANY_RANGES_IN_FILE => format!("a file may have {max} ranges"),
+                    h::BG_E_OVERLAPPING_RANGES => "two ranges of a file overlap".to_owned(),
+                    _ => "a range has no bytes, or ends beyond the last byte that a file can have".to_owned(),
+                };
+                Failure::new(code, text)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn check_new_files(&self, caller: Caller, files: &[NewFile]) -> Result<(), Failure> {
+        if files.len() > FILES_PER_CALL {
+            return Err(Failure::new(
+                h::E_INVALIDARG,
+                format!("more than {FILES_PER_CALL} files in one call"),
+            ));
+        }
+        self.check_ranges(caller, files)
+    }
+
     fn save_files(&mut self, id: JobId, indexes: std::ops::Range<usize>) {
         let indexes = indexes.filter_map(|index| u32::try_from(index).ok());
         self.effects.extend(indexes.map(|index| Effect::SaveFile(id, index)));
@@ -365,15 +436,9 @@ impl Queue {
             NoticeKind::Transferred => notify::JOB_TRANSFERRED,
             NoticeKind::Error => notify::JOB_ERROR,
             NoticeKind::FileTransferred(_) => notify::FILE_TRANSFERRED,
+            NoticeKind::FileRangesTransferred(_) => notify::FILE_RANGES_TRANSFERRED,
             _ => notify::JOB_MODIFICATION,
         };
         flags & notify::DISABLE == 0 && flags & bit != 0
     }
-}
-
-fn check_new_files(files: &[NewFile]) -> Result<(), Failure> {
-    if files.len() > FILES_PER_CALL {
-        return Err(Failure::new(h::E_INVALIDARG, format!("more than {FILES_PER_CALL} files in one call")));
-    }
-    Ok(())
 }

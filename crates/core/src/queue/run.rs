@@ -2,7 +2,7 @@
 
 use super::{Effect, Failure, NoticeKind, Pace, Queue};
 use crate::enums::{ErrorContext, JobState, Priority};
-use crate::hresult::HResult;
+use crate::hresult::{BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED, HResult};
 use crate::id::{AttemptId, JobId, Ticket, Uid};
 use crate::job::api::FinishResult;
 use crate::job::event::Event;
@@ -26,6 +26,8 @@ pub(super) struct Run {
     pub(super) then: Option<(Finishing, Option<Ticket>)>,
     pub(super) peer: Option<String>,
     pub(super) pace: Option<Pace>,
+    /// What is wanted of a file changed after the order was written.
+    pub(super) wants_changed: bool,
 }
 
 /// A Complete or Cancel that a worker is at.
@@ -77,7 +79,8 @@ impl Queue {
         let Some(job) = self.jobs.get(&id) else { return };
         let (state, owner, priority) = (job.state, job.owner, job.priority);
         let run = self.runs.get(&id).map(|run| (run.stopping, run.owner));
-        let waits = state == JobState::Queued && run.is_none() && job.finishing.is_none();
+        let present = self.machine.is_present(owner);
+        let waits = state == JobState::Queued && run.is_none() && job.finishing.is_none() && present;
         let completes = state == JobState::Transferred
             && job.extras().auto_complete
             && job.finishing.is_none()
@@ -130,7 +133,7 @@ impl Queue {
 
     /// Gives turns: all foreground jobs, and the background slots by strict levels (spec/behaviour.md 3.3).
     pub(super) fn reschedule(&mut self, now: Now) {
-        if self.paused || !self.network {
+        if self.paused {
             return;
         }
         let cap = self.limits.max_foreground as usize;
@@ -184,8 +187,21 @@ impl Queue {
         if !self.change(id, Event::Turn, now) {
             return false;
         }
-        if self.jobs.get(&id).is_some_and(super::Job::all_transferred) {
-            self.apply(id, Event::AllFinished, now);
+        let Some(job) = self.jobs.get(&id) else { return false };
+        let at_once = if job.all_transferred() {
+            Some(Event::AllFinished)
+        } else if job.is_satisfied() {
+            Some(Event::RequestsFilled)
+        } else if job.is_over_cap() {
+            let context = ErrorContext::GeneralQueueManager;
+            let mut error = ErrorRecord::new(BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED, context, now.wall);
+            error.detail = "the files are larger than the job's limit".into();
+            Some(Event::Fatal(error))
+        } else {
+            None
+        };
+        if let Some(event) = at_once {
+            self.apply(id, event, now);
             return false;
         }
         self.start_attempt(id, now);
@@ -200,8 +216,10 @@ impl Queue {
         let (owner, files) = (job.owner, job.files.len());
         // From here on temporary files may exist; Cancel and Complete look at exactly these.
         let mut begun = Vec::new();
+        let on_demand = job.options().on_demand;
         for (index, file) in (0u32..).zip(&mut job.files) {
-            if !file.transferred && !file.begun {
+            let wanted = if on_demand { file.has_requests() } else { !file.transferred };
+            if wanted && !file.begun {
                 file.begun = true;
                 begun.push(index);
             }
@@ -217,6 +235,7 @@ impl Queue {
             then: None,
             peer: None,
             pace: None,
+            wants_changed: false,
         };
         self.runs.insert(id, run);
         self.effects.push(Effect::Start { job: id, attempt });

@@ -5,7 +5,7 @@ use super::ask::Answer;
 use crate::hub::Published;
 use crate::{order, rows, views};
 use openbits_api::JobView;
-use openbits_core::queue::{Effect, Failure, NoticeKind};
+use openbits_core::queue::{Effect, Failure};
 use openbits_core::{HResult, Uid};
 use openbits_store::{EventRow, Op};
 use openbits_transfer::protocol::Command;
@@ -49,6 +49,14 @@ impl Brain {
             Effect::Stop { job, attempt, owner } => {
                 actions.push(Action::Worker(owner, Command::Stop { job, attempt }));
             }
+            Effect::Want { job, attempt, owner, file } => {
+                if let Some(job) = self.queue.get(job)
+                    && let Ok(slot) = job.file(file)
+                {
+                    let wanted = order::wanted(job, slot, &self.settings);
+                    actions.push(Action::Worker(owner, Command::Want { job: job.id, attempt, file, wanted }));
+                }
+            }
             Effect::Finish { job, ticket, plan, replay } => {
                 if let Some(job) = self.queue.get(job) {
                     if replay {
@@ -65,7 +73,7 @@ impl Brain {
                 }
             }
             Effect::Notice(notice) => {
-                if notice.kind == NoticeKind::Progress {
+                if notice.kind.is_volatile() {
                     if self.hub.has_listeners() {
                         let event = Arc::new(views::event(&notice, None, self.clock));
                         actions.push(Action::Publish(Published { owner: notice.owner, event }));

@@ -290,10 +290,13 @@ impl Brain {
 
     fn check_files(&self, files: &[NewFile]) -> Result<(), Failure> {
         for file in files {
-            names::check_remote_name(&file.remote).map_err(|code| {
+            let scheme = names::check_remote_name(&file.remote).map_err(|code| {
                 let text = "not a usable URL (http, https, smb, file), UNC name or absolute path";
                 Failure::new(code, format!("{text}: {:?}", short(&file.remote)))
             })?;
+            if file.ranges.is_some() && !scheme.has_ranges() {
+                return Err(Failure::new(h::E_INVALIDARG, "ranges can be asked of http and https only"));
+            }
             names::check_local_name(&file.local, self.settings.limits.strict_names).map_err(|code| {
                 Failure::new(code, format!("not an absolute path of a file: {:?}", short(&file.local)))
             })?;
@@ -343,7 +346,10 @@ impl Brain {
         }
         let refused = match &call {
             Call::AddFiles(files) => {
-                self.check_files(files).and_then(|()| self.check_added(caller, id, files))
+                let usable = self.queue.may_add(caller, id, files).and_then(|()| self.check_files(files));
+                usable
+                    .and_then(|()| self.queue.check_ranges(caller, files))
+                    .and_then(|()| self.check_added(caller, id, files))
             }
             Call::Resume => self.check_resume(caller, id),
             Call::Set(properties) => self.check_properties(caller, id, properties),

@@ -62,6 +62,7 @@ pub fn files(vault: &Vault, job: JobId, files: Vec<AddFile>) -> Result<Vec<NewFi
                     .collect(),
                 mirrors: file.mirrors.into_iter().map(Into::into).collect(),
             },
+            ranges: file.ranges.map(crate::http::ranges::given),
         })
     };
     files.into_iter().map(new).collect()

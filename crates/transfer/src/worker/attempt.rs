@@ -1,19 +1,24 @@
-//! One run of one job: its files, one after the other.
+//! One run of one job: its files, one after the other, and what is asked for of any of them before everything else.
 
 use super::Stop;
 use super::body;
 use super::lists::{Lists, Wanted};
 use super::mirrors::{Blame, Mirrors};
 use super::report::{self, Reporter};
+use super::steer::Steer;
 use crate::failure::{Outcome, with};
 use crate::file::{self, Finished, Folder, Group, Part, Place, Reopened};
 use crate::http::{self, Pool, Route};
 use crate::protocol::{Algorithm, Event, FileOrder, Order};
+use crate::rate::Limiter;
 use crate::source::{self, Source};
 use openbits_core::classify::Class;
-use openbits_core::hresult::{E_INVALIDARG, E_UNEXPECTED};
-use openbits_core::plan::{Accept, Decision, Ended, Fail, FilePlan, Head, Limits, Next, Request, Restart};
-use openbits_core::{ErrorContext, RangeSet};
+use openbits_core::hresult::{BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED, E_INVALIDARG, E_UNEXPECTED};
+use openbits_core::plan::{
+    Accept, BodyEnd, Decision, Ended, Fail, FilePlan, Head, Limits, Next, Request, Restart,
+};
+use openbits_core::{ErrorContext, Priority, RangeSet};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -32,6 +37,8 @@ pub(super) struct Attempt {
     pub(super) order: Order,
     reporter: Reporter,
     pool: Pool,
+    limiter: Rc<Limiter>,
+    level: Rc<Cell<Priority>>,
     folders: HashMap<PathBuf, Arc<Folder>>,
     group: Group,
     current: Option<Current>,
@@ -40,6 +47,15 @@ pub(super) struct Attempt {
     blame: Option<Blame>,
     /// The peer that was told last.
     told: Option<String>,
+    steer: Rc<Steer>,
+    /// Files of the order that are finished.
+    over: Vec<bool>,
+    /// All files before this one are finished.
+    front: usize,
+    /// Something is, or was, asked for of a file before everything else.
+    requests: bool,
+    /// Bytes of the files that are finished.
+    finished_bytes: u64,
 }
 
 /// What is there of a file when a place is tried.
@@ -69,19 +85,34 @@ pub(super) struct Current {
 }
 
 impl Attempt {
-    pub(super) fn new(order: Order, events: mpsc::Sender<Event>, pool: Pool) -> Self {
+    pub(super) fn new(
+        order: Order,
+        events: mpsc::Sender<Event>,
+        pool: Pool,
+        limiter: Rc<Limiter>,
+        level: Rc<Cell<Priority>>,
+        steer: Rc<Steer>,
+    ) -> Self {
         let group = Group::new(order.job, order.attempt, events.clone());
         let reporter = Reporter { job: order.job, attempt: order.attempt, events };
+        let requests = order.files.iter().any(|file| !file.wanted.first.is_empty());
         Self {
+            over: vec![false; order.files.len()],
             order,
             reporter,
             pool,
+            limiter,
+            level,
             folders: HashMap::new(),
             group,
             current: None,
             lists: Lists::default(),
             blame: None,
             told: None,
+            steer,
+            front: 0,
+            requests,
+            finished_bytes: 0,
         }
     }
 
@@ -111,18 +142,74 @@ impl Attempt {
     }
 
     async fn run(&mut self) -> Result<(), (Option<u32>, Box<Fail>)> {
-        for at in 0..self.order.files.len() {
-            let file = self.order.files[at].clone();
-            let index = file.index;
-            self.fetch(file).await.map_err(|(other, fail)| (Some(other.unwrap_or(index)), fail))?;
+        loop {
+            self.steer();
+            let Some(at) = self.next_file() else { break };
+            let index = self.order.files[at].index;
+            self.fetch(at).await.map_err(|(other, fail)| (Some(other.unwrap_or(index)), fail))?;
         }
         self.group.flush().await.map_err(|(file, fail)| (Some(file), fail))
+    }
+
+    /// Takes over what the service wants by now.
+    fn steer(&mut self) {
+        for (index, wanted) in self.steer.take() {
+            if let Some(current) = self.current.as_mut().filter(|current| current.index == index) {
+                current.plan.want(wanted.clone());
+            }
+            if let Some(file) = self.order.files.iter_mut().find(|file| file.index == index) {
+                self.requests |= !wanted.first.is_empty();
+                file.wanted = wanted;
+            }
+        }
+    }
+
+    /// A file, other than this one, of which something is asked for before everything else.
+    fn urgent_file(&self, but: Option<usize>) -> Option<usize> {
+        let urgent = |file: &FileOrder| {
+            file.wanted.first.iter().any(|range| file.done.first_gap(range.within(file.size)).is_some())
+        };
+        let open = (self.front..self.over.len()).filter(|at| !self.over[*at] && Some(*at) != but);
+        open.filter(|_| self.requests).find(|at| urgent(&self.order.files[*at]))
+    }
+
+    /// The file to go on with; `None`: nothing that is wanted is missing.
+    fn next_file(&mut self) -> Option<usize> {
+        while self.over.get(self.front) == Some(&true) {
+            self.front += 1;
+        }
+        let wanted = |at: &usize| !self.over[*at] && !self.order.files[*at].wanted.only_first;
+        self.urgent_file(None).or_else(|| (self.front..self.over.len()).find(wanted))
+    }
+
+    /// Leaves a file in the middle: what is there of it is made durable and reported.
+    async fn put_aside(&mut self, at: usize) -> Outcome<()> {
+        let current = self.current.as_mut().expect("a file is open");
+        let mut done = RangeSet::new();
+        if let Some(part) = &mut current.part {
+            part.finish_run().await?;
+            part.settle().await?;
+            done = part.durable().clone();
+        }
+        if !done.is_empty() {
+            let checkpoint =
+                report::checkpoint(current.index, &current.plan, done.clone(), current.modified_s, false);
+            self.reporter.checkpoint(checkpoint).await;
+        }
+        let file = &mut self.order.files[at];
+        file.size = current.plan.local_size();
+        file.remote_size = current.plan.size();
+        file.validator = Some(current.plan.validator().clone());
+        file.done = done;
+        self.told = self.current.take().and_then(|current| current.told);
+        Ok(())
     }
 
     /// Ends what is under way and reports what is durable.
     async fn wind_down(&mut self, discard: bool) {
         if let Some(mut current) = self.current.take().filter(|current| !current.others) {
-            if discard {
+            // Dynamic content cannot be continued, not even after a Suspend (spec/bits-extended.md 16, row 48).
+            if discard || current.plan.wanted().dynamic {
                 if let Some(part) = &mut current.part {
                     part.abandon_run().await;
                     let _ = part.synced().await;
@@ -149,7 +236,8 @@ impl Attempt {
     }
 
     /// Transfers one file, up to the queue of finished ones, from the first of its places that has it.
-    async fn fetch(&mut self, file: FileOrder) -> Result<(), (Option<u32>, Box<Fail>)> {
+    async fn fetch(&mut self, at: usize) -> Result<(), (Option<u32>, Box<Fail>)> {
+        let file = self.order.files[at].clone();
         #[cfg(test)]
         super::tests::perhaps_panic(&file.remote);
         let mut wanted = self.wanted(&file, false).await.map_err(|fail| (None, fail))?;
@@ -162,7 +250,7 @@ impl Attempt {
                 (false, true) => Left::OfAnother,
                 (false, false) => Left::Nothing,
             };
-            let fail = match self.fetch_from(&file, &place, left, &mut wanted).await {
+            let fail = match self.fetch_from(at, &file, &place, left, &mut wanted).await {
                 Ok(()) => return Ok(()),
                 Err((None, fail)) => fail,
                 Err(of_another) => return Err(of_another),
@@ -217,6 +305,7 @@ impl Attempt {
     /// Transfers one file from one place.
     async fn fetch_from(
         &mut self,
+        at: usize,
         file: &FileOrder,
         place: &str,
         left: Left,
@@ -225,11 +314,19 @@ impl Attempt {
         let mine = |fail| (None, fail);
         self.open(file, place, left, wanted).await.map_err(mine)?;
         loop {
+            self.steer();
+            let current = self.current.as_mut().expect("opened above");
+            if !current.plan.is_urgent() && self.urgent_file(Some(at)).is_some() {
+                return self.put_aside(at).await.map_err(mine);
+            }
             let current = self.current.as_mut().expect("opened above");
             match current.plan.step() {
+                Next::Satisfied => return self.put_aside(at).await.map_err(mine),
                 Next::Send(request) => self.request(*request, wanted).await.map_err(mine)?,
                 Next::Complete { size } => {
                     if let Some(finished) = self.complete(size, wanted).await.map_err(mine)? {
+                        self.over[at] = true;
+                        self.finished_bytes = self.finished_bytes.saturating_add(size);
                         self.told = self.current.take().and_then(|current| current.told);
                         return self.group.add(finished).await.map_err(|(file, fail)| (Some(file), fail));
                     }
@@ -266,15 +363,19 @@ impl Attempt {
         };
         let place = Place::new(folder, name, &file.temp)?;
         place.check_target()?;
+        let known = if file.wanted.layout.is_whole() { file.size } else { file.remote_size };
         let (size, done, validator) = match kept {
-            true => (file.size, file.done.clone(), file.validator.clone().unwrap_or_default()),
+            true => (known, file.done.clone(), file.validator.clone().unwrap_or_default()),
             false => Default::default(),
         };
         let tag = file::version_tag(&validator);
+        let layout = &file.wanted.layout;
+        let done = layout.remote_set(size, &done);
         let (mut plan, restart) = FilePlan::new(from, size, done, validator, limits)?;
         if from != file.remote {
             plan = plan.for_mirror(&file.remote);
         }
+        plan.want(file.wanted.clone());
         let current = self.current.insert(Current {
             index: file.index,
             plan,
@@ -313,12 +414,32 @@ impl Attempt {
         current.status = source.http_status();
         match decide(&mut current.plan, &source) {
             Decision::Accept(accept) => {
-                wanted.check_size(accept.total)?;
-                let accepting =
-                    Box::pin(Self::accept(current, &self.order, &self.reporter, &accept, &mut source));
-                match accepting.await? {
+                if current.plan.layout().is_whole() {
+                    wanted.check_size(accept.total)?;
+                }
+                let surroundings = Surroundings {
+                    order: &self.order,
+                    reporter: &self.reporter,
+                    steer: &self.steer,
+                    finished_bytes: self.finished_bytes,
+                };
+                let (ended, left) =
+                    Box::pin(Self::accept(current, &surroundings, &accept, &mut source)).await?;
+                if self.order.options.tell_ranges
+                    && let Some(part) = &current.part
+                {
+                    self.reporter.written(current.index, part.written());
+                }
+                match ended {
+                    // A body left in the middle ends its connection, or only its stream.
+                    Ended::Next if left && !source.is_http2() => Ok(()),
                     Ended::Next => {
                         self.give_back(route, source);
+                        Ok(())
+                    }
+                    Ended::Again(restart, ms) => {
+                        current.restart(&self.reporter, restart).await?;
+                        tokio::time::sleep(Duration::from_millis(ms)).await;
                         Ok(())
                     }
                     Ended::Soon(ms) => {
@@ -326,7 +447,6 @@ impl Attempt {
                         tokio::time::sleep(Duration::from_millis(ms)).await;
                         Ok(())
                     }
-                    Ended::Restart(restart) => current.restart(&self.reporter, restart).await,
                     Ended::Fail(fail) => Err(fail),
                 }
             }
@@ -394,6 +514,7 @@ impl Attempt {
         for via in http::routes(&options.proxy, &request.url)? {
             let route = Route::new(&request.url, via, options);
             if let Some(mut link) = self.pool.take(&route, self.order.priority) {
+                link.shape(&self.limiter, &self.level);
                 let message = http::build(request, options, &route, link.is_http2(), original)?;
                 match link.ask(message, idle).await {
                     Ok(reply) => return Ok((route, Source::Http(Box::new((link, reply))))),
@@ -403,6 +524,7 @@ impl Attempt {
             }
             match self.pool.open(&route, connect, self.order.priority).await {
                 Ok(mut link) => {
+                    link.shape(&self.limiter, &self.level);
                     let message = http::build(request, options, &route, link.is_http2(), original)?;
                     let reply = link.ask(message, idle).await.map_err(|(fail, _)| fail)?;
                     return Ok((route, Source::Http(Box::new((link, reply)))));
@@ -414,53 +536,63 @@ impl Attempt {
         Err(last.expect("there is at least one way"))
     }
 
-    /// Takes the body of an answer.
+    /// Takes the body of an answer. The second value: it was left in the middle.
     async fn accept(
         current: &mut Current,
-        order: &Order,
-        reporter: &Reporter,
+        around: &Surroundings<'_>,
         accept: &Accept,
         source: &mut Source,
-    ) -> Outcome<Ended> {
+    ) -> Outcome<(Ended, bool)> {
+        let Surroundings { order, reporter, .. } = around;
         if let Some(restart) = accept.restart.clone() {
             current.restart(reporter, restart).await?;
         }
         current.take_over(reporter).await?;
         current.modified_s = accept.modified_s;
-        if let Some(total) = accept.total {
-            let missing = total.saturating_sub(current.part.as_ref().map_or(0, |part| part.written().len()));
+        let sparse = current.plan.wanted().only_first;
+        let size = current.plan.local_size();
+        if let Some(size) = size.filter(|_| !sparse) {
+            around.check_cap(size)?;
+        }
+        if let Some(size) = if sparse { accept.length } else { size } {
+            let missing = size.saturating_sub(current.part.as_ref().map_or(0, |part| part.written().len()));
             current.place.folder.check_space(missing, order.options.min_free_bytes)?;
         }
-        let small = accept.length.is_some_and(|length| length <= SMALL) && accept.length == accept.total;
+        let small = accept.length.is_some_and(|length| length <= SMALL)
+            && accept.length == accept.total
+            && current.plan.layout().is_whole();
         // A short file says all that there is to say when it is finished, if its job is known to move and from where.
         if !small || current.told.as_deref() != Some(source.peer()) {
-            current.connect(reporter, accept.total, source.peer()).await;
+            current.connect(reporter, size, source.peer()).await;
         }
         let mut early = Vec::new();
         if small && accept.offset == 0 && accept.skip == 0 && current.part.is_none() {
             match body::collect(current, accept, source).await? {
-                Ok((got, end)) => return Ok(current.plan.end(got, end)),
+                Ok((got, end)) => return Ok((current.plan.end(got, end), false)),
                 Err(pieces) => {
                     early = pieces;
-                    current.connect(reporter, accept.total, source.peer()).await;
+                    current.connect(reporter, size, source.peer()).await;
                 }
             }
         }
         if current.part.is_none() {
             let part = current.new_part()?;
-            if let (Some(total), true) = (accept.total, order.options.preallocate && !small) {
-                part.reserve(total)?;
+            if let (Some(size), true) = (size, order.options.preallocate && !small && !sparse) {
+                part.reserve(size)?;
             }
             current.part = Some(part);
         }
-        let (got, end) = body::stream(current, order, reporter, accept, source, early).await?;
-        Ok(current.plan.end(got, end))
+        let (got, end) = body::stream(current, around, accept, source, early).await?;
+        let left = end == BodyEnd::Left;
+        Ok((current.plan.end(got, end), left))
     }
 
     /// Every byte is there: check it, and hand it over for the last sync. None: the digest was wrong, it begins again.
     async fn complete(&mut self, size: u64, wanted: &Wanted) -> Outcome<Option<Finished>> {
-        wanted.check_size(Some(size))?;
         let current = self.current.as_mut().expect("a file is open");
+        if current.plan.layout().is_whole() {
+            wanted.check_size(Some(size))?;
+        }
         if current.part.is_none() {
             current.take_over(&self.reporter).await?;
             current.part = Some(current.new_part()?); // an empty file
@@ -481,6 +613,30 @@ impl Attempt {
         let durable = *part.durable() == done && part.entry_durable();
         let checkpoint = report::checkpoint(current.index, &current.plan, done, current.modified_s, true);
         Ok(Some(Finished { place: part.place.clone(), file: part.file.clone(), checkpoint, durable }))
+    }
+}
+
+/// What a body meets on its way, apart from its own file.
+pub(super) struct Surroundings<'a> {
+    pub(super) order: &'a Order,
+    pub(super) reporter: &'a Reporter,
+    pub(super) steer: &'a Steer,
+    finished_bytes: u64,
+}
+
+impl Surroundings<'_> {
+    /// So many bytes of the present file, and those of the finished ones, are within the job's limit (MAX_DOWNLOAD_SIZE).
+    pub(super) fn check_cap(&self, bytes: u64) -> Outcome<()> {
+        let Some(cap) = self.order.options.max_bytes else { return Ok(()) };
+        if self.finished_bytes.saturating_add(bytes) <= cap {
+            return Ok(());
+        }
+        Err(with(
+            ErrorContext::RemoteFile,
+            BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED,
+            Class::Fatal,
+            "The files are larger than the job's limit.",
+        ))
     }
 }
 

@@ -109,7 +109,7 @@ impl Attempt {
         let mut list: Vec<u8> = Vec::new();
         loop {
             let request = match plan.step() {
-                Next::Complete { .. } => return Ok(list),
+                Next::Complete { .. } | Next::Satisfied => return Ok(list),
                 Next::Send(request) => request,
             };
             let (route, mut source) = self.reach(&request, plan.original()).await?;
@@ -151,7 +151,10 @@ impl Attempt {
                     match plan.end(got, end) {
                         Ended::Next => self.put_back(route, source).await,
                         Ended::Soon(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
-                        Ended::Restart(_) => list.clear(),
+                        Ended::Again(_, ms) => {
+                            list.clear();
+                            tokio::time::sleep(Duration::from_millis(ms)).await;
+                        }
                         Ended::Fail(fail) => return Err(fail),
                     }
                 }
