@@ -9,6 +9,7 @@ mod cutter;
 mod origin;
 pub mod process;
 mod rng;
+pub mod samba;
 mod sandbox;
 mod wait;
 

@@ -11,6 +11,7 @@ mod pace;
 pub mod protocol;
 pub mod pump;
 pub mod sandbox;
+pub mod share;
 mod source;
 mod sys;
 pub mod worker;

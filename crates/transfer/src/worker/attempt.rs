@@ -11,7 +11,7 @@ use crate::http::{self, Pool, Route};
 use crate::protocol::{Algorithm, Event, FileOrder, Order};
 use crate::source::{self, Source};
 use openbits_core::classify::Class;
-use openbits_core::hresult::{E_INVALIDARG, E_UNEXPECTED};
+use openbits_core::hresult::E_UNEXPECTED;
 use openbits_core::plan::{Accept, Decision, Ended, Fail, FilePlan, Head, Limits, Next, Request, Restart};
 use openbits_core::{ErrorContext, RangeSet};
 use std::collections::HashMap;
@@ -375,12 +375,10 @@ impl Attempt {
         let connect = Duration::from_millis(self.order.options.connect_timeout_ms);
         match request.url.scheme() {
             "file" => Ok((None, source::open_local(request, connect).await?)),
-            "smb" => Err(with(
-                ErrorContext::RemoteFile,
-                E_INVALIDARG,
-                Class::Fatal,
-                "This version cannot fetch from shares by itself: mount the share and use its path.",
-            )),
+            "smb" => {
+                let idle = Duration::from_millis(self.order.options.idle_timeout_ms);
+                Ok((None, source::open_smb(request, connect, idle).await?))
+            }
             _ => self.exchange(request, original).await.map(|(route, source)| (Some(route), source)),
         }
     }
