@@ -12,6 +12,7 @@ mod nginx;
 mod origin;
 pub mod process;
 mod rng;
+pub mod samba;
 mod sandbox;
 mod wait;
 

@@ -3,9 +3,11 @@
 //! Everything that takes bytes takes them here, so that what holds for one kind (pacing, limits, the idle timeout) holds for all.
 
 mod local;
+mod smb;
 mod stamp;
 
 pub(crate) use local::open as open_local;
+pub(crate) use smb::open as open_smb;
 
 use crate::http::{Link, Piece, Reply};
 use crate::protocol::Pace;

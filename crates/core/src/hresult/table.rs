@@ -408,6 +408,12 @@ pub const ERROR_WINHTTP_SECURE_CERT_REV_FAILED: HResult = HResult::from_bits(0x8
 pub const ERROR_WINHTTP_REDIRECT_FAILED: HResult = HResult::from_bits(0x8007_2F7C);
 /// Server certificate is not valid for this use.
 pub const ERROR_WINHTTP_SECURE_CERT_WRONG_USAGE: HResult = HResult::from_bits(0x8007_2F93);
+/// The server of the share cannot be found or reached.
+pub const ERROR_BAD_NETPATH: HResult = HResult::from_bits(0x8007_0035);
+/// The server has no share of this name.
+pub const ERROR_BAD_NET_NAME: HResult = HResult::from_bits(0x8007_0043);
+/// User name or password is wrong, or the account may not be used.
+pub const ERROR_LOGON_FAILURE: HResult = HResult::from_bits(0x8007_052E);
 /// The account that owns the job no longer exists or is locked.
 pub const ERROR_ACCOUNT_DISABLED: HResult = HResult::from_bits(0x8007_0533);
 
@@ -1067,6 +1073,13 @@ pub const TABLE: &[(HResult, &str, &str)] = &[
         ERROR_WINHTTP_SECURE_CERT_WRONG_USAGE,
         "ERROR_WINHTTP_SECURE_CERT_WRONG_USAGE",
         "Server certificate is not valid for this use.",
+    ),
+    (ERROR_BAD_NETPATH, "ERROR_BAD_NETPATH", "The server of the share cannot be found or reached."),
+    (ERROR_BAD_NET_NAME, "ERROR_BAD_NET_NAME", "The server has no share of this name."),
+    (
+        ERROR_LOGON_FAILURE,
+        "ERROR_LOGON_FAILURE",
+        "User name or password is wrong, or the account may not be used.",
     ),
     (
         ERROR_ACCOUNT_DISABLED,

@@ -13,7 +13,7 @@ use crate::protocol::{Algorithm, Event, FileOrder, Order};
 use crate::rate::Limiter;
 use crate::source::{self, Source};
 use openbits_core::classify::Class;
-use openbits_core::hresult::{BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED, E_INVALIDARG, E_UNEXPECTED};
+use openbits_core::hresult::{BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED, E_UNEXPECTED};
 use openbits_core::plan::{
     Accept, BodyEnd, Decision, Ended, Fail, FilePlan, Head, Limits, Next, Request, Restart,
 };
@@ -495,12 +495,10 @@ impl Attempt {
         let connect = Duration::from_millis(self.order.options.connect_timeout_ms);
         match request.url.scheme() {
             "file" => Ok((None, source::open_local(request, connect).await?)),
-            "smb" => Err(with(
-                ErrorContext::RemoteFile,
-                E_INVALIDARG,
-                Class::Fatal,
-                "This version cannot fetch from shares by itself: mount the share and use its path.",
-            )),
+            "smb" => {
+                let idle = Duration::from_millis(self.order.options.idle_timeout_ms);
+                Ok((None, source::open_smb(request, connect, idle).await?))
+            }
             _ => self.exchange(request, original).await.map(|(route, source)| (Some(route), source)),
         }
     }
