@@ -12,6 +12,7 @@ const PEERS: &[(&str, &str, &str)] = &[
     ("strace", "strace", "--version"),
     ("dbus-daemon", "dbus-daemon", "--version"),
     ("iproute2", "ip", "-V"),
+    ("samba", "/usr/sbin/smbd", "--version"),
 ];
 
 pub(crate) fn run() -> Result<()> {

@@ -158,6 +158,21 @@ pub struct FileView {
     pub temporary_name: Option<String>,
     /// Expected SHA-256.
     pub sha256: Option<String>,
+    /// More expected digests, `ALGORITHM:HEX`.
+    #[serde(default)]
+    pub digests: Vec<String>,
+    /// Location of the list of digests.
+    #[serde(default)]
+    pub checksum: Option<String>,
+    /// Location of the Metalink.
+    #[serde(default)]
+    pub metalink: Option<String>,
+    /// Mirrors that the caller gave.
+    #[serde(default)]
+    pub mirrors: Vec<String>,
+    /// The mirror in use; null: the remote name.
+    #[serde(default)]
+    pub mirror: Option<String>,
     /// Bytes of the remote file that the file consists of, in the order of the local file; absent: all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ranges: Option<Vec<RangeView>>,

@@ -28,8 +28,8 @@ pub use policy::{
     PolicyOutcome, PolicyRule, PolicyView,
 };
 pub use request::{
-    AddFile, AddFiles, CreateJob, DownloadPosition, EnvironmentProxyView, NotifyCommandView, ProxyRequest,
-    RangeView, RequestRanges, SetNumbered, SetProperties,
+    AddFile, AddFiles, CreateJob, DigestSourceRequest, DownloadPosition, EnvironmentProxyView,
+    NotifyCommandView, ProxyRequest, RangeView, RequestRanges, SetNumbered, SetProperties,
 };
 pub use service::{ServiceInfo, ServiceLimits};
 pub use why::Why;

@@ -4,6 +4,7 @@ use crate::text;
 use clap::{Args, Parser, Subcommand};
 use openbits_api::RangeView;
 use openbits_client::Choice;
+use openbits_core::integrity::{Algorithm, BadDigest, Digest};
 use openbits_core::{JobState, JobType, Priority};
 use std::path::PathBuf;
 
@@ -131,8 +132,8 @@ pub(crate) struct Jobs {
 
 #[derive(Debug, Args)]
 pub(crate) struct Get {
-    /// URL... or URL PATH
-    #[arg(value_name = "URL", required_unless_present = "input")]
+    /// URL... or URL PATH; http, https, smb://server/share/path, file:///path, or the path of a mounted file
+    #[arg(value_name = "URL", required_unless_present_any = ["input", "metalink"])]
     pub(crate) urls: Vec<String>,
     /// Folder for the files
     #[arg(short, long, value_name = "DIR")]
@@ -140,9 +141,8 @@ pub(crate) struct Get {
     /// Read `URL [PATH]` lines from FILE; `-` is standard input, `#` begins a comment
     #[arg(short, long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
-    /// Expected SHA-256 of the file (one URL)
-    #[arg(long, value_name = "HEX", value_parser = sha256)]
-    pub(crate) sha256: Option<String>,
+    #[command(flatten)]
+    pub(crate) expect: Expect,
     /// Fetch only these bytes, back to back in this order: OFFSET:LENGTH, the length may be `eof` (one URL)
     #[arg(long = "range", value_name = "O:L", value_delimiter = ',', value_parser = text::range)]
     pub(crate) ranges: Vec<RangeView>,
@@ -184,6 +184,49 @@ pub(crate) struct Get {
     pub(crate) force: bool,
 }
 
+/// What is known of a file beforehand. All digests that are given or found must hold.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Integrity and mirrors")]
+pub(crate) struct Expect {
+    /// Expected SHA-256 of the file (one URL)
+    #[arg(long, value_name = "HEX", value_parser = sha256)]
+    pub(crate) sha256: Option<String>,
+    /// Expected SHA-512 of the file (one URL)
+    #[arg(long, value_name = "HEX", value_parser = sha512)]
+    pub(crate) sha512: Option<Digest>,
+    /// Expected BLAKE3 of the file (one URL)
+    #[arg(long, value_name = "HEX", value_parser = blake3)]
+    pub(crate) blake3: Option<Digest>,
+    /// Expected digest as ALGORITHM:HEX, with sha-256, sha-512 or blake3; may be repeated (one URL)
+    #[arg(long, value_name = "DIGEST", value_parser = digest)]
+    pub(crate) digest: Vec<Digest>,
+    /// List of digests (SHA256SUMS and its relatives) that names every file of the command
+    #[arg(long, value_name = "URL|FILE")]
+    pub(crate) checksum: Option<String>,
+    /// Metalink 4 document with digests, size and mirrors; without a URL, the file that it describes is fetched (one URL)
+    #[arg(long, value_name = "URL|FILE")]
+    pub(crate) metalink: Option<String>,
+    /// Name of the file in the list or Metalink [default: the last part of the URL] (one URL)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) listed_as: Option<String>,
+    /// Another URL of the same file, tried when the first one fails; may be repeated (one URL)
+    #[arg(long, value_name = "URL")]
+    pub(crate) mirror: Vec<String>,
+}
+
+impl Expect {
+    /// Something of it is about one file only.
+    pub(crate) fn is_for_one(&self) -> bool {
+        self.sha256.is_some()
+            || self.sha512.is_some()
+            || self.blake3.is_some()
+            || !self.digest.is_empty()
+            || self.metalink.is_some()
+            || self.listed_as.is_some()
+            || !self.mirror.is_empty()
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Create {
     /// Name of the job
@@ -206,9 +249,8 @@ pub(crate) struct Add {
     /// Where the file goes
     #[arg(required_unless_present = "from")]
     pub(crate) path: Option<PathBuf>,
-    /// Expected SHA-256 of the file
-    #[arg(long, value_name = "HEX", value_parser = sha256, conflicts_with = "from")]
-    pub(crate) sha256: Option<String>,
+    #[command(flatten)]
+    pub(crate) expect: Expect,
     /// The file consists of these bytes, back to back in this order: OFFSET:LENGTH, the length may be `eof`
     #[arg(long = "range", value_name = "O:L", value_delimiter = ',', value_parser = text::range, conflicts_with = "from")]
     pub(crate) ranges: Vec<RangeView>,
@@ -383,6 +425,18 @@ pub(crate) fn sha256(text: &str) -> Result<String, String> {
     }
 }
 
+fn sha512(text: &str) -> Result<Digest, String> {
+    Digest::new(Algorithm::Sha512, text).map_err(|_| "a SHA-512 has 128 hexadecimal digits".to_owned())
+}
+
+fn blake3(text: &str) -> Result<Digest, String> {
+    Digest::new(Algorithm::Blake3, text).map_err(|_| "a BLAKE3 has 64 hexadecimal digits".to_owned())
+}
+
+fn digest(text: &str) -> Result<Digest, String> {
+    text.parse().map_err(|e: BadDigest| e.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -406,6 +460,9 @@ mod tests {
             "bits get -i - -d dir -j 60",
             &format!("bits get http://h/a --sha256 {hex}"),
             "bits --socket /s list --state queued,TRANSIENT-ERROR --json",
+            &format!("bits get http://h/a --sha512 {hex}{hex} --blake3 {hex} --digest sha-256:{hex}"),
+            "bits get http://h/a --checksum SHA256SUMS --mirror http://i/a --mirror smb://j/s/a",
+            "bits get --metalink http://h/a.meta4 -d x",
             "bits list --user",
             "bits create n --type download",
             "bits add j http://h/a p",
@@ -437,6 +494,9 @@ mod tests {
             "bits get",
             "bits get http://h/a --priority urgent",
             "bits get http://h/a --sha256 12",
+            "bits get http://h/a --sha512 12",
+            "bits get http://h/a --digest md5:00000000000000000000000000000000",
+            "bits get --checksum SHA256SUMS",
             "bits get http://h/a -j 0",
             "bits get http://h/a -j 61",
             "bits list --system --user",

@@ -10,7 +10,7 @@ mod watch;
 use crate::args::{Add, Cli, Command, Create, Jobs, List, OneJob};
 use crate::context::{Context, print, print_json};
 use crate::failure::Failure;
-use crate::{create, get, input, names, resolve, show};
+use crate::{create, expect, get, input, names, resolve, show};
 use clap::CommandFactory;
 use openbits_api::error::exit;
 use openbits_api::{AddFile, CreateJob, Outcome, SetProperties};
@@ -127,7 +127,7 @@ async fn add(context: &Context, args: &Add) -> Result<(), Failure> {
     let lines = match (&args.from, &args.url) {
         (Some(list), _) => input::read(list)?,
         (None, Some(url)) => {
-            vec![input::Line { url: url.clone(), path: args.path.clone(), sha256: args.sha256.clone() }]
+            vec![input::Line { url: url.clone(), path: args.path.clone(), sha256: None }]
         }
         (None, None) => vec![], // The arguments' definition excludes it.
     };
@@ -140,16 +140,13 @@ async fn add(context: &Context, args: &Add) -> Result<(), Failure> {
         let remote_name = names::remote_name(&line.url)?;
         let path = names::destination(&remote_name, Some(path), Path::new(""));
         let ranges = (!args.ranges.is_empty()).then(|| args.ranges.clone());
-        files.push(AddFile {
-            remote_name,
-            local_name: names::local_name(&path)?,
-            sha256: line.sha256,
-            ranges,
-        });
+        let local_name = names::local_name(&path)?;
+        files.push(AddFile { remote_name, local_name, sha256: line.sha256, ranges, ..AddFile::default() });
     }
     if files.is_empty() {
         return Err(Failure::Usage("the list names no file".to_owned()));
     }
+    expect::apply(&args.expect, &mut files)?;
     let id = resolve::job(&context.client, &args.job).await?;
     outcome(context, &context.client.add_files(id, files).await?)
 }

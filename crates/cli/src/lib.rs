@@ -7,6 +7,7 @@ mod args;
 mod commands;
 mod context;
 mod create;
+mod expect;
 mod failure;
 mod follow;
 mod get;

@@ -175,6 +175,20 @@ fn file(file: &FileView, lines: &mut Vec<String>) {
     if let Some(sha256) = &file.sha256 {
         lines.push(format!("  SHA-256:   {}", clean(sha256)));
     }
+    for digest in &file.digests {
+        lines.push(format!("  digest:    {}", clean(digest)));
+    }
+    for (what, place) in [("checksums:", &file.checksum), ("Metalink: ", &file.metalink)] {
+        if let Some(place) = place {
+            lines.push(format!("  {what} {}", clean(&text::redact_url(place))));
+        }
+    }
+    for mirror in &file.mirrors {
+        lines.push(format!("  mirror:    {}", clean(&text::redact_url(mirror))));
+    }
+    if let Some(mirror) = &file.mirror {
+        lines.push(format!("  in use:    {}", clean(&text::redact_url(mirror))));
+    }
     if let Some(ranges) = &file.ranges {
         let shown: Vec<String> = ranges.iter().take(8).map(text::range_shown).collect();
         let more = if ranges.len() > 8 { format!(" and {} more", ranges.len() - 8) } else { String::new() };

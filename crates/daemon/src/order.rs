@@ -11,8 +11,8 @@ use openbits_core::job::{ErrorRecord, File};
 use openbits_core::queue::FileReport;
 use openbits_core::{AttemptId, FileTime, Job, Mono, Priority, ProxyUsage, Secret, Slot, Ticket};
 use openbits_transfer::protocol::{
-    Digest, DigestAlgorithm, Failure, FailureClass, FileCheckpoint, FileOrder, Finish, Header, Order, Proxy,
-    Rename, TransferOptions, Validator, Wanted,
+    Failure, FailureClass, FileCheckpoint, FileOrder, Finish, Header, Order, Proxy, Rename, TransferOptions,
+    Validator, Wanted,
 };
 
 /// The order for an attempt: every file of which something is wanted, with the secrets that its worker needs.
@@ -49,10 +49,9 @@ fn file_order(
         wanted: wanted(job, file, settings),
         done: file.done.clone(),
         validator: validator(file),
-        digest: file
-            .sha256
-            .as_deref()
-            .map(|hex| Digest { algorithm: DigestAlgorithm::Sha256, hex: hex.to_owned() }),
+        digests: file.digests(),
+        sources: file.expect().sources.clone(),
+        mirrors: file.expect().mirrors.iter().map(ToString::to_string).collect(),
     })
 }
 
@@ -71,6 +70,7 @@ fn validator(file: &File) -> Option<Validator> {
     let validator = Validator {
         etag: file.etag.as_deref().map(str::to_owned),
         last_modified: file.last_modified.as_deref().map(str::to_owned),
+        mirror: file.mirror.as_deref().map(str::to_owned),
     };
     (validator != Validator::default()).then_some(validator)
 }
@@ -179,6 +179,7 @@ pub fn report(checkpoint: FileCheckpoint) -> FileReport {
         done: checkpoint.done,
         etag: validator.etag,
         last_modified: validator.last_modified,
+        mirror: validator.mirror,
         modified_s: checkpoint.modified_s,
         finished: checkpoint.finished,
     }

@@ -6,9 +6,10 @@ use openbits_api::{
     CertificateView, ErrorView, EventKind, EventView, FileView, HttpView, JobView, NumberedProperty,
     PaceView, ProxyView, SCHEMA, Why, error,
 };
-use openbits_core::job::ErrorRecord;
+use openbits_core::integrity::SourceKind;
 use openbits_core::job::http::ClientCertificate;
 use openbits_core::job::options::PropertyId;
+use openbits_core::job::{ErrorRecord, File};
 use openbits_core::queue::{Notice, NoticeKind, Queue, Reason};
 use openbits_core::{Job, ProxyUsage};
 
@@ -132,10 +133,20 @@ pub fn files(job: &Job) -> Vec<FileView> {
             temporary_name: (file.begun && !file.completed && !job.options().high_performance)
                 .then(|| job.temporary_name(index)),
             sha256: file.sha256.as_deref().map(str::to_owned),
+            digests: file.expect().digests.iter().map(ToString::to_string).collect(),
+            checksum: source(file, SourceKind::Checksums),
+            metalink: source(file, SourceKind::Metalink),
+            mirrors: file.expect().mirrors.iter().map(ToString::to_string).collect(),
+            mirror: file.mirror.as_deref().map(str::to_owned),
             ranges: (!file.layout.is_whole()).then(|| ranges::shown(file.layout.ranges())),
             restarts: file.restarts,
         })
         .collect()
+}
+
+/// Location of the file's list of digests, if it is of this kind.
+fn source(file: &File, kind: SourceKind) -> Option<String> {
+    file.expect().sources.iter().find(|s| s.kind == kind).map(|s| s.location.to_string())
 }
 
 /// The error record of a job.

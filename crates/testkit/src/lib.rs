@@ -14,6 +14,7 @@ mod nginx;
 mod origin;
 pub mod process;
 mod rng;
+pub mod samba;
 mod sandbox;
 mod servers;
 mod wait;

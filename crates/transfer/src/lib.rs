@@ -13,6 +13,8 @@ pub mod protocol;
 pub mod pump;
 mod rate;
 pub mod sandbox;
+pub mod share;
+mod source;
 mod sys;
 pub mod worker;
 

@@ -3,6 +3,7 @@
 //! The worker decides nothing about jobs: it gets an order, moves bytes, and reports. Everything a report claims to be
 //! stored has been synced before the report is sent (DESIGN section 4).
 
+pub use openbits_core::integrity::{Algorithm, Digest, DigestSource, SourceKind};
 use openbits_core::job::http::{CertificateQuery, RedirectPolicy};
 use openbits_core::pace::Mode;
 use openbits_core::{AttemptId, ErrorContext, HResult, JobId, Priority, RangeSet, Secret, Ticket};
@@ -197,29 +198,19 @@ pub struct FileOrder {
     pub done: RangeSet,
     /// The version of the remote file that `done` belongs to.
     pub validator: Option<Validator>,
-    /// Expected content.
-    pub digest: Option<Digest>,
+    /// Expected content: all of them must hold.
+    #[serde(default)]
+    pub digests: Vec<Digest>,
+    /// Lists that tell more digests, size and mirrors: fetched with the file.
+    #[serde(default)]
+    pub sources: Vec<DigestSource>,
+    /// Other remote names of the same file.
+    #[serde(default)]
+    pub mirrors: Vec<String>,
 }
 
 /// Identity of one version of a remote file (spec/upload-protocol.md 20.2), and what is wanted of it.
 pub use openbits_core::plan::{Validator, Wanted};
-
-/// Expected digest of a whole file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Digest {
-    /// Hash function.
-    pub algorithm: DigestAlgorithm,
-    /// Lower-case hexadecimal value.
-    pub hex: String,
-}
-
-/// Hash functions for [`Digest`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DigestAlgorithm {
-    /// SHA-256.
-    Sha256,
-}
 
 /// How to transfer; every limit has a default in [`TransferOptions::default`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -706,8 +697,9 @@ const fn fits(size: u64) -> bool {
 
 fn check_file(file: &FileCheckpoint) -> Result<(), &'static str> {
     let validator = file.validator.as_ref();
-    let texts = validator
-        .is_none_or(|v| [&v.etag, &v.last_modified].into_iter().flatten().all(|t| t.len() <= TEXT_MAX));
+    let texts = validator.is_none_or(|v| {
+        [&v.etag, &v.last_modified, &v.mirror].into_iter().flatten().all(|t| t.len() <= TEXT_MAX)
+    });
     if !texts || file.done.count() > RANGES_MAX {
         return Err("a validator or a list of ranges beyond its limit");
     }
@@ -757,7 +749,11 @@ mod tests {
             FileCheckpoint { size: Some(u64::MAX), finished: false, ..whole(10) },
             FileCheckpoint { remote_size: Some(u64::MAX), ..whole(10) },
             FileCheckpoint {
-                validator: Some(Validator { etag: Some("x".repeat(TEXT_MAX + 1)), last_modified: None }),
+                validator: Some(Validator {
+                    etag: Some("x".repeat(TEXT_MAX + 1)),
+                    last_modified: None,
+                    mirror: None,
+                }),
                 ..whole(10)
             },
             FileCheckpoint {

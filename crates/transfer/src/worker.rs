@@ -4,6 +4,8 @@
 
 mod attempt;
 mod body;
+mod lists;
+mod mirrors;
 mod report;
 mod steer;
 mod verdicts;

@@ -317,6 +317,11 @@ fn file_views(files: &[AddFile]) -> Vec<FileView> {
         completed: false,
         temporary_name: None,
         sha256: file.sha256.clone(),
+        digests: file.digests.iter().map(ToString::to_string).collect(),
+        checksum: file.checksum.as_ref().map(|source| source.location.clone()),
+        metalink: file.metalink.as_ref().map(|source| source.location.clone()),
+        mirrors: file.mirrors.clone(),
+        mirror: None,
         ranges: file.ranges.clone(),
         restarts: 0,
     };

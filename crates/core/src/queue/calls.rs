@@ -146,6 +146,7 @@ impl Queue {
             *file.remote == *new.remote
                 && *file.local == *new.local
                 && file.sha256.as_deref() == new.sha256.as_deref()
+                && *file.expect() == new.expect
                 && file.layout.ranges() == new.ranges.as_deref().unwrap_or_default()
         };
         let same = job.owner == caller.uid

@@ -27,6 +27,8 @@ pub struct FileReport {
     pub etag: Option<String>,
     /// Its `Last-Modified`, as the server wrote it.
     pub last_modified: Option<String>,
+    /// The mirror that they came from; `None`: the remote name itself.
+    pub mirror: Option<String>,
     /// The same in seconds since 1970.
     pub modified_s: Option<i64>,
     /// The whole file is there.
@@ -138,6 +140,7 @@ impl Queue {
             file.etag = report.etag.map(Into::into);
             file.last_modified = report.last_modified.map(Into::into);
             file.modified_s = report.modified_s;
+            file.mirror = report.mirror.map(Into::into);
             file.begun = true;
             file.transferred = report.finished;
             if report.finished {

@@ -3,8 +3,8 @@
 use super::Brain;
 use crate::policy::Settings;
 use openbits_core::hresult as h;
-use openbits_core::job::NewFile;
 use openbits_core::job::property::Property;
+use openbits_core::job::{File, NewFile};
 use openbits_core::policy::Rate;
 use openbits_core::policy::security::{Forbidden, Security};
 use openbits_core::queue::{Call, Failure, NewJob, PolicyBlocks};
@@ -36,14 +36,18 @@ impl ScheduleClock {
     }
 }
 
-fn refused(forbidden: &Forbidden) -> Failure {
+pub(super) fn refused(forbidden: &Forbidden) -> Failure {
     Failure::new(h::E_ACCESSDENIED, forbidden.to_string())
 }
 
 /// The first file that is still to be transferred and that the policy forbids now.
 pub fn forbidden(security: &Security, job: &Job) -> Option<Forbidden> {
     let files = job.files.iter().filter(|file| !file.transferred);
-    files.map(|file| security.check(&file.remote, &file.local)).find_map(Result::err)
+    let check = |file: &File| {
+        security.check(&file.remote, &file.local)?;
+        file.expect().locations().try_for_each(|name| security.check_remote(name))
+    };
+    files.map(check).find_map(Result::err)
 }
 
 impl Brain {
@@ -136,13 +140,13 @@ impl Brain {
         }
         self.check_presence(caller.uid)?;
         let priority = priority_of(&new.properties).unwrap_or(Priority::Normal);
-        self.check_digests(priority, new.files.iter().map(|file| file.sha256.is_some()))
+        self.check_digests(priority, new.files.iter().map(NewFile::has_digest))
     }
 
     pub(super) fn check_added(&self, caller: Caller, id: JobId, files: &[NewFile]) -> Result<(), Failure> {
         // Whoever may not see the job is told so by the call itself.
         let Ok(job) = self.queue.job(caller, id) else { return Ok(()) };
-        self.check_digests(job.priority, files.iter().map(|file| file.sha256.is_some()))
+        self.check_digests(job.priority, files.iter().map(NewFile::has_digest))
     }
 
     pub(super) fn check_resume(&self, caller: Caller, id: JobId) -> Result<(), Failure> {
@@ -165,7 +169,7 @@ impl Brain {
             return Ok(());
         }
         let files = job.files.iter().filter(|file| !file.transferred);
-        self.check_digests(priority, files.map(|file| file.sha256.is_some()))
+        self.check_digests(priority, files.map(File::has_digest))
     }
 }
 

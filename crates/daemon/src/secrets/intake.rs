@@ -1,7 +1,8 @@
 //! From a caller's request to what the queue keeps: secrets sealed, names redacted.
 
 use super::{CannotSeal, Vault};
-use openbits_api::{AddFile, EnvironmentProxyView, ProxyRequest};
+use openbits_api::{AddFile, DigestSourceRequest, EnvironmentProxyView, ProxyRequest};
+use openbits_core::integrity::{DigestSource, Expect, SourceKind};
 use openbits_core::job::NewFile;
 use openbits_core::job::credential::{self, Credential};
 use openbits_core::job::http::CheckedHeaders;
@@ -54,10 +55,22 @@ pub fn files(vault: &Vault, job: JobId, files: Vec<AddFile>) -> Result<Vec<NewFi
             login,
             size: None,
             sha256: file.sha256.map(|hex| hex.to_ascii_lowercase()),
+            expect: Expect {
+                digests: file.digests,
+                sources: std::iter::empty()
+                    .chain(file.metalink.map(|metalink| source(SourceKind::Metalink, metalink)))
+                    .chain(file.checksum.map(|checksum| source(SourceKind::Checksums, checksum)))
+                    .collect(),
+                mirrors: file.mirrors.into_iter().map(Into::into).collect(),
+            },
             ranges: file.ranges.map(crate::http::ranges::given),
         })
     };
     files.into_iter().map(new).collect()
+}
+
+fn source(kind: SourceKind, request: DigestSourceRequest) -> DigestSource {
+    DigestSource { kind, location: request.location.into(), name: request.name.map(Into::into) }
 }
 
 /// Proxy settings: the list is kept without users and passwords, and sealed with them if there are any.

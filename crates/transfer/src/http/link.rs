@@ -109,6 +109,8 @@ pub(crate) enum Piece {
     Data(Bytes),
     End,
     Cut(Box<Fail>),
+    /// What is read is a file, and it changed meanwhile.
+    Changed,
 }
 
 impl Link {
@@ -299,7 +301,7 @@ impl Link {
                 match self.piece(&mut reply).await {
                     Piece::Data(_) => {}
                     Piece::End => return true,
-                    Piece::Cut(_) => return false,
+                    Piece::Cut(_) | Piece::Changed => return false,
                 }
             }
         };
@@ -520,6 +522,9 @@ async fn fetch_list(route: &Route, tls: &TlsCache, address: &str) -> Outcome<Vec
             Piece::Data(_) => return Err(transport(ERROR_WINHTTP_INVALID_SERVER_RESPONSE, "it is too long")),
             Piece::End => return Ok(der),
             Piece::Cut(fail) => return Err(fail),
+            Piece::Changed => {
+                return Err(transport(ERROR_WINHTTP_INVALID_SERVER_RESPONSE, "it changed meanwhile"));
+            }
         }
     }
 }

@@ -2,16 +2,21 @@
 
 use super::Stop;
 use super::body;
+use super::lists::{Lists, Wanted};
+use super::mirrors::{Blame, Mirrors};
 use super::report::{self, Reporter};
 use super::steer::Steer;
 use super::verdicts::Verdicts;
 use crate::failure::{Outcome, with};
 use crate::file::{self, Finished, Folder, Group, Part, Place, Reopened};
-use crate::http::{self, Link, Pool, Reply, Route};
-use crate::protocol::{DigestAlgorithm, Event, FileOrder, Order};
+use crate::http::{self, Pool, Route};
+use crate::protocol::{Algorithm, Event, FileOrder, Order};
 use crate::rate::Limiter;
+use crate::source::{self, Source};
 use openbits_core::classify::Class;
-use openbits_core::hresult::{BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED, ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED};
+use openbits_core::hresult::{
+    BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED, E_UNEXPECTED, ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED,
+};
 use openbits_core::plan::{
     Accept, BodyEnd, Decision, Ended, Fail, FilePlan, Head, Limits, Next, Request, Restart,
 };
@@ -23,6 +28,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
+use url::Url;
 
 /// Bodies up to this size are collected and written in one piece, without a writer of their own.
 const SMALL: u64 = 256 << 10;
@@ -31,7 +37,7 @@ const DRAIN: u64 = 16 << 10;
 
 /// An attempt at a job.
 pub(super) struct Attempt {
-    order: Order,
+    pub(super) order: Order,
     reporter: Reporter,
     pool: Pool,
     limiter: Rc<Limiter>,
@@ -39,6 +45,9 @@ pub(super) struct Attempt {
     folders: HashMap<PathBuf, Arc<Folder>>,
     group: Group,
     current: Option<Current>,
+    pub(super) lists: Lists,
+    /// The failure of an earlier mirror, which is told instead of the last one's.
+    blame: Option<Blame>,
     /// The peer that was told last.
     told: Option<String>,
     verdicts: Rc<Verdicts>,
@@ -64,6 +73,16 @@ pub(super) struct Means {
     pub(super) verdicts: Rc<Verdicts>,
 }
 
+/// What is there of a file when a place is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    /// Of the same place: it may be continued.
+    OfThis,
+    /// Of another mirror: bytes of two are never mixed.
+    OfAnother,
+}
+
 /// The file that is being transferred.
 pub(super) struct Current {
     pub(super) index: u32,
@@ -71,7 +90,9 @@ pub(super) struct Current {
     pub(super) place: Place,
     pub(super) part: Option<Part>,
     pub(super) modified_s: Option<i64>,
-    hashed: bool,
+    hashed: Vec<Algorithm>,
+    /// What lies under the temporary name is of another mirror. It stays until this one has something better.
+    others: bool,
     connected: bool,
     /// The peer that an earlier file told of.
     told: Option<String>,
@@ -95,6 +116,8 @@ impl Attempt {
             folders: HashMap::new(),
             group,
             current: None,
+            lists: Lists::default(),
+            blame: None,
             told: None,
             verdicts,
             steer,
@@ -117,7 +140,10 @@ impl Attempt {
             Some(Ok(())) => return Some(Event::Done { job, attempt }),
             Some(Err((file, fail))) => {
                 let about = self.current.as_ref().filter(|current| Some(current.index) == file);
-                let (status, url) = about.map_or((None, None), |c| (c.status, Some(c.plan.shown_url())));
+                let (status, url) = match self.blame.take() {
+                    Some(blame) => (blame.http_status, blame.url),
+                    None => about.map_or((None, None), |c| (c.status, Some(c.plan.shown_url()))),
+                };
                 Some((fail.discard, Box::new(report::failure(&fail, file, status, url))))
             }
             None => None,
@@ -192,7 +218,7 @@ impl Attempt {
 
     /// Ends what is under way and reports what is durable.
     async fn wind_down(&mut self, discard: bool) {
-        if let Some(mut current) = self.current.take() {
+        if let Some(mut current) = self.current.take().filter(|current| !current.others) {
             // Dynamic content cannot be continued, not even after a Suspend (spec/bits-extended.md 16, row 48).
             if discard || current.plan.wanted().dynamic {
                 if let Some(part) = &mut current.part {
@@ -220,13 +246,84 @@ impl Attempt {
         let _ = self.group.flush().await;
     }
 
-    /// Transfers one file, up to the queue of finished ones, or as far as it is wanted now.
+    /// Transfers one file, up to the queue of finished ones, from the first of its places that has it.
     async fn fetch(&mut self, at: usize) -> Result<(), (Option<u32>, Box<Fail>)> {
-        let mine = |fail| (None, fail);
         let file = self.order.files[at].clone();
         #[cfg(test)]
         super::tests::perhaps_panic(&file.remote);
-        self.open(&file).await.map_err(mine)?;
+        let mut wanted = self.wanted(&file, false).await.map_err(|fail| (None, fail))?;
+        let kept_from = file.validator.as_ref().and_then(|v| v.mirror.clone()).unwrap_or(file.remote.clone());
+        let mut mirrors = Mirrors::new(wanted.places.iter().cloned(), Some(&kept_from));
+        let (mut first, mut something) = (true, !file.done.is_empty());
+        while let Some(place) = mirrors.next() {
+            let left = match (std::mem::take(&mut first) && place == kept_from, something) {
+                (true, _) => Left::OfThis,
+                (false, true) => Left::OfAnother,
+                (false, false) => Left::Nothing,
+            };
+            let fail = match self.fetch_from(at, &file, &place, left, &mut wanted).await {
+                Ok(()) => return Ok(()),
+                Err((None, fail)) => fail,
+                Err(of_another) => return Err(of_another),
+            };
+            let about = self.current.as_ref().map(|current| (current.status, current.plan.shown_url()));
+            let (http_status, url) = about.map_or((None, None), |(status, url)| (status, Some(url)));
+            if !mirrors.may_help(&fail) {
+                if wanted.places.len() == 1 {
+                    return Err((None, fail));
+                }
+                // What the last place left is dealt with as always; what is told may be another's failure.
+                let discard = fail.discard;
+                mirrors.failed(Blame { fail, http_status, url });
+                let mut blame = mirrors.verdict().expect("a failure was just noted");
+                blame.fail.discard = discard;
+                let fail = blame.fail.clone();
+                self.blame = Some(blame);
+                return Err((None, fail));
+            }
+            tracing::info!(file = file.index, code = %fail.code, detail = fail.detail, "another mirror is tried");
+            something = self.set_aside(fail.discard).await.map_err(|fail| (None, fail))?;
+            mirrors.failed(Blame { fail, http_status, url });
+        }
+        Err((None, with(ErrorContext::RemoteFile, E_UNEXPECTED, Class::Transient, "The file has no place.")))
+    }
+
+    /// Lets go of a mirror: what is durable of it is reported and stays, unless it is worth nothing. True if something stays.
+    async fn set_aside(&mut self, discard: bool) -> Outcome<bool> {
+        let Some(mut current) = self.current.take() else { return Ok(false) };
+        self.told = current.told.take();
+        if current.others {
+            return Ok(true); // it came to nothing
+        }
+        if discard {
+            let reason = "the content of a mirror is not what is expected".to_owned();
+            current.restart(&self.reporter, Restart { reason }).await?;
+            return Ok(false);
+        }
+        if let Some(part) = &mut current.part {
+            part.finish_run().await?;
+            part.settle().await?;
+            if !part.durable().is_empty() {
+                let done = part.durable().clone();
+                let last = report::checkpoint(current.index, &current.plan, done, current.modified_s, false);
+                self.reporter.checkpoint(last).await;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Transfers one file from one place.
+    async fn fetch_from(
+        &mut self,
+        at: usize,
+        file: &FileOrder,
+        place: &str,
+        left: Left,
+        wanted: &mut Rc<Wanted>,
+    ) -> Result<(), (Option<u32>, Box<Fail>)> {
+        let mine = |fail| (None, fail);
+        self.open(file, place, left, wanted).await.map_err(mine)?;
         loop {
             self.steer();
             let current = self.current.as_mut().expect("opened above");
@@ -236,25 +333,36 @@ impl Attempt {
             let current = self.current.as_mut().expect("opened above");
             match current.plan.step() {
                 Next::Satisfied => return self.put_aside(at).await.map_err(mine),
-                Next::Send(request) => self.request(*request).await.map_err(mine)?,
+                Next::Send(request) => self.request(*request, wanted).await.map_err(mine)?,
                 Next::Complete { size } => {
-                    if let Some(finished) = self.complete(size, &file).await.map_err(mine)? {
+                    if let Some(finished) = self.complete(size, wanted).await.map_err(mine)? {
                         self.over[at] = true;
                         self.finished_bytes = self.finished_bytes.saturating_add(size);
                         self.told = self.current.take().and_then(|current| current.told);
                         return self.group.add(finished).await.map_err(|(file, fail)| (Some(file), fail));
+                    }
+                    // The lists may be as old as what a cache gave for the file.
+                    if !file.sources.is_empty() {
+                        *wanted = self.wanted(file, true).await.map_err(mine)?;
+                        let current = self.current.as_mut().expect("still open");
+                        current.hashed = wanted.algorithms();
                     }
                 }
             }
         }
     }
 
-    /// Finds the place, and what is left of an earlier attempt.
-    async fn open(&mut self, file: &FileOrder) -> Outcome<()> {
-        let limits = Limits {
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
             max_redirects: self.order.options.max_redirects,
             allow_https_to_http: self.order.options.allow_https_to_http,
-        };
+        }
+    }
+
+    /// Finds the place, and what is left of an earlier attempt.
+    async fn open(&mut self, file: &FileOrder, from: &str, left: Left, wanted: &Wanted) -> Outcome<()> {
+        let (kept, others) = (left == Left::OfThis, left == Left::OfAnother);
+        let limits = self.limits();
         let (parent, name) = Place::split(&file.local)?;
         let folder = match self.folders.get(parent) {
             Some(folder) => folder.clone(),
@@ -266,12 +374,18 @@ impl Attempt {
         };
         let place = Place::new(folder, name, &file.temp)?;
         place.check_target()?;
-        let validator = file.validator.clone().unwrap_or_default();
+        let known = if file.wanted.layout.is_whole() { file.size } else { file.remote_size };
+        let (size, done, validator) = match kept {
+            true => (known, file.done.clone(), file.validator.clone().unwrap_or_default()),
+            false => Default::default(),
+        };
         let tag = file::version_tag(&validator);
         let layout = &file.wanted.layout;
-        let size = if layout.is_whole() { file.size } else { file.remote_size };
-        let done = layout.remote_set(size, &file.done);
-        let (mut plan, mut restart) = FilePlan::new(&file.remote, size, done, validator, limits)?;
+        let done = layout.remote_set(size, &done);
+        let (mut plan, mut restart) = FilePlan::new(from, size, done, validator, limits)?;
+        if from != file.remote {
+            plan = plan.for_mirror(&file.remote);
+        }
         plan.want(file.wanted.clone());
         plan.set_redirects(self.order.options.redirects);
         if let Some(method) = &self.order.options.method {
@@ -283,7 +397,8 @@ impl Attempt {
             place,
             part: None,
             modified_s: None,
-            hashed: file.digest.is_some(),
+            hashed: wanted.algorithms(),
+            others,
             connected: false,
             told: self.told.take(),
             status: None,
@@ -291,7 +406,7 @@ impl Attempt {
         if let Some(restart) = restart {
             return current.restart(&self.reporter, restart).await;
         }
-        if file.done.is_empty() {
+        if file.done.is_empty() || !kept {
             return Ok(());
         }
         match file::reopen(&current.place, file.done.end(), &tag)? {
@@ -307,12 +422,13 @@ impl Attempt {
     }
 
     /// One request and what comes of it.
-    async fn request(&mut self, request: Request) -> Outcome<()> {
-        let (route, mut link, mut reply) = self.exchange(&request).await?;
+    async fn request(&mut self, request: Request, wanted: &Wanted) -> Outcome<()> {
+        let current = self.current.as_ref().expect("a file is open");
+        let (route, mut source) = self.reach(&request, current.plan.original()).await?;
         let current = self.current.as_mut().expect("a file is open");
-        current.status = Some(reply.head.status.as_u16());
+        current.status = source.http_status();
         // Some servers refuse in HTTP what they could have refused in TLS (spec/bits-extended.md 9.1.1).
-        if link.misses_certificate() && matches!(reply.head.status.as_u16(), 400 | 403 | 495 | 496) {
+        if source.misses_certificate() && matches!(current.status, Some(400 | 403 | 495 | 496)) {
             return Err(with(
                 ErrorContext::RemoteFile,
                 ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED,
@@ -320,7 +436,7 @@ impl Attempt {
                 "The server asked for a client certificate, the job has none, and the server refused it.",
             ));
         }
-        let decision = current.head(&reply);
+        let decision = decide(&mut current.plan, &source);
         if let Some(remote) = current.plan.new_remote()
             && !matches!(decision, Decision::Again(_))
         {
@@ -328,6 +444,9 @@ impl Attempt {
         }
         match decision {
             Decision::Accept(accept) => {
+                if current.plan.layout().is_whole() {
+                    wanted.check_size(accept.total)?;
+                }
                 let surroundings = Surroundings {
                     order: &self.order,
                     reporter: &self.reporter,
@@ -335,8 +454,7 @@ impl Attempt {
                     finished_bytes: self.finished_bytes,
                 };
                 let (ended, left) =
-                    Box::pin(Self::accept(current, &surroundings, &accept, &mut link, &mut reply)).await?;
-                drop(reply);
+                    Box::pin(Self::accept(current, &surroundings, &accept, &mut source)).await?;
                 if self.order.options.tell_ranges
                     && let Some(part) = &current.part
                 {
@@ -344,9 +462,9 @@ impl Attempt {
                 }
                 match ended {
                     // A body left in the middle ends its connection, or only its stream.
-                    Ended::Next if left && !link.is_http2() => Ok(()),
+                    Ended::Next if left && !source.is_http2() => Ok(()),
                     Ended::Next => {
-                        self.pool.give(route, link);
+                        self.give_back(route, source);
                         Ok(())
                     }
                     Ended::Again(restart, ms) => {
@@ -355,6 +473,7 @@ impl Attempt {
                         Ok(())
                     }
                     Ended::Soon(ms) => {
+                        drop(source);
                         tokio::time::sleep(Duration::from_millis(ms)).await;
                         Ok(())
                     }
@@ -362,35 +481,61 @@ impl Attempt {
                 }
             }
             Decision::Empty(accept) => {
+                wanted.check_size(Some(0))?;
                 current.modified_s = accept.modified_s;
-                current.connect(&self.reporter, Some(0), link.peer()).await;
-                self.put_back(route, link, reply).await;
+                current.connect(&self.reporter, Some(0), source.peer()).await;
+                self.put_back(route, source).await;
                 Ok(())
             }
             Decision::Again(restart) => {
                 if let Some(restart) = restart {
                     current.restart(&self.reporter, restart).await?;
                 }
-                self.put_back(route, link, reply).await;
+                self.put_back(route, source).await;
                 Ok(())
             }
             Decision::Fail(fail) => {
-                self.put_back(route, link, reply).await;
+                self.put_back(route, source).await;
                 Err(fail)
             }
         }
     }
 
-    async fn put_back(&self, route: Route, mut link: Link, reply: Reply) {
-        if link.drain(reply, DRAIN).await {
+    /// Gives a connection back whose answer was read to its end.
+    fn give_back(&self, route: Option<Route>, source: Source) {
+        if let (Some(route), Source::Http(http)) = (route, source) {
+            let (link, reply) = *http;
+            drop(reply);
             self.pool.give(route, link);
         }
     }
 
+    /// Gives a connection back whose answer is of no use.
+    pub(super) async fn put_back(&self, route: Option<Route>, source: Source) {
+        if let (Some(route), Source::Http(http)) = (route, source) {
+            let (mut link, reply) = *http;
+            if link.drain(reply, DRAIN).await {
+                self.pool.give(route, link);
+            }
+        }
+    }
+
+    /// Gets an answer from wherever the request leads. `original`: the URL that the caller gave.
+    pub(super) async fn reach(&self, request: &Request, original: &Url) -> Outcome<(Option<Route>, Source)> {
+        let connect = Duration::from_millis(self.order.options.connect_timeout_ms);
+        match request.url.scheme() {
+            "file" => Ok((None, source::open_local(request, connect).await?)),
+            "smb" => {
+                let idle = Duration::from_millis(self.order.options.idle_timeout_ms);
+                Ok((None, source::open_smb(request, connect, idle).await?))
+            }
+            _ => self.exchange(request, original).await.map(|(route, source)| (Some(route), source)),
+        }
+    }
+
     /// Gets an answer: on an idle connection if there is one, else on a new one, by the ways that the proxy settings give.
-    async fn exchange(&self, request: &Request) -> Outcome<(Route, Link, Reply)> {
+    async fn exchange(&self, request: &Request, original: &Url) -> Outcome<(Route, Source)> {
         let options = &self.order.options;
-        let original = self.current.as_ref().expect("a file is open").plan.original();
         let connect = Duration::from_millis(options.connect_timeout_ms);
         let idle = Duration::from_millis(options.idle_timeout_ms);
         let mut last = None;
@@ -403,7 +548,7 @@ impl Attempt {
                 link.shape(&self.limiter, &self.level);
                 let message = http::build(request, options, &route, link.is_http2(), original)?;
                 match link.ask(message, idle).await {
-                    Ok(reply) => return Ok((route, link, reply)),
+                    Ok(reply) => return Ok((route, Source::Http(Box::new((link, reply))))),
                     Err((_, true)) => {} // the server had closed it: once more, on a fresh one
                     Err((fail, false)) => return Err(fail),
                 }
@@ -418,7 +563,7 @@ impl Attempt {
                     link.shape(&self.limiter, &self.level);
                     let message = http::build(request, options, &route, link.is_http2(), original)?;
                     let reply = link.ask(message, idle).await.map_err(|(fail, _)| fail)?;
-                    return Ok((route, link, reply));
+                    return Ok((route, Source::Http(Box::new((link, reply)))));
                 }
                 // The next proxy of the list may do.
                 Err(fail) => last = Some(fail),
@@ -432,13 +577,13 @@ impl Attempt {
         current: &mut Current,
         around: &Surroundings<'_>,
         accept: &Accept,
-        link: &mut Link,
-        reply: &mut Reply,
+        source: &mut Source,
     ) -> Outcome<(Ended, bool)> {
         let Surroundings { order, reporter, .. } = around;
         if let Some(restart) = accept.restart.clone() {
             current.restart(reporter, restart).await?;
         }
+        current.take_over(reporter).await?;
         current.modified_s = accept.modified_s;
         let sparse = current.plan.wanted().only_first;
         let size = current.plan.local_size();
@@ -453,16 +598,16 @@ impl Attempt {
             && accept.length == accept.total
             && current.plan.layout().is_whole();
         // A short file says all that there is to say when it is finished, if its job is known to move and from where.
-        if !small || current.told.as_deref() != Some(link.peer()) {
-            current.connect(reporter, size, link.peer()).await;
+        if !small || current.told.as_deref() != Some(source.peer()) {
+            current.connect(reporter, size, source.peer()).await;
         }
         let mut early = Vec::new();
         if small && accept.offset == 0 && accept.skip == 0 && current.part.is_none() {
-            match body::collect(current, accept, link, reply).await? {
+            match body::collect(current, accept, source).await? {
                 Ok((got, end)) => return Ok((current.plan.end(got, end), false)),
                 Err(pieces) => {
                     early = pieces;
-                    current.connect(reporter, size, link.peer()).await;
+                    current.connect(reporter, size, source.peer()).await;
                 }
             }
         }
@@ -473,22 +618,26 @@ impl Attempt {
             }
             current.part = Some(part);
         }
-        let (got, end) = body::stream(current, around, accept, link, reply, early).await?;
+        let (got, end) = body::stream(current, around, accept, source, early).await?;
         let left = end == BodyEnd::Left;
         Ok((current.plan.end(got, end), left))
     }
 
     /// Every byte is there: check it, and hand it over for the last sync. None: the digest was wrong, it begins again.
-    async fn complete(&mut self, size: u64, file: &FileOrder) -> Outcome<Option<Finished>> {
+    async fn complete(&mut self, size: u64, wanted: &Wanted) -> Outcome<Option<Finished>> {
         let current = self.current.as_mut().expect("a file is open");
+        if current.plan.layout().is_whole() {
+            wanted.check_size(Some(size))?;
+        }
         if current.part.is_none() {
+            current.take_over(&self.reporter).await?;
             current.part = Some(current.new_part()?); // an empty file
         }
         let part = current.part.as_mut().expect("just made");
         part.finish_run().await?;
-        if let Some(digest) = &file.digest {
-            let DigestAlgorithm::Sha256 = digest.algorithm;
-            if !part.digest(size).await?.eq_ignore_ascii_case(&digest.hex) {
+        if !wanted.digests.is_empty() {
+            let found = part.digests(size, &wanted.algorithms()).await?;
+            if !wanted.digests.iter().all(|digest| found.contains(digest)) {
                 let restart = current.plan.digest_mismatch()?;
                 current.restart(&self.reporter, restart).await?;
                 return Ok(None);
@@ -528,21 +677,19 @@ impl Surroundings<'_> {
 }
 
 impl Current {
-    /// Asks the plan about an answer.
-    fn head(&mut self, reply: &Reply) -> Decision {
-        let headers: Vec<(&str, &[u8])> =
-            reply.head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-        let now_s = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(0));
-        let head = Head { status: reply.head.status.as_u16(), framing: reply.framing, headers: &headers };
-        self.plan.head(&head, now_s)
-    }
-
     /// A new temporary file for the version that the plan is bound to.
     pub(super) fn new_part(&self) -> Outcome<Part> {
         let temp = file::create(&self.place, &file::version_tag(self.plan.validator()))?;
-        Ok(Part::new(self.place.clone(), temp, self.hashed))
+        Ok(Part::new(self.place.clone(), temp, &self.hashed))
+    }
+
+    /// This place has what it takes: what another mirror left goes.
+    async fn take_over(&mut self, reporter: &Reporter) -> Outcome<()> {
+        if !std::mem::take(&mut self.others) {
+            return Ok(());
+        }
+        let reason = "the file goes on from another mirror".to_owned();
+        self.restart(reporter, Restart { reason }).await
     }
 
     /// Throws away what is kept, in the file first, and tells it.
@@ -563,4 +710,15 @@ impl Current {
             reporter.connected(self.index, size, peer).await;
         }
     }
+}
+
+/// Asks the plan about an answer.
+pub(super) fn decide(plan: &mut FilePlan, source: &Source) -> Decision {
+    let (head, framing) = source.head();
+    let headers: Vec<(&str, &[u8])> =
+        head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let now_s = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(0));
+    plan.head(&Head { status: head.status.as_u16(), framing, headers: &headers }, now_s)
 }

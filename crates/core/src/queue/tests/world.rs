@@ -96,14 +96,7 @@ impl Default for Plan {
 }
 
 pub(super) fn file(n: u32) -> NewFile {
-    NewFile {
-        remote: format!("http://h/{n}"),
-        local: format!("/d/{n}"),
-        login: None,
-        size: None,
-        sha256: None,
-        ranges: None,
-    }
+    NewFile { remote: format!("http://h/{n}"), local: format!("/d/{n}"), ..NewFile::default() }
 }
 
 impl World {
