@@ -15,14 +15,17 @@ pub mod why;
 
 pub use error::{ErrorRow, ErrorText, Problem};
 pub use event::{EventKind, EventView};
-pub use job::{ErrorView, FileList, FileView, JobPage, JobView, NumberedProperty, Outcome, ProxyView};
+pub use job::{
+    ErrorView, FileList, FileProperty, FileView, HelperSet, HelperTicketView, JobPage, JobView,
+    NumberedProperty, Outcome, ProxyView,
+};
 pub use policy::{
     BandwidthView, CheckPolicy, PolicyExplanation, PolicyFileView, PolicyFinding, PolicyKeyView,
     PolicyOutcome, PolicyRule, PolicyView,
 };
 pub use request::{
-    AddFile, AddFiles, CreateJob, EnvironmentProxyView, NotifyCommandView, ProxyRequest, SetNumbered,
-    SetProperties,
+    AddFile, AddFiles, CreateJob, EnvironmentProxyView, NotifyCommandView, ProxyRequest, ReplacePrefix,
+    SetHelperToken, SetNumbered, SetProperties, SetRemoteName, SetValidation,
 };
 pub use service::{ServiceInfo, ServiceLimits};
 pub use why::Why;

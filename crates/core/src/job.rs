@@ -7,7 +7,9 @@ pub mod file;
 pub mod options;
 pub mod progress;
 pub mod property;
+pub mod remote_name;
 pub mod retry;
+pub mod validation;
 
 use crate::enums::{AuthScheme, AuthTarget, JobState, JobType, Priority, notify};
 use crate::hresult::HResult;

@@ -12,6 +12,7 @@ pub mod id;
 pub mod job;
 pub mod limits;
 pub mod names;
+pub mod peer_cache;
 pub mod plan;
 pub mod policy;
 pub mod queue;

@@ -36,6 +36,7 @@ fn file_order(job: &Job, index: u32, file: &File) -> FileOrder {
             .sha256
             .as_deref()
             .map(|hex| Digest { algorithm: DigestAlgorithm::Sha256, hex: hex.to_owned() }),
+        moved: file.moved,
     }
 }
 

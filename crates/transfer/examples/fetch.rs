@@ -39,6 +39,7 @@ fn main() -> ExitCode {
             done: RangeSet::new(),
             validator: None,
             digest: None,
+            moved: false,
         }],
         options,
     };

@@ -19,6 +19,8 @@ const EXTRA: &[(&str, u32, &str)] = &[
     ),
     ("ERROR_WINHTTP_SECURE_CERT_WRONG_USAGE", 0x8007_2F93, "Server certificate is not valid for this use."),
     ("ERROR_ACCOUNT_DISABLED", 0x8007_0533, "The account that owns the job no longer exists or is locked."),
+    ("E_PENDING", 0x8000_000A, "The data is not there completely yet."),
+    ("CO_E_FAILEDTOIMPERSONATE", 0x8001_0123, "The caller's identity may not be used."),
 ];
 
 pub(crate) fn generate() -> Result<String> {

@@ -23,6 +23,8 @@ pub enum Effect {
         job: JobId,
         /// The new attempt.
         attempt: AttemptId,
+        /// Whose worker is to have it.
+        owner: Uid,
     },
     /// Tell the worker to end the attempt.
     Stop {
@@ -41,6 +43,8 @@ pub enum Effect {
         ticket: Ticket,
         /// Which files.
         plan: FinishPlan,
+        /// Whose worker is to do it.
+        owner: Uid,
         /// A repetition after a crash.
         replay: bool,
     },
@@ -124,6 +128,9 @@ impl Queue {
     }
 
     pub(super) fn notice(&mut self, id: JobId, kind: NoticeKind, at: FileTime) {
+        if !matches!(kind, NoticeKind::Progress | NoticeKind::FileTransferred(_) | NoticeKind::Created) {
+            self.supersede(id);
+        }
         let Some(job) = self.jobs.get(&id) else { return };
         let failed = matches!(job.state, JobState::Error | JobState::TransientError);
         let notice = Notice {

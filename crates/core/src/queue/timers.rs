@@ -14,6 +14,8 @@ pub(super) enum Kind {
     Retry,
     DownloadTime,
     Inactivity,
+    /// A notice was held back.
+    Notice,
 }
 
 /// At most one entry for each job and kind.
@@ -37,7 +39,7 @@ impl Timers {
 
     /// Forgets a job that is gone: nobody is woken for it.
     pub(super) fn forget(&mut self, job: JobId) {
-        for kind in [Kind::NoProgress, Kind::Retry, Kind::DownloadTime, Kind::Inactivity] {
+        for kind in [Kind::NoProgress, Kind::Retry, Kind::DownloadTime, Kind::Inactivity, Kind::Notice] {
             if let Some(at) = self.armed.remove(&(job, kind)) {
                 self.order.remove(&(at, job, kind));
             }
@@ -74,11 +76,20 @@ impl Queue {
     }
 
     fn look(&mut self, id: JobId, kind: Kind, now: Now) {
+        if kind == Kind::Notice {
+            match self.held_until(id) {
+                Some(at) if at > now.mono => self.timers.arm(id, kind, at),
+                Some(_) => self.release(id, now),
+                None => {}
+            }
+            return;
+        }
         let Some(job) = self.jobs.get(&id) else { return };
         if job.finishing.is_some() && kind != Kind::Inactivity {
             return; // a Complete that fails arms them again
         }
         let (deadline, event) = match kind {
+            Kind::Notice => return, // looked at above
             Kind::Retry => (job.retry_at(&self.limits.retry), Event::RetryDelayOver),
             Kind::NoProgress => {
                 let waits = job.state == JobState::TransientError;

@@ -35,22 +35,22 @@ impl Brain {
                 operations.extend(row.map(Op::PutFile));
             }
             Effect::Delete(id) => operations.push(Op::DeleteJob(*id.as_bytes())),
-            Effect::Start { job, attempt } => {
+            Effect::Start { job, attempt, owner } => {
                 if let Some(job) = self.queue.get(job) {
                     let order = order::order(job, attempt, &self.settings);
-                    actions.push(Action::Worker(job.owner, Command::Start(Box::new(order))));
+                    actions.push(Action::Worker(owner, Command::Start(Box::new(order))));
                 }
             }
             Effect::Stop { job, attempt, owner } => {
                 actions.push(Action::Worker(owner, Command::Stop { job, attempt }));
             }
-            Effect::Finish { job, ticket, plan, replay } => {
+            Effect::Finish { job, ticket, plan, owner, replay } => {
                 if let Some(job) = self.queue.get(job) {
                     if replay {
                         tracing::info!(job = %job.id, "the last step of a job is repeated");
                     }
                     let finish = order::finish(job, ticket, &plan);
-                    actions.push(Action::Worker(job.owner, Command::Finish(Box::new(finish))));
+                    actions.push(Action::Worker(owner, Command::Finish(Box::new(finish))));
                 }
             }
             Effect::Answer(ticket, result) => {

@@ -6,7 +6,7 @@ use super::report::{self, Reporter};
 use crate::failure::Outcome;
 use crate::file::{self, Finished, Folder, Group, Part, Place, Reopened};
 use crate::http::{self, Link, Pool, Reply, Route};
-use crate::protocol::{DigestAlgorithm, Event, FileOrder, Order};
+use crate::protocol::{DigestAlgorithm, Event, FileOrder, Order, headers_max};
 use openbits_core::RangeSet;
 use openbits_core::plan::{Accept, Decision, Ended, Fail, FilePlan, Head, Limits, Next, Request, Restart};
 use std::collections::HashMap;
@@ -150,8 +150,11 @@ impl Attempt {
         };
         let place = Place::new(folder, name, &file.temp)?;
         place.check_target()?;
-        let validator = file.validator.clone().unwrap_or_default();
+        let mut validator = file.validator.clone().unwrap_or_default();
         let tag = file::version_tag(&validator);
+        if file.moved && validator.last_modified.is_some() {
+            validator.etag = None;
+        }
         let (plan, restart) = FilePlan::new(&file.remote, file.size, file.done.clone(), validator, limits)?;
         let current = self.current.insert(Current {
             index: file.index,
@@ -170,7 +173,21 @@ impl Attempt {
         if file.done.is_empty() {
             return Ok(());
         }
-        match file::reopen(&current.place, file.done.end(), &tag)? {
+        let new_tag = file::version_tag(current.plan.validator());
+        let mut reopened = file::reopen(&current.place, file.done.end(), &tag)?;
+        if new_tag != tag {
+            // The mark follows the name, and the service hears of it at once. A crash between the two leaves the new mark.
+            if matches!(reopened, Reopened::Lost(_)) {
+                reopened = file::reopen(&current.place, file.done.end(), &new_tag)?;
+            }
+            if let Reopened::Usable(temp) = &reopened {
+                file::mark_version(temp, &new_tag)?;
+                let done = file.done.clone();
+                let checkpoint = report::checkpoint(current.index, &current.plan, done, None, false);
+                self.reporter.checkpoint(checkpoint).await;
+            }
+        }
+        match reopened {
             Reopened::Usable(temp) => {
                 current.part = Some(Part::resumed(current.place.clone(), temp, file.done.clone()));
                 Ok(())
@@ -187,7 +204,12 @@ impl Attempt {
         let (route, mut link, mut reply) = self.exchange(&request).await?;
         let current = self.current.as_mut().expect("a file is open");
         current.status = Some(reply.head.status.as_u16());
-        match current.head(&reply) {
+        let decision = current.head(&reply);
+        if !matches!(decision, Decision::Again(_)) {
+            let max = headers_max(self.order.files.len());
+            self.reporter.headers(current.index, report::head_text(&reply.head, max)).await;
+        }
+        match decision {
             Decision::Accept(accept) => {
                 let ended = Box::pin(Self::accept(
                     current,

@@ -21,6 +21,7 @@ fn order(job: JobId, attempt: u64, remote: &str) -> Command {
         done: RangeSet::new(),
         validator: None,
         digest: None,
+        moved: false,
     };
     Command::Start(Box::new(Order {
         job,

@@ -102,6 +102,7 @@ impl Bench {
                     done: RangeSet::new(),
                     validator: None,
                     digest: None,
+                    moved: false,
                 },
                 modified_s: None,
                 finished: false,
@@ -244,6 +245,7 @@ pub(crate) fn job_of(event: &Event) -> Option<JobId> {
         Event::Connected { job, .. }
         | Event::Progress { job, .. }
         | Event::Checkpoint { job, .. }
+        | Event::Headers { job, .. }
         | Event::Restarted { job, .. }
         | Event::Done { job, .. }
         | Event::Failed { job, .. }
