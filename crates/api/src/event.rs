@@ -75,6 +75,9 @@ pub struct EventView {
     /// Code of the job's error, for `error` and for a `modified` into TRANSIENT_ERROR.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hresult: Option<String>,
+    /// Pacing of the transfer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<crate::PaceView>,
     /// The file, for `file-transferred`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<u32>,

@@ -1,5 +1,6 @@
 //! Jobs as the API shows them. Unknown sizes are null, times are milliseconds since 1970 UTC.
 
+use openbits_core::pace::Mode;
 use openbits_core::{ErrorContext, JobState, JobType, Priority, ProxyUsage};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -99,9 +100,30 @@ pub struct JobView {
     pub next_retry_time_ms: Option<i64>,
     /// Peer of the present transfer.
     pub peer: Option<String>,
+    /// How the present transfer behaves towards others; null if it is not paced (FOREGROUND, or a peer on this machine).
+    #[serde(default)]
+    pub pace: Option<PaceView>,
     /// Files, when asked for with `?files=true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<FileView>>,
+}
+
+/// Pacing of a background transfer (spec/politeness.md 7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PaceView {
+    /// `start`, `fill` (uses what nobody else wants), `yield` (somebody else wants the link) or `probe` (looks whether it is free again).
+    #[schema(value_type = String)]
+    pub mode: Mode,
+    /// Since when, milliseconds since 1970 UTC.
+    pub since_ms: i64,
+    /// Delay of the path without a queue, in microseconds; null while unknown.
+    pub base_us: Option<u64>,
+    /// Delay by the queue now, in microseconds.
+    pub queue_us: u64,
+    /// Window of all connections of the path together, in bytes.
+    pub window_bytes: u64,
+    /// The kernel measures no rising delay on this path, for want of TCP timestamps: the window follows what is delivered.
+    pub blind: bool,
 }
 
 /// Proxy settings of a job.

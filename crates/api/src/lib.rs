@@ -17,7 +17,7 @@ pub use error::{ErrorRow, ErrorText, Problem};
 pub use event::{EventKind, EventView};
 pub use job::{
     ErrorView, FileList, FileProperty, FileView, HelperSet, HelperTicketView, JobPage, JobView,
-    NumberedProperty, Outcome, ProxyView,
+    NumberedProperty, Outcome, PaceView, ProxyView,
 };
 pub use policy::{
     BandwidthView, CheckPolicy, PolicyExplanation, PolicyFileView, PolicyFinding, PolicyKeyView,

@@ -2,7 +2,8 @@
 
 use crate::failure::job_error_lines;
 use crate::text::{self, clean};
-use openbits_api::{EventView, FileView, JobView, ServiceInfo, Why};
+use openbits_api::{EventView, FileView, JobView, PaceView, ServiceInfo, Why};
+use openbits_core::pace::Mode;
 
 /// A table of jobs: heading and one line each.
 pub(crate) fn table(jobs: &[JobView]) -> Vec<String> {
@@ -65,6 +66,7 @@ pub(crate) fn job(job: &JobView) -> Vec<String> {
         ("Auto-complete", if job.auto_complete { "yes" } else { "no" }.to_owned()),
         ("Bind", or_none(&job.bind)),
         ("Peer", or_none(&job.peer)),
+        ("Background", job.pace.as_ref().map_or_else(|| "none".to_owned(), pace)),
     ];
     let mut lines: Vec<String> = rows
         .iter()
@@ -83,6 +85,25 @@ pub(crate) fn job(job: &JobView) -> Vec<String> {
         file(one, &mut lines);
     }
     lines
+}
+
+/// How the transfer behaves towards others, in a line.
+fn pace(pace: &PaceView) -> String {
+    let doing = match pace.mode {
+        Mode::Start => "learning the path",
+        Mode::Fill => "using what nobody else wants",
+        Mode::Yield => "yielding to other traffic",
+        Mode::Probe => "looking whether the path is free again",
+    };
+    let delay = |us: u64| format!("{}.{} ms", us / 1000, us % 1000 / 100);
+    let base = pace.base_us.map_or_else(|| "unknown".to_owned(), delay);
+    let blind = if pace.blind { "; without TCP timestamps the delay says little" } else { "" };
+    format!(
+        "{doing} since {}; delay {base} + {} by the queue; window {}{blind}",
+        text::time(pace.since_ms),
+        delay(pace.queue_us),
+        text::bytes(pace.window_bytes)
+    )
 }
 
 /// Properties that came after BITS 1.5. Those that are rare are shown where they are set.

@@ -15,6 +15,7 @@ mod timers;
 mod why;
 
 use crate::caller::Caller;
+use crate::gate::{Machine, Rules};
 use crate::hresult::{self as h, HResult};
 use crate::id::{AttemptId, JobId, Ticket, Uid};
 use crate::job::{Job, Wait};
@@ -31,6 +32,23 @@ pub use reports::FileReport;
 pub use why::{Reason, Why};
 
 use run::{Finish, Run};
+
+/// How a background transfer behaves towards others on its path, as its worker told last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pace {
+    /// What the controller is doing.
+    pub mode: crate::pace::Mode,
+    /// Since when.
+    pub since: Mono,
+    /// Delay of the path without a queue, in microseconds.
+    pub base_us: Option<u64>,
+    /// Delay by the queue, in microseconds.
+    pub queue_us: u64,
+    /// Window of all connections of the path, in bytes.
+    pub window_bytes: u64,
+    /// The delay says little: the window follows what is delivered.
+    pub blind: bool,
+}
 use timers::Timers;
 
 /// How many finished jobs stay readable for callers that still hold them.
@@ -56,7 +74,8 @@ pub struct Queue {
     helpers: HashMap<JobId, helper::Helper>,
     /// When listeners were told of which job.
     told: HashMap<JobId, notices::Told>,
-    network: bool,
+    machine: Machine,
+    gate_rules: Rules,
     policy_blocks: PolicyBlocks,
     policy_review: Option<Mono>,
     paused: bool,
@@ -88,7 +107,8 @@ impl Queue {
             timers: Timers::default(),
             helpers: HashMap::new(),
             told: HashMap::new(),
-            network: true,
+            machine: Machine::default(),
+            gate_rules: Rules::default(),
             policy_blocks: PolicyBlocks::NONE,
             policy_review: None,
             paused: true,
@@ -120,7 +140,7 @@ impl Queue {
             }
         }
         // A condition may have ended while nobody looked, and a job that completes itself was not completed.
-        let waits_for_gate = |job: &Job| matches!(job.wait, Some(Wait::Network | Wait::Policy));
+        let waits_for_gate = |job: &Job| job.wait.and_then(Wait::gate).is_some();
         let completes = |job: &Job| job.extras().auto_complete && job.all_transferred();
         for id in self.ids_by_age(|job| waits_for_gate(job) || completes(job)) {
             self.settle(id, now);
@@ -143,6 +163,7 @@ impl Queue {
     pub fn set_limits(&mut self, limits: Limits, now: Now) {
         let periods = |l: &Limits| (l.job_inactivity_s, l.max_download_s, l.retry);
         let changed = periods(&limits) != periods(&self.limits);
+        let costs = limits.cost_masks != self.limits.cost_masks;
         self.scheduler.set_fair(limits.per_user_fairness);
         self.limits = limits;
         if changed {
@@ -150,6 +171,9 @@ impl Queue {
                 self.arm_inactivity(id);
                 self.arm_for(id, now);
             }
+        }
+        if costs {
+            self.look_at_gates(now);
         }
         self.reschedule(now);
     }
@@ -229,6 +253,11 @@ impl Queue {
     /// Peer of the job's present transfer.
     pub fn peer(&self, id: JobId) -> Option<&str> {
         self.runs.get(&id)?.peer.as_deref()
+    }
+
+    /// Pacing of the job's present transfer; `None` if it is not paced.
+    pub fn pace(&self, id: JobId) -> Option<&Pace> {
+        self.runs.get(&id)?.pace.as_ref()
     }
 
     /// A new ticket for a call that is answered later.

@@ -7,8 +7,10 @@
 mod failure;
 mod file;
 mod http;
+mod pace;
 pub mod protocol;
 pub mod pump;
+mod rate;
 pub mod sandbox;
 mod sys;
 pub mod worker;

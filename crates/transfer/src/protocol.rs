@@ -3,8 +3,10 @@
 //! The worker decides nothing about jobs: it gets an order, moves bytes, and reports. Everything a report claims to be
 //! stored has been synced before the report is sent (DESIGN section 4).
 
+use openbits_core::pace::Mode;
 use openbits_core::{AttemptId, ErrorContext, HResult, JobId, Priority, RangeSet, Ticket};
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 use std::path::Path;
 
 /// From the service to the worker.
@@ -37,8 +39,32 @@ pub enum Command {
         /// Comes back in the answer.
         count: u64,
     },
+    /// Limits of bandwidth from now on. Before the first there are none.
+    Rates(Box<Rates>),
+    /// A running job has another priority now.
+    Level {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// Its new priority.
+        priority: Priority,
+    },
     /// Checkpoint and stop every attempt, then leave.
     Shutdown,
+}
+
+/// Limits of bandwidth of one worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rates {
+    /// Bytes a second for each priority, in numeric order; `None`: no limit.
+    pub levels: [Option<u64>; 4],
+    /// Levels without a limit for servers in the own subnets.
+    pub near_free: [bool; 4],
+    /// The own subnets: an address, and the number of leading bits.
+    pub subnets: Vec<(IpAddr, u8)>,
+    /// Other workers share the limits: tell twice a second what moved ([`Event::Moved`]).
+    pub report: bool,
 }
 
 impl Command {
@@ -77,7 +103,9 @@ impl Command {
                 })
             }
             Self::Probe { ticket, .. } => Some(Event::Probed { ticket: *ticket, result: Err(code) }),
-            Self::Stop { .. } | Self::Ping { .. } | Self::Shutdown => None,
+            Self::Stop { .. } | Self::Ping { .. } | Self::Rates(_) | Self::Level { .. } | Self::Shutdown => {
+                None
+            }
         }
     }
 }
@@ -295,6 +323,15 @@ pub enum Event {
         /// Bytes of the file that are there.
         bytes: u64,
     },
+    /// How the transfer behaves towards others on its path; when that changes, and about once a second.
+    Pace {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// The state.
+        pace: Pace,
+    },
     /// What is durable now.
     Checkpoint {
         /// The job.
@@ -372,11 +409,35 @@ pub enum Event {
         /// Temporary files that could not be removed (absolute paths; a few, if there are many).
         left: Vec<String>,
     },
+    /// What moved under limits since the last report, while [`Rates::report`] asks for it and something runs.
+    Moved {
+        /// Bytes for each priority, in numeric order.
+        bytes: [u64; 4],
+        /// Milliseconds of the report.
+        ms: u64,
+    },
     /// Answer to [`Command::Ping`].
     Pong {
         /// From the question.
         count: u64,
     },
+}
+
+/// State of the pacing of a background transfer (spec/politeness.md 7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pace {
+    /// What the controller is doing.
+    pub mode: Mode,
+    /// For how long, in milliseconds.
+    pub for_ms: u64,
+    /// Delay of the path without a queue, in microseconds.
+    pub base_us: Option<u64>,
+    /// Delay by the queue now, in microseconds.
+    pub queue_us: u64,
+    /// Window of all connections of the path, in bytes.
+    pub window_bytes: u64,
+    /// The kernel's delay says little, for want of TCP timestamps: the window follows what is delivered.
+    pub blind: bool,
 }
 
 /// Durable state of one file.
@@ -471,10 +532,15 @@ pub fn check(event: &Event) -> Result<(), &'static str> {
             "a path or text beyond its limit",
         ),
         Event::Progress { .. }
+        | Event::Pace { .. }
         | Event::Done { .. }
         | Event::Stopped { .. }
         | Event::Probed { .. }
         | Event::Pong { .. } => Ok(()),
+        // Nobody moves more than a terabyte in a report of half a second; the sum stays far from an overflow.
+        Event::Moved { bytes, .. } => {
+            all(bytes.iter().all(|bytes| *bytes <= 1 << 48), "more bytes than there can be")
+        }
     }
 }
 

@@ -66,6 +66,7 @@ impl State {
             files_transferred: job.files_transferred,
             files_total: job.files_total,
             hresult: job.error.as_ref().map(|e| e.hresult.clone()),
+            pace: None,
             file: None,
         });
         self.changed.send_modify(|n| *n += 1);
@@ -146,6 +147,7 @@ impl State {
             helper_token_sid: None,
             next_retry_time_ms: None,
             peer: None,
+            pace: None,
             files: Some(vec![]),
         };
         self.jobs.insert(id.to_owned(), job);

@@ -4,7 +4,15 @@ use super::{Change, Job, Notice};
 use crate::enums::JobType;
 use crate::hresult::{self as h, HResult};
 use crate::names;
+use crate::secret::Sealed;
 use crate::time::Now;
+
+/// Scheme and authority of a checked name.
+fn origin(remote: &str) -> String {
+    let start = remote.find("://").map_or(0, |at| at + 3);
+    let end = remote[start..].find(['/', '?', '#']).map_or(remote.len(), |at| start + at);
+    remote[..end].to_ascii_lowercase()
+}
 
 impl Job {
     /// IBackgroundCopyFile2::SetRemoteName: the file goes on at its position if the new server has the same size and date.
@@ -12,11 +20,17 @@ impl Job {
     /// # Errors
     /// `E_NOTIMPL` for an upload, `BG_E_INVALID_STATE` in a final state, `BG_E_FILE_NOT_FOUND` for a position beyond the list,
     /// `E_INVALIDARG` for a name that AddFile would refuse.
-    pub fn set_remote_name(&mut self, file: u32, name: &str, now: Now) -> Result<Change, HResult> {
+    pub fn set_remote_name(
+        &mut self,
+        file: u32,
+        name: &str,
+        login: Option<Sealed>,
+        now: Now,
+    ) -> Result<Change, HResult> {
         self.may_rename()?;
         let index = self.files.get(file as usize).map(|_| file as usize).ok_or(h::BG_E_FILE_NOT_FOUND)?;
         names::check_remote_name(name)?;
-        self.rename(index, name.into());
+        self.rename(index, name.into(), login);
         self.touch(now);
         Ok(Change::ok(Notice::Modification))
     }
@@ -30,6 +44,7 @@ impl Job {
         &mut self,
         old: &str,
         new: &str,
+        login: Option<&Sealed>,
         now: Now,
     ) -> Result<(Change, Vec<u32>), HResult> {
         self.may_rename()?;
@@ -49,7 +64,7 @@ impl Job {
         }
         let indexes = renamed.iter().map(|(index, _)| *index).collect();
         for (index, name) in renamed {
-            self.rename(index as usize, name.into());
+            self.rename(index as usize, name.into(), login.cloned());
         }
         self.touch(now);
         Ok((Change::ok(Notice::Modification), indexes))
@@ -62,8 +77,12 @@ impl Job {
         if self.state.is_final() { Err(h::BG_E_INVALID_STATE) } else { Ok(()) }
     }
 
-    fn rename(&mut self, index: usize, name: Box<str>) {
+    /// `login`: user and password that came with the new name. Those of the old one stay at their origin.
+    fn rename(&mut self, index: usize, name: Box<str>, login: Option<Sealed>) {
         let file = &mut self.files[index];
+        if login.is_some() || origin(&file.remote) != origin(&name) {
+            file.login = login;
+        }
         if *file.remote == *name {
             return;
         }

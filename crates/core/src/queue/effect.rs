@@ -1,6 +1,6 @@
 //! What comes out of the queue.
 
-use super::Queue;
+use super::{Pace, Queue};
 use crate::enums::{ErrorContext, JobState};
 use crate::hresult::HResult;
 use crate::id::{AttemptId, JobId, Ticket, Uid};
@@ -117,6 +117,8 @@ pub struct Notice {
     pub progress: JobProgress,
     /// The error, in ERROR and TRANSIENT_ERROR.
     pub error: Option<(HResult, ErrorContext)>,
+    /// Pacing of the transfer.
+    pub pace: Option<Pace>,
 }
 
 impl Queue {
@@ -142,6 +144,7 @@ impl Queue {
             state: job.state,
             progress: job.progress(),
             error: job.error.as_deref().filter(|_| failed).map(|e| (e.code, e.context)),
+            pace: self.pace(id).copied(),
         };
         self.effects.push(Effect::Notice(notice));
     }

@@ -12,6 +12,7 @@ use crate::job::event::Event;
 use crate::job::options::helper::LOCAL_FILE;
 use crate::job::{ErrorRecord, Job};
 use crate::time::{Mono, Now};
+use std::collections::BTreeSet;
 
 /// Random number that lets a helper in once.
 pub type HelperTicket = [u8; 16];
@@ -94,6 +95,12 @@ impl Queue {
         self.require_token(id, now);
         self.settle(id, now);
         h::S_OK
+    }
+
+    /// Helpers, and owners of jobs that have one.
+    pub(super) fn people_of_helpers(&self) -> BTreeSet<Uid> {
+        let owner = |id: &JobId| self.jobs.get(id).map(|job| job.owner);
+        self.helpers.iter().flat_map(|(id, helper)| [helper.token, owner(id)]).flatten().collect()
     }
 
     /// A user has no session any more, and does not linger: his identity is dropped wherever it helps, and helpers of his own jobs

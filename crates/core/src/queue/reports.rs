@@ -1,6 +1,6 @@
 //! Reports of workers. One that belongs to an older attempt is ignored.
 
-use super::{Effect, NoticeKind, Queue};
+use super::{Effect, NoticeKind, Pace, Queue};
 use crate::enums::ErrorContext;
 use crate::hresult::{self as h, HResult};
 use crate::id::{AttemptId, JobId, Ticket, Uid};
@@ -76,6 +76,19 @@ impl Queue {
             if self.may_tell_progress(id, now) {
                 self.notice(id, NoticeKind::Progress, now.wall);
             }
+        }
+    }
+
+    /// The worker tells how the transfer behaves towards others. Listeners hear of it when the mode changes.
+    pub fn on_pace(&mut self, id: JobId, attempt: AttemptId, pace: Pace, now: Now) {
+        if !self.is_live(id, attempt) {
+            return;
+        }
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let changed = run.pace.is_none_or(|before| before.mode != pace.mode);
+        run.pace = Some(pace);
+        if changed {
+            self.notice(id, NoticeKind::Progress, now.wall);
         }
     }
 

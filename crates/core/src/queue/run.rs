@@ -1,6 +1,6 @@
 //! Starting, stopping and finishing: who holds a slot, and what follows a stop.
 
-use super::{Effect, Failure, NoticeKind, Queue};
+use super::{Effect, Failure, NoticeKind, Pace, Queue};
 use crate::enums::{ErrorContext, JobState, Priority};
 use crate::hresult::HResult;
 use crate::id::{AttemptId, JobId, Ticket, Uid};
@@ -25,6 +25,7 @@ pub(super) struct Run {
     /// Complete or Cancel to begin when the worker has stopped, and who asked.
     pub(super) then: Option<(Finishing, Option<Ticket>)>,
     pub(super) peer: Option<String>,
+    pub(super) pace: Option<Pace>,
 }
 
 /// A Complete or Cancel that a worker is at.
@@ -82,7 +83,8 @@ impl Queue {
         let Some(job) = self.jobs.get(&id) else { return };
         let (state, owner, priority) = (job.state, job.owner, job.priority);
         let run = self.runs.get(&id).map(|run| run.stopping);
-        let waits = state == JobState::Queued && run.is_none() && job.finishing.is_none();
+        let present = self.machine.is_present(owner);
+        let waits = state == JobState::Queued && run.is_none() && job.finishing.is_none() && present;
         let completes = state == JobState::Transferred
             && job.extras().auto_complete
             && job.finishing.is_none()
@@ -140,7 +142,7 @@ impl Queue {
 
     /// Gives turns: all foreground jobs, and the background slots by strict levels (spec/behaviour.md 3.3).
     pub(super) fn reschedule(&mut self, now: Now) {
-        if self.paused || !self.network {
+        if self.paused {
             return;
         }
         let cap = self.limits.max_foreground as usize;
@@ -227,6 +229,7 @@ impl Queue {
             after_stop: Vec::new(),
             then: None,
             peer: None,
+            pace: None,
         };
         self.runs.insert(id, run);
         self.effects.push(Effect::Start { job: id, attempt, owner });

@@ -36,9 +36,14 @@ impl Brain {
             }
             Effect::Delete(id) => operations.push(Op::DeleteJob(*id.as_bytes())),
             Effect::Start { job, attempt, owner } => {
-                if let Some(job) = self.queue.get(job) {
-                    let order = order::order(job, attempt, &self.settings);
-                    actions.push(Action::Worker(owner, Command::Start(Box::new(order))));
+                let Some(job) = self.queue.get(job) else { return };
+                match order::order(job, attempt, &self.settings, &self.vault) {
+                    Ok(order) => actions.push(Action::Worker(owner, Command::Start(Box::new(order)))),
+                    Err(lost) => {
+                        tracing::warn!(job = %job.id, %lost, "a job needs its credentials anew");
+                        let (id, now) = (job.id, self.clock.now());
+                        self.queue.on_failed(id, attempt, lost.record(now.wall), None, now);
+                    }
                 }
             }
             Effect::Stop { job, attempt, owner } => {
@@ -62,13 +67,13 @@ impl Brain {
             Effect::Notice(notice) => {
                 if notice.kind == NoticeKind::Progress {
                     if self.hub.has_listeners() {
-                        let event = Arc::new(views::event(&notice, None));
+                        let event = Arc::new(views::event(&notice, None, self.clock));
                         actions.push(Action::Publish(Published { owner: notice.owner, event }));
                     }
                     return;
                 }
                 self.event_seq += 1;
-                let event = views::event(&notice, Some(self.event_seq));
+                let event = views::event(&notice, Some(self.event_seq), self.clock);
                 operations.push(Op::AppendEvent(EventRow {
                     seq: self.event_seq,
                     owner: notice.owner.0,

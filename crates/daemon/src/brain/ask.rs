@@ -314,8 +314,8 @@ impl Brain {
                 self.check_files(files).and_then(|()| self.check_added(caller, id, files))
             }
             Call::Resume => self.check_resume(caller, id),
-            Call::SetRemoteName { file, name } => self.check_remote_name(caller, id, *file, name),
-            Call::ReplaceRemotePrefix { old, new } => self.check_prefix(caller, id, old, new),
+            Call::SetRemoteName { file, name, .. } => self.check_remote_name(caller, id, *file, name),
+            Call::ReplaceRemotePrefix { old, new, .. } => self.check_prefix(caller, id, old, new),
             Call::Set(properties) => self.check_properties(caller, id, properties),
             Call::SetHelperToken(_) if !self.workers.serves(caller.uid) => {
                 let text = "this is another user's own service; it cannot work for you";

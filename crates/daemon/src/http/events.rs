@@ -188,6 +188,7 @@ fn gap(seq: u64) -> EventView {
         files_transferred: 0,
         files_total: 0,
         hresult: None,
+        pace: None,
         file: None,
     }
 }

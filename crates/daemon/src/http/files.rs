@@ -1,8 +1,9 @@
 //! One file of a job: IBackgroundCopyFile2, 3 and 5 (spec/bits-extended.md 7).
 
 use super::App;
-use super::extract::{Answer, Body, Id, Peer};
+use super::extract::{Answer, Body, Id, Peer, Refusal};
 use super::jobs::call;
+use crate::secrets::intake;
 use crate::views;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -10,6 +11,7 @@ use openbits_api::{FileProperty, FileView, Outcome, Problem, ReplacePrefix, SetR
 use openbits_core::hresult::{self as h, HResult};
 use openbits_core::job::File;
 use openbits_core::queue::Call;
+use openbits_core::secret::split_login;
 use openbits_core::{Caller, Job, JobId};
 
 /// `BITS_FILE_PROPERTY_ID_HTTP_RESPONSE_HEADERS`, the only property of files.
@@ -53,7 +55,8 @@ pub async fn set_remote_name(
     Path((_, position)): Path<(String, String)>,
     Body(body): Body<SetRemoteName>,
 ) -> Answer<Json<Outcome>> {
-    call(&app, caller, id, Call::SetRemoteName { file: index(&position), name: body.remote_name }).await
+    let (name, login) = intake::remote(&app.vault, id, &body.remote_name)?;
+    call(&app, caller, id, Call::SetRemoteName { file: index(&position), name, login }).await
 }
 
 /// SetValidationState: false sends the job to ERROR, and after a resume the file is fetched again.
@@ -120,5 +123,13 @@ pub async fn replace_prefix(
     Id(id): Id,
     Body(body): Body<ReplacePrefix>,
 ) -> Answer<Json<Outcome>> {
-    call(&app, caller, id, Call::ReplaceRemotePrefix { old: body.old, new: body.new }).await
+    // Names are kept without users and passwords; new ones need a whole server name, which they are sealed for.
+    let (old, _) = split_login(&body.old);
+    let (new, login) = intake::remote(&app.vault, id, &body.new)?;
+    let whole = new.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
+    if login.is_some() && !whole {
+        let text = "a user or password needs the whole server name and a slash after it";
+        return Err(Refusal::new(h::E_INVALIDARG, text));
+    }
+    call(&app, caller, id, Call::ReplaceRemotePrefix { old, new, login }).await
 }

@@ -75,6 +75,22 @@ fn file2_set_remote_name_goes_on_by_size_and_date_and_over_a_restart() {
 }
 
 #[test]
+fn file2_set_remote_name_keeps_passwords_to_itself_and_to_their_server() {
+    let service = Service::start();
+    let id = service.create(vec![service.file("http://u:secret@127.0.0.1:1/a", "a")]);
+    assert_eq!(code(service.client.set_remote_name(id, 0, "http://u:other@127.0.0.1:2/a")), Ok(S_OK));
+    assert_eq!(service.files(id)[0].remote_name, "http://127.0.0.1:2/a");
+    let replace = |old: &str, new: &str| code(service.client.replace_remote_prefix(id, old, new));
+    assert_eq!(
+        replace("http://127.0.0.1:2", "http://u:p@127.0.0.1:3"),
+        Err(h::E_INVALIDARG),
+        "for which server?"
+    );
+    assert_eq!(replace("http://u:x@127.0.0.1:2/", "http://u:p@127.0.0.1:3/"), Ok(S_OK));
+    assert_eq!(service.files(id)[0].remote_name, "http://127.0.0.1:3/a");
+}
+
+#[test]
 fn file2_set_remote_name_begins_anew_where_the_content_is_another() {
     let (service, origin) = (Service::start(), Origin::start());
     let other = Content::new(6, 7 << 20);

@@ -8,6 +8,9 @@ use super::pool::Route;
 use super::proxy::Via;
 use super::tls::{self, TlsCache};
 use crate::failure::{Outcome, transport, with};
+use crate::pace::{Paced, Pacers};
+use crate::protocol::Pace;
+use crate::rate::{Limiter, Shaped, Tap};
 use crate::sys;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -16,14 +19,17 @@ use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
-use openbits_core::ErrorContext;
 use openbits_core::classify::{self, Class};
 use openbits_core::hresult::*;
 use openbits_core::plan::{Fail, Framing};
+use openbits_core::{ErrorContext, Priority};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
@@ -57,9 +63,14 @@ pub(crate) struct Link {
     connection: Option<Connection>,
     failure: Option<hyper::Error>,
     /// A duplicate of the socket, for its options (low-water mark, later pacing).
-    socket: OwnedFd,
+    socket: Rc<OwnedFd>,
+    address: IpAddr,
+    paced: Option<Paced>,
     plain: bool,
+    /// No proxy is in between.
+    direct: bool,
     peer: String,
+    tap: Tap,
     water: Water,
 }
 
@@ -103,9 +114,37 @@ impl Link {
         }
     }
 
+    /// Puts the connection under the pacing of its path, if jobs of this priority are paced.
+    pub(super) fn pace(&mut self, pacers: &Pacers, priority: Priority) {
+        self.paced = pacers.join(self.address, &self.socket, self.tap.window(), priority);
+    }
+
+    /// State of the pacing; `None` if the connection is not paced.
+    pub(crate) fn pacing(&self) -> Option<Pace> {
+        self.paced.as_ref().map(Paced::state)
+    }
+
+    /// Nobody takes what comes (or somebody does again).
+    pub(crate) fn hold(&self, held: bool) {
+        if let Some(paced) = &self.paced {
+            paced.hold(held);
+        }
+    }
+
     /// `host:port` of the peer that the bytes come from.
     pub(crate) fn peer(&self) -> &str {
         &self.peer
+    }
+
+    /// From now on bytes move under these limits, at this level.
+    pub(crate) fn shape(&self, limiter: &Rc<Limiter>, level: &Rc<Cell<Priority>>) {
+        let peer = self.peer.parse().ok().filter(|_| self.direct);
+        self.tap.open(limiter, level, peer);
+    }
+
+    /// True while the limit of bandwidth, and not the server, lets us wait.
+    pub(crate) fn is_held(&self) -> bool {
+        self.tap.is_held()
     }
 
     /// HTTP/2 was agreed on.
@@ -121,7 +160,9 @@ impl Link {
 
     /// May serve another request, now that the answer was read to its end.
     pub(super) fn reusable(&mut self) -> bool {
+        self.paced = None;
         self.lower_water();
+        self.tap.close();
         self.seems_alive()
     }
 
@@ -249,7 +290,8 @@ impl Link {
     /// Tells how much came and how much of a body of known length is still to come. A fast plain connection then waits for a
     /// good handful of bytes before it wakes us.
     pub(crate) fn came(&mut self, bytes: usize, to_come: Option<u64>) {
-        if !self.plain {
+        // The signal of the pacing lives on a socket that is read at once.
+        if !self.plain || self.paced.is_some() {
             return;
         }
         let enough = to_come.is_some_and(|rest| rest >= LOW_WATER_MARGIN);
@@ -297,16 +339,23 @@ async fn open(route: &Route, tls: &TlsCache) -> Outcome<Link> {
             format!("The new connection failed: {error}."),
         )
     };
-    let peer = stream.peer_addr().map_err(failed)?.to_string();
-    let socket = stream.as_fd().try_clone_to_owned().map_err(failed)?;
+    let address = stream.peer_addr().map_err(failed)?;
+    let peer = address.to_string();
+    let socket = Rc::new(stream.as_fd().try_clone_to_owned().map_err(failed)?);
+    let (stream, tap) = Shaped::new(stream);
+    let direct = matches!(route.via, Via::Direct);
     let water = Water { raised: false, since: Instant::now(), bytes: 0 };
     let link = |sender, connection, plain| Link {
         sender,
         connection: Some(connection),
         failure: None,
         socket,
+        address: address.ip(),
+        paced: None,
         plain,
+        direct,
         peer,
+        tap,
         water,
     };
     if !route.tls {

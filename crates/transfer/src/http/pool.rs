@@ -4,7 +4,9 @@ use super::link::Link;
 use super::proxy::Via;
 use super::tls::TlsCache;
 use crate::failure::Outcome;
+use crate::pace::Pacers;
 use crate::protocol::TransferOptions;
+use openbits_core::Priority;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -53,15 +55,17 @@ struct Idle {
 pub(crate) struct Pool {
     idle: Rc<RefCell<Vec<Idle>>>,
     tls: Rc<TlsCache>,
+    pacers: Pacers,
 }
 
 impl Pool {
     /// An idle connection that still seems alive.
-    pub(crate) fn take(&self, route: &Route) -> Option<Link> {
+    pub(crate) fn take(&self, route: &Route, priority: Priority) -> Option<Link> {
         let mut idle = self.idle.borrow_mut();
         while let Some(at) = idle.iter().rposition(|idle| idle.route == *route) {
             let mut candidate = idle.swap_remove(at);
             if candidate.since.elapsed() < MAX_IDLE_TIME && candidate.link.seems_alive() {
+                candidate.link.pace(&self.pacers, priority);
                 return Some(candidate.link);
             }
         }
@@ -69,8 +73,10 @@ impl Pool {
     }
 
     /// A new connection.
-    pub(crate) async fn open(&self, route: &Route, timeout: Duration) -> Outcome<Link> {
-        Link::open(route, &self.tls, timeout).await
+    pub(crate) async fn open(&self, route: &Route, timeout: Duration, priority: Priority) -> Outcome<Link> {
+        let mut link = Link::open(route, &self.tls, timeout).await?;
+        link.pace(&self.pacers, priority);
+        Ok(link)
     }
 
     /// Gives a connection back whose answer was read to its end.

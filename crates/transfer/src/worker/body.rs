@@ -8,6 +8,7 @@ use crate::http::{Link, Piece, Reply};
 use crate::protocol::Order;
 use bytes::Bytes;
 use openbits_core::hresult::ERROR_WINHTTP_TIMEOUT;
+use openbits_core::pace::Mode;
 use openbits_core::plan::{Accept, BodyEnd};
 use std::time::{Duration, Instant};
 use tokio::time::MissedTickBehavior;
@@ -18,6 +19,9 @@ const TICK: Duration = Duration::from_millis(250);
 const QUICK: Duration = Duration::from_millis(1000);
 /// Beats between two progress reports (two a second at most).
 const PROGRESS_TICKS: u32 = 2;
+
+/// Beats between two reports of the pacing, unless it changes.
+const PACE_TICKS: u32 = 4;
 
 fn idle(order: &Order) -> BodyEnd {
     let seconds = order.options.idle_timeout_ms / 1000;
@@ -80,6 +84,7 @@ pub(super) async fn stream(
     let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut got, mut last_piece, mut ticks, mut told) = (0_u64, Instant::now(), 0_u32, 0_u64);
+    let mut paced: Option<(Mode, u32)> = None;
     for piece in early {
         got += piece.len() as u64;
         part.push(piece).await?;
@@ -90,6 +95,7 @@ pub(super) async fn stream(
         }
         let full = part.unsynced() >= MAX_UNSYNCED;
         let waiting = full || part.syncing();
+        link.hold(full || link.is_held());
         tokio::select! {
             biased;
             synced = part.progressed(), if waiting => {
@@ -130,7 +136,14 @@ pub(super) async fn stream(
                     told = bytes;
                     reporter.progress(index, bytes);
                 }
-                if full {
+                if let Some(pace) = link.pacing() {
+                    let due = paced.is_none_or(|(mode, at)| mode != pace.mode || ticks - at >= PACE_TICKS);
+                    if due {
+                        paced = Some((pace.mode, ticks));
+                        reporter.pace(pace);
+                    }
+                }
+                if full || link.is_held() {
                     last_piece = Instant::now(); // we do not listen, so silence proves nothing
                 } else if last_piece.elapsed() >= TICK {
                     link.lower_water();

@@ -1,6 +1,6 @@
 //! What an attempt tells the service.
 
-use crate::protocol::{Event, Failure, FailureClass, FileCheckpoint, cut};
+use crate::protocol::{Event, Failure, FailureClass, FileCheckpoint, Pace, cut};
 use openbits_core::classify::Class;
 use openbits_core::plan::{Fail, FilePlan};
 use openbits_core::{AttemptId, ErrorContext, JobId, RangeSet};
@@ -33,6 +33,11 @@ impl Reporter {
     /// What the server answered last.
     pub(super) async fn headers(&self, file: u32, text: String) {
         self.say(Event::Headers { job: self.job, attempt: self.attempt, file, text }).await;
+    }
+
+    /// Dropped like progress when there is no room.
+    pub(super) fn pace(&self, pace: Pace) {
+        let _ = self.events.try_send(Event::Pace { job: self.job, attempt: self.attempt, pace });
     }
 
     /// The file begins again: nothing of it is kept.

@@ -9,11 +9,11 @@ use crate::job::property::Property;
 use crate::queue::{Call, NoticeKind};
 
 fn rename(w: &mut World, id: JobId, file: u32, name: &str) -> Result<HResult, HResult> {
-    w.call(ALICE, id, Call::SetRemoteName { file, name: name.into() })
+    w.call(ALICE, id, Call::SetRemoteName { file, name: name.into(), login: None })
 }
 
 fn replace(w: &mut World, id: JobId, old: &str, new: &str) -> Result<HResult, HResult> {
-    w.call(ALICE, id, Call::ReplaceRemotePrefix { old: old.into(), new: new.into() })
+    w.call(ALICE, id, Call::ReplaceRemotePrefix { old: old.into(), new: new.into(), login: None })
 }
 
 fn judge(w: &mut World, id: JobId, file: u32, valid: bool) -> Result<HResult, HResult> {
