@@ -6,6 +6,7 @@
 
 pub mod error;
 pub mod event;
+pub mod http;
 pub mod job;
 pub mod policy;
 pub mod request;
@@ -15,17 +16,21 @@ pub mod why;
 
 pub use error::{ErrorRow, ErrorText, Problem};
 pub use event::{EventKind, EventView};
+pub use http::{
+    CertificateAnswer, CertificateCheck, CertificateView, CustomHeaders, HttpView, SetClientCertificate,
+};
 pub use job::{
     ErrorView, FileList, FileProperty, FileView, HelperSet, HelperTicketView, JobPage, JobView,
-    NumberedProperty, Outcome, PaceView, ProxyView,
+    NumberedProperty, Outcome, PaceView, ProxyView, RangeList,
 };
 pub use policy::{
     BandwidthView, CheckPolicy, PolicyExplanation, PolicyFileView, PolicyFinding, PolicyKeyView,
     PolicyOutcome, PolicyRule, PolicyView,
 };
 pub use request::{
-    AddFile, AddFiles, CreateJob, EnvironmentProxyView, NotifyCommandView, ProxyRequest, ReplacePrefix,
-    SetHelperToken, SetNumbered, SetProperties, SetRemoteName, SetValidation,
+    AddFile, AddFiles, CreateJob, DownloadPosition, EnvironmentProxyView, NotifyCommandView, ProxyRequest,
+    RangeView, ReplacePrefix, RequestRanges, SetHelperToken, SetNumbered, SetProperties, SetRemoteName,
+    SetValidation,
 };
 pub use service::{ServiceInfo, ServiceLimits};
 pub use why::Why;

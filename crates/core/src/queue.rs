@@ -9,6 +9,7 @@ mod effect;
 mod facts;
 mod helper;
 mod notices;
+mod ranges;
 mod reports;
 mod run;
 mod timers;
@@ -74,6 +75,8 @@ pub struct Queue {
     helpers: HashMap<JobId, helper::Helper>,
     /// When listeners were told of which job.
     told: HashMap<JobId, notices::Told>,
+    /// FileRangesTransferred: what is still to be told.
+    telling: HashMap<JobId, ranges::Telling>,
     machine: Machine,
     gate_rules: Rules,
     policy_blocks: PolicyBlocks,
@@ -107,6 +110,7 @@ impl Queue {
             timers: Timers::default(),
             helpers: HashMap::new(),
             told: HashMap::new(),
+            telling: HashMap::new(),
             machine: Machine::default(),
             gate_rules: Rules::default(),
             policy_blocks: PolicyBlocks::NONE,
@@ -250,6 +254,11 @@ impl Queue {
         self.finishes.get(&id).map(|finish| finish.owner)
     }
 
+    /// This attempt at the job is the present one, and was not told to stop.
+    pub fn has_attempt(&self, id: JobId, attempt: AttemptId) -> bool {
+        self.runs.get(&id).is_some_and(|run| run.attempt == attempt && !run.stopping)
+    }
+
     /// Peer of the job's present transfer.
     pub fn peer(&self, id: JobId) -> Option<&str> {
         self.runs.get(&id)?.peer.as_deref()
@@ -320,6 +329,7 @@ impl Queue {
         self.timers.forget(id);
         self.told.remove(&id);
         self.forget_helper(id);
+        self.telling.remove(&id);
         self.effects.push(Effect::Delete(id));
         if self.finished_order.len() == FINISHED_KEPT
             && let Some(oldest) = self.finished_order.pop_front()

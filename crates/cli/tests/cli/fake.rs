@@ -68,6 +68,7 @@ impl State {
             hresult: job.error.as_ref().map(|e| e.hresult.clone()),
             pace: None,
             file: None,
+            ranges: Vec::new(),
         });
         self.changed.send_modify(|n| *n += 1);
     }
@@ -131,6 +132,7 @@ impl State {
             proxy: ProxyView { usage: ProxyUsage::Preconfig, list: None, bypass: None },
             auto_complete: false,
             bind: None,
+            http: openbits_api::HttpView { method: "GET".to_owned(), ..openbits_api::HttpView::default() },
             acl_flags: 0,
             peer_caching_flags: 0,
             maximum_download_time_s: 7_776_000,
@@ -323,6 +325,7 @@ fn file_views(files: &[AddFile]) -> Vec<FileView> {
         bytes_from_origin: 0,
         bytes_from_peers: 0,
         sha256: file.sha256.clone(),
+        ranges: file.ranges.clone(),
         restarts: 0,
     };
     files.iter().enumerate().map(view).collect()

@@ -16,6 +16,7 @@ pub(super) enum Kind {
     Inactivity,
     /// A notice was held back.
     Notice,
+    Ranges,
 }
 
 /// At most one entry for each job and kind.
@@ -39,7 +40,9 @@ impl Timers {
 
     /// Forgets a job that is gone: nobody is woken for it.
     pub(super) fn forget(&mut self, job: JobId) {
-        for kind in [Kind::NoProgress, Kind::Retry, Kind::DownloadTime, Kind::Inactivity, Kind::Notice] {
+        for kind in
+            [Kind::NoProgress, Kind::Retry, Kind::DownloadTime, Kind::Inactivity, Kind::Notice, Kind::Ranges]
+        {
             if let Some(at) = self.armed.remove(&(job, kind)) {
                 self.order.remove(&(at, job, kind));
             }
@@ -84,6 +87,9 @@ impl Queue {
             }
             return;
         }
+        if kind == Kind::Ranges {
+            return self.tell_ranges(id, now);
+        }
         let Some(job) = self.jobs.get(&id) else { return };
         if job.finishing.is_some() && kind != Kind::Inactivity {
             return; // a Complete that fails arms them again
@@ -96,6 +102,7 @@ impl Queue {
                 (job.no_progress_at(&self.limits.retry).filter(|_| waits), Event::NoProgressOver)
             }
             Kind::DownloadTime => (self.download_time_over(id, now.mono), Event::DownloadTimeOver),
+            Kind::Ranges => return,
             Kind::Inactivity => {
                 // A job that a worker has, or that is being finished, is not abandoned.
                 let busy = self.runs.contains_key(&id) || job.finishing.is_some();

@@ -27,8 +27,8 @@ fn file(job: &Job, index: u32) -> Result<&File, HResult> {
 }
 
 /// One file.
-#[utoipa::path(get, path = "/v1/jobs/{id}/files/{index}", tag = "jobs", operation_id = "show_file",
-    params(("id" = String, Path, description = "GUID"), ("index" = u32, Path, description = "Position in the file list, from 0")),
+#[utoipa::path(get, path = "/v1/jobs/{id}/files/{file}", tag = "jobs", operation_id = "show_file",
+    params(("id" = String, Path, description = "GUID"), ("file" = u32, Path, description = "Position in the file list, from 0")),
     responses((status = 200, description = "The file.", body = FileView), (status = "4XX", description = "Refused.", body = Problem)))]
 pub async fn show(
     State(app): State<App>,
@@ -45,8 +45,8 @@ pub async fn show(
 }
 
 /// SetRemoteName: the file goes on at its position if the new server has the same size and date.
-#[utoipa::path(put, path = "/v1/jobs/{id}/files/{index}/remote-name", tag = "jobs", operation_id = "set_remote_name",
-    params(("id" = String, Path, description = "GUID"), ("index" = u32, Path, description = "Position in the file list, from 0")), request_body = SetRemoteName,
+#[utoipa::path(put, path = "/v1/jobs/{id}/files/{file}/remote-name", tag = "jobs", operation_id = "set_remote_name",
+    params(("id" = String, Path, description = "GUID"), ("file" = u32, Path, description = "Position in the file list, from 0")), request_body = SetRemoteName,
     responses((status = 200, description = "Stored.", body = Outcome), (status = "4XX", description = "Refused; nothing was changed.", body = Problem)))]
 pub async fn set_remote_name(
     State(app): State<App>,
@@ -60,8 +60,8 @@ pub async fn set_remote_name(
 }
 
 /// SetValidationState: false sends the job to ERROR, and after a resume the file is fetched again.
-#[utoipa::path(put, path = "/v1/jobs/{id}/files/{index}/validation", tag = "jobs", operation_id = "set_validation_state",
-    params(("id" = String, Path, description = "GUID"), ("index" = u32, Path, description = "Position in the file list, from 0")), request_body = SetValidation,
+#[utoipa::path(put, path = "/v1/jobs/{id}/files/{file}/validation", tag = "jobs", operation_id = "set_validation_state",
+    params(("id" = String, Path, description = "GUID"), ("file" = u32, Path, description = "Position in the file list, from 0")), request_body = SetValidation,
     responses((status = 200, description = "Stored.", body = Outcome), (status = "4XX", description = "Refused; nothing was changed.", body = Problem)))]
 pub async fn set_validation(
     State(app): State<App>,
@@ -74,8 +74,8 @@ pub async fn set_validation(
 }
 
 /// A property of a file by its number: 1 are the headers of the last HTTP answer.
-#[utoipa::path(get, path = "/v1/jobs/{id}/files/{index}/properties/{number}", tag = "jobs", operation_id = "get_file_property",
-    params(("id" = String, Path, description = "GUID"), ("index" = u32, Path, description = "Position in the file list, from 0"), ("number" = u32, Path, description = "BITS_FILE_PROPERTY_ID")),
+#[utoipa::path(get, path = "/v1/jobs/{id}/files/{file}/properties/{number}", tag = "jobs", operation_id = "get_file_property",
+    params(("id" = String, Path, description = "GUID"), ("file" = u32, Path, description = "Position in the file list, from 0"), ("number" = u32, Path, description = "BITS_FILE_PROPERTY_ID")),
     responses((status = 200, description = "The value.", body = FileProperty), (status = "4XX", description = "Refused.", body = Problem)))]
 pub async fn property(
     State(app): State<App>,
@@ -95,8 +95,8 @@ pub async fn property(
 }
 
 /// There is no property of a file that can be set.
-#[utoipa::path(put, path = "/v1/jobs/{id}/files/{index}/properties/{number}", tag = "jobs", operation_id = "set_file_property",
-    params(("id" = String, Path, description = "GUID"), ("index" = u32, Path, description = "Position in the file list, from 0"), ("number" = u32, Path, description = "BITS_FILE_PROPERTY_ID")),
+#[utoipa::path(put, path = "/v1/jobs/{id}/files/{file}/properties/{number}", tag = "jobs", operation_id = "set_file_property",
+    params(("id" = String, Path, description = "GUID"), ("file" = u32, Path, description = "Position in the file list, from 0"), ("number" = u32, Path, description = "BITS_FILE_PROPERTY_ID")),
     responses((status = "4XX", description = "Refused.", body = Problem)))]
 pub async fn set_property(
     State(app): State<App>,

@@ -110,6 +110,7 @@ pub(super) fn durable_part(job: &Job) -> Job {
     for file in &mut job.files {
         file.ahead = 0;
         file.headers = None;
+        (file.written, file.told) = Default::default();
         if !file.transferred {
             file.size = None;
         }
