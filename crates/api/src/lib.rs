@@ -20,8 +20,8 @@ pub use http::{
     CertificateAnswer, CertificateCheck, CertificateView, CustomHeaders, HttpView, SetClientCertificate,
 };
 pub use job::{
-    ErrorView, FileList, FileView, JobPage, JobView, NumberedProperty, Outcome, PaceView, ProxyView,
-    RangeList,
+    ErrorView, FileList, FileProperty, FileView, HelperSet, HelperTicketView, JobPage, JobView,
+    NumberedProperty, Outcome, PaceView, ProxyView, RangeList,
 };
 pub use policy::{
     BandwidthView, CheckPolicy, PolicyExplanation, PolicyFileView, PolicyFinding, PolicyKeyView,
@@ -29,7 +29,8 @@ pub use policy::{
 };
 pub use request::{
     AddFile, AddFiles, CreateJob, DigestSourceRequest, DownloadPosition, EnvironmentProxyView,
-    NotifyCommandView, ProxyRequest, RangeView, RequestRanges, SetNumbered, SetProperties,
+    NotifyCommandView, ProxyRequest, RangeView, ReplacePrefix, RequestRanges, SetHelperToken, SetNumbered,
+    SetProperties, SetRemoteName, SetValidation,
 };
 pub use service::{ServiceInfo, ServiceLimits};
 pub use why::Why;

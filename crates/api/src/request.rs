@@ -211,6 +211,41 @@ pub struct SetProperties {
     pub helper_token_flags: Option<u32>,
 }
 
+/// `POST /v1/jobs/{id}/replace-remote-prefix`: the names of all files that begin so, or none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplacePrefix {
+    /// What names begin with now; compared byte for byte.
+    pub old: String,
+    /// What they shall begin with.
+    pub new: String,
+}
+
+/// `PUT /v1/jobs/{id}/files/{index}/remote-name`: another URL for a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetRemoteName {
+    /// URL (http or https), used exactly as given; at most 2,200 characters.
+    pub remote_name: String,
+}
+
+/// `PUT /v1/jobs/{id}/helper-token`: the caller becomes the job's helper (IBitsTokenOptions::SetHelperToken).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetHelperToken {
+    /// Ticket of the owner, 32 hexadecimal digits; the owner himself and root need none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+}
+
+/// `PUT /v1/jobs/{id}/files/{index}/validation`: what the application thinks of the content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetValidation {
+    /// False sends the job to ERROR; after a resume the file is fetched again.
+    pub valid: bool,
+}
+
 /// `PUT /v1/jobs/{id}/properties/{number}`: IBackgroundCopyJob5::SetProperty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -103,6 +103,23 @@ pub(crate) enum Command {
     Why(OneJob),
     /// Change properties of a job
     Set(Set),
+    /// Look at or change one file of a job
+    #[command(subcommand)]
+    File(OneFile),
+    /// Let a second user write a job's files (flags: `bits set JOB helper-token-flags=1`)
+    #[command(subcommand)]
+    Helper(Helper),
+    /// Replace the beginning of URLs of a job
+    ///
+    /// Exit status: 0 also if no URL begins so; a note says it.
+    ReplacePrefix {
+        /// GUID, unique beginning of a GUID (6 digits or more), or exact name
+        job: String,
+        /// What URLs begin with now; case counts
+        old: String,
+        /// What they shall begin with
+        new: String,
+    },
     /// Become the owner of a job (root)
     Own(OneJob),
     /// Show, check and reload the policy; say which of its rules hold a job
@@ -338,6 +355,53 @@ pub(crate) struct Set {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum OneFile {
+    /// Give a file another URL; it goes on where it is if the new server has the same size and date
+    Url {
+        #[command(flatten)]
+        file: FileOfJob,
+        /// The new URL
+        url: String,
+    },
+    /// Say that the content of a transferred file is good, or not; one that is not is fetched again after `bits resume`
+    Validate {
+        #[command(flatten)]
+        file: FileOfJob,
+        /// yes or no
+        valid: String,
+    },
+    /// Print the headers of the last HTTP answer for a file
+    Headers {
+        #[command(flatten)]
+        file: FileOfJob,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FileOfJob {
+    /// GUID, unique beginning of a GUID (6 digits or more), or exact name
+    pub(crate) job: String,
+    /// Position in the job's list, from 0
+    pub(crate) index: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Helper {
+    /// Print a ticket that lets another user become the helper, once, for five minutes
+    Ticket(OneJob),
+    /// Become the helper of a job
+    Set {
+        /// GUID; with the owner or root also the beginning of a GUID, or a name
+        job: String,
+        /// The owner's ticket
+        #[arg(long, env = "OPENBITS_HELPER_TICKET", hide_env_values = true)]
+        ticket: Option<String>,
+    },
+    /// Drop the helper; the flags stay
+    Clear(OneJob),
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum Policy {
     /// Show every key with its value in force
     Show(ShowPolicy),
@@ -483,6 +547,13 @@ mod tests {
             "bits policy check -",
             "bits policy explain j",
             "bits policy reload",
+            "bits file url j 0 http://h/a",
+            "bits file validate j 1 no",
+            "bits file headers j 0 --json",
+            "bits replace-prefix j http://a/ http://b/",
+            "bits helper ticket j",
+            "bits helper set j --ticket 00",
+            "bits helper clear j",
         ] {
             parse(line).unwrap_or_else(|e| panic!("{line}: {e}"));
         }
@@ -518,6 +589,9 @@ mod tests {
             "bits nonsense",
             "bits policy",
             "bits policy check",
+            "bits file url j x http://h/a",
+            "bits file headers j",
+            "bits replace-prefix j http://a/",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -1,5 +1,7 @@
 //! The commands.
 
+mod file;
+mod helper;
 pub(crate) mod http;
 mod policy;
 mod ranges;
@@ -47,6 +49,12 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Suspend(args) => return act(&context, args, Action::Suspend).await,
         Command::Cancel(args) => return act(&context, args, Action::Cancel).await,
         Command::Complete(args) => return act(&context, args, Action::Complete).await,
+        Command::File(command) => file::run(&context, command).await?,
+        Command::Helper(command) => helper::run(&context, command).await?,
+        Command::ReplacePrefix { job, old, new } => {
+            let id = resolve::job(&context.client, job).await?;
+            outcome(&context, &context.client.replace_remote_prefix(id, old, new).await?)?;
+        }
         Command::Own(OneJob { job }) => {
             return act(&context, &Jobs { jobs: vec![job.clone()] }, Action::TakeOwnership).await;
         }

@@ -130,7 +130,10 @@ fn later(job: &JobView) -> Vec<(&'static str, String)> {
     let mask = openbits_core::policy::cost::name(job.cost_flags);
     let mask = mask.map_or_else(|| format!("{:#010x}", job.cost_flags), str::to_owned);
     let by = if job.cost_flags_set { "" } else { " (policy)" };
+    let elevated = if job.owner_elevated { ", elevated" } else { "" };
+    let owner = format!("{:#x}{elevated}", job.owner_integrity_level);
     let mut rows = vec![
+        ("Owner's level", owner),
         ("Max download time", format!("{} s", job.maximum_download_time_s)),
         ("Network cost", format!("{mask}{by}")),
     ];
@@ -153,6 +156,8 @@ fn later(job: &JobView) -> Vec<(&'static str, String)> {
     let interval = job.minimum_notification_interval_ms;
     add("Notification interval", interval != 500, format!("{interval} ms"));
     add("Helper token flags", job.helper_token_flags != 0, job.helper_token_flags.to_string());
+    let sid = &job.helper_token_sid;
+    add("Helper", sid.is_some(), sid.as_deref().map(clean).unwrap_or_default());
     rows
 }
 
@@ -171,6 +176,12 @@ fn file(file: &FileView, lines: &mut Vec<String>) {
     lines.push(format!("  to:        {}", clean(&file.local_name)));
     if let Some(temporary) = &file.temporary_name {
         lines.push(format!("  temporary: {}", clean(temporary)));
+    }
+    if file.valid {
+        lines.push("  validated: yes".to_owned());
+    }
+    if file.downloaded_from_peer {
+        lines.push(format!("  peers:     {} of {} bytes", file.bytes_from_peers, file.bytes_transferred));
     }
     if let Some(sha256) = &file.sha256 {
         lines.push(format!("  SHA-256:   {}", clean(sha256)));

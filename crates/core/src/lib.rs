@@ -16,6 +16,7 @@ pub mod layout;
 pub mod limits;
 pub mod names;
 pub mod pace;
+pub mod peer_cache;
 pub mod plan;
 pub mod policy;
 pub mod queue;

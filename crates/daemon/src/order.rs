@@ -52,6 +52,7 @@ fn file_order(
         digests: file.digests(),
         sources: file.expect().sources.clone(),
         mirrors: file.expect().mirrors.iter().map(ToString::to_string).collect(),
+        moved: file.moved,
     })
 }
 

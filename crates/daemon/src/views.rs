@@ -32,6 +32,8 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         priority: job.priority,
         owner_uid: job.owner.0,
         owner_sid: job.owner.sid(),
+        owner_integrity_level: job.owner_integrity_level(),
+        owner_elevated: job.is_owner_elevated(),
         bytes_total: progress.bytes_total,
         bytes_transferred: progress.bytes_transferred,
         files_total: progress.files_total,
@@ -67,6 +69,7 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         minimum_notification_interval_ms: options.notification_interval_ms(),
         on_demand_mode: options.on_demand,
         helper_token_flags: options.helper_flags,
+        helper_token_sid: queue.helper(job.id).map(openbits_core::Uid::sid),
         next_retry_time_ms: job.retry_at(&queue.limits().retry).map(|at| clock.wall_ms(at)),
         peer: queue.peer(job.id).map(str::to_owned),
         pace: queue.pace(job.id).map(|pace| self::pace(pace, clock)),
@@ -120,28 +123,36 @@ pub fn numbered(queue: &Queue, job: &Job, id: PropertyId) -> NumberedProperty {
 
 /// The files of a job.
 pub fn files(job: &Job) -> Vec<FileView> {
-    (0u32..)
-        .zip(&job.files)
-        .map(|(index, file)| FileView {
-            index,
-            remote_name: file.remote.to_string(),
-            local_name: file.local.to_string(),
-            bytes_total: file.size,
-            bytes_transferred: file.bytes_transferred(),
-            transferred: file.transferred,
-            completed: file.completed,
-            temporary_name: (file.begun && !file.completed && !job.options().high_performance)
-                .then(|| job.temporary_name(index)),
-            sha256: file.sha256.as_deref().map(str::to_owned),
-            digests: file.expect().digests.iter().map(ToString::to_string).collect(),
-            checksum: source(file, SourceKind::Checksums),
-            metalink: source(file, SourceKind::Metalink),
-            mirrors: file.expect().mirrors.iter().map(ToString::to_string).collect(),
-            mirror: file.mirror.as_deref().map(str::to_owned),
-            ranges: (!file.layout.is_whole()).then(|| ranges::shown(file.layout.ranges())),
-            restarts: file.restarts,
-        })
-        .collect()
+    (0u32..).zip(&job.files).map(|(index, file)| self::file(job, index, file)).collect()
+}
+
+/// One of them.
+pub fn file(job: &Job, index: u32, file: &File) -> FileView {
+    let (bytes_from_origin, bytes_from_peers) = file.peer_download_stats();
+    FileView {
+        index,
+        remote_name: file.remote.to_string(),
+        local_name: file.local.to_string(),
+        bytes_total: file.size,
+        bytes_transferred: file.bytes_transferred(),
+        transferred: file.transferred,
+        completed: file.completed,
+        temporary_name: (file.begun && !file.completed && !job.options().high_performance)
+            .then(|| job.temporary_name(index)),
+        temporary_path: job.temporary_path(index).ok().flatten(),
+        valid: file.validated,
+        downloaded_from_peer: file.is_downloaded_from_peer(),
+        bytes_from_origin,
+        bytes_from_peers,
+        sha256: file.sha256.as_deref().map(str::to_owned),
+        digests: file.expect().digests.iter().map(ToString::to_string).collect(),
+        checksum: source(file, SourceKind::Checksums),
+        metalink: source(file, SourceKind::Metalink),
+        mirrors: file.expect().mirrors.iter().map(ToString::to_string).collect(),
+        mirror: file.mirror.as_deref().map(str::to_owned),
+        ranges: (!file.layout.is_whole()).then(|| ranges::shown(file.layout.ranges())),
+        restarts: file.restarts,
+    }
 }
 
 /// Location of the file's list of digests, if it is of this kind.

@@ -45,6 +45,7 @@ fn main() -> ExitCode {
             digests: Vec::new(),
             sources: Vec::new(),
             mirrors: Vec::new(),
+            moved: false,
         }],
         options,
     };

@@ -19,4 +19,4 @@ pub(crate) use group::{Finished, Group};
 
 pub(crate) use part::{MAX_UNSYNCED, Part};
 pub(crate) use probe::probe;
-pub(crate) use temp::{Reopened, create, remove, reopen, version_tag};
+pub(crate) use temp::{Reopened, create, mark_version, remove, reopen, version_tag};

@@ -207,6 +207,9 @@ pub struct FileOrder {
     /// Other remote names of the same file.
     #[serde(default)]
     pub mirrors: Vec<String>,
+    /// The URL changed since `done` came: the answer is compared by size and date, without the entity tag of the old server.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moved: bool,
 }
 
 /// Identity of one version of a remote file (spec/upload-protocol.md 20.2), and what is wanted of it.
@@ -431,6 +434,17 @@ pub enum Event {
         /// The files that changed since the last checkpoint.
         files: Vec<FileCheckpoint>,
     },
+    /// Status line and headers of the last answer for a file, after redirects; each line ends with CR LF.
+    Headers {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// Position in the job's file list.
+        file: u32,
+        /// At most [`HEADERS_MAX`] bytes, cut after a whole line.
+        text: String,
+    },
     /// The remote file changed (or could not be continued): this file begins again at zero.
     Restarted {
         /// The job.
@@ -618,6 +632,15 @@ pub enum FailureClass {
     Fatal,
 }
 
+/// Longest text of an answer's headers, in bytes; less for a file of many ([`headers_max`]).
+pub const HEADERS_MAX: usize = 64 << 10;
+
+/// Longest text of headers for a file of a job with so many files: all of them together stay below 4 MiB (and one short line each).
+pub const fn headers_max(files: usize) -> usize {
+    let share = (4 << 20) / if files == 0 { 1 } else { files };
+    if share < HEADERS_MAX { share } else { HEADERS_MAX }
+}
+
 /// Longest text in an event, in bytes.
 const TEXT_MAX: usize = 4096;
 /// A text of a stranger's making, cut to what an event may carry.
@@ -645,6 +668,7 @@ pub fn check(event: &Event) -> Result<(), &'static str> {
         Event::Connected { size, peer, .. } => {
             all(size.is_none_or(fits) && short(peer), "a size or peer beyond its limit")
         }
+        Event::Headers { text, .. } => all(text.len() <= HEADERS_MAX, "headers beyond their limit"),
         Event::Written { ranges, .. } => {
             all(ranges.count() <= RANGES_MAX && fits(ranges.end()), "a list of ranges beyond its limit")
         }

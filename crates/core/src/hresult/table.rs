@@ -424,6 +424,10 @@ pub const ERROR_BAD_NET_NAME: HResult = HResult::from_bits(0x8007_0043);
 pub const ERROR_LOGON_FAILURE: HResult = HResult::from_bits(0x8007_052E);
 /// The account that owns the job no longer exists or is locked.
 pub const ERROR_ACCOUNT_DISABLED: HResult = HResult::from_bits(0x8007_0533);
+/// The data is not there completely yet.
+pub const E_PENDING: HResult = HResult::from_bits(0x8000_000A);
+/// The caller's identity may not be used.
+pub const CO_E_FAILEDTOIMPERSONATE: HResult = HResult::from_bits(0x8001_0123);
 
 /// Every named code: value, symbolic name, meaning.
 pub const TABLE: &[(HResult, &str, &str)] = &[
@@ -1106,4 +1110,6 @@ pub const TABLE: &[(HResult, &str, &str)] = &[
         "ERROR_ACCOUNT_DISABLED",
         "The account that owns the job no longer exists or is locked.",
     ),
+    (E_PENDING, "E_PENDING", "The data is not there completely yet."),
+    (CO_E_FAILEDTOIMPERSONATE, "CO_E_FAILEDTOIMPERSONATE", "The caller's identity may not be used."),
 ];

@@ -104,6 +104,18 @@ pub struct File {
     /// The mirror that `done` came from; `None`: the remote name itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<Box<str>>,
+    /// The remote name changed after bytes had come: the next answer is compared by size and date alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moved: bool,
+    /// The application, or Complete, found the content good.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub validated: bool,
+    /// Bytes that came from peers.
+    #[serde(default, skip_serializing_if = "is_zero_u64")]
+    pub peer_bytes: u64,
+    /// Status line and headers of the last HTTP answer, each line with CR LF.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headers: Option<Box<str>>,
     /// How often the file began again at zero.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restarts: u32,
@@ -116,6 +128,11 @@ const fn is_nothing(n: &u64) -> bool {
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 const fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero_u64(n: &u64) -> bool {
     *n == 0
 }
 
@@ -188,5 +205,19 @@ impl File {
         self.last_modified = None;
         self.modified_s = None;
         self.mirror = None;
+        self.moved = false;
+        self.validated = false;
+        self.peer_bytes = 0;
+    }
+
+    /// IBackgroundCopyFile4::GetPeerDownloadStats: bytes from the origin and from peers, of what is there now.
+    pub fn peer_download_stats(&self) -> (u64, u64) {
+        let peers = self.peer_bytes.min(self.bytes_transferred());
+        (self.bytes_transferred() - peers, peers)
+    }
+
+    /// IBackgroundCopyFile3::IsDownloadedFromPeer.
+    pub const fn is_downloaded_from_peer(&self) -> bool {
+        self.peer_bytes > 0
     }
 }

@@ -24,6 +24,8 @@ pub enum Effect {
         job: JobId,
         /// The new attempt.
         attempt: AttemptId,
+        /// Whose worker is to have it.
+        owner: Uid,
     },
     /// Tell the worker to end the attempt.
     Stop {
@@ -53,6 +55,8 @@ pub enum Effect {
         ticket: Ticket,
         /// Which files.
         plan: FinishPlan,
+        /// Whose worker is to do it.
+        owner: Uid,
         /// A repetition after a crash.
         replay: bool,
     },
@@ -149,6 +153,9 @@ impl Queue {
     }
 
     pub(super) fn notice(&mut self, id: JobId, kind: NoticeKind, at: FileTime) {
+        if !matches!(kind, NoticeKind::Progress | NoticeKind::FileTransferred(_) | NoticeKind::Created) {
+            self.supersede(id);
+        }
         self.notice_with(id, kind, Vec::new(), at);
     }
 

@@ -381,7 +381,13 @@ impl Brain {
                     .and_then(|()| self.check_added(caller, id, files))
             }
             Call::Resume => self.check_resume(caller, id),
+            Call::SetRemoteName { file, name, .. } => self.check_remote_name(caller, id, *file, name),
+            Call::ReplaceRemotePrefix { old, new, .. } => self.check_prefix(caller, id, old, new),
             Call::Set(properties) => self.check_properties(caller, id, properties),
+            Call::SetHelperToken(_) if !self.workers.serves(caller.uid) => {
+                let text = "this is another user's own service; it cannot work for you";
+                Err(Failure::new(h::E_ACCESSDENIED, text))
+            }
             Call::TakeOwnership if !self.workers.serves(caller.uid) => {
                 let text = "this is another user's own service; its files are not yours";
                 Err(Failure::new(h::BG_E_NEW_OWNER_NO_FILE_ACCESS, text))
@@ -393,13 +399,13 @@ impl Brain {
             let _ = sender.send(Err(failure));
             return;
         }
-        match (call, self.queue.job(caller, id).map(|job| job.owner)) {
-            (Call::AddFiles(files), Ok(owner)) if !files.is_empty() => {
+        match (call, self.queue.job(caller, id).map(|job| (job.owner, self.queue.file_worker(job)))) {
+            (Call::AddFiles(files), Ok((_, worker))) if !files.is_empty() => {
                 let paths = files.iter().map(|f| f.local.clone()).collect();
-                self.probe(caller, owner, Probing::Add(id, files, sender), paths, Purpose::Destination);
+                self.probe(caller, worker, Probing::Add(id, files, sender), paths, Purpose::Destination);
             }
             // What the old owner chose as a destination must not steer the new owner's rights.
-            (Call::TakeOwnership, Ok(owner)) if caller.is_administrator() && owner != caller.uid => {
+            (Call::TakeOwnership, Ok((owner, _))) if caller.is_administrator() && owner != caller.uid => {
                 let paths: Vec<String> = self
                     .queue
                     .get(id)

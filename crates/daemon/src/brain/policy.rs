@@ -8,7 +8,7 @@ use openbits_core::job::{File, NewFile};
 use openbits_core::policy::Rate;
 use openbits_core::policy::security::{Forbidden, Security};
 use openbits_core::queue::{Call, Failure, NewJob, PolicyBlocks};
-use openbits_core::{Caller, Job, JobId, JobState, Mono, Now, Priority, Uid};
+use openbits_core::{Caller, Job, JobId, JobState, Mono, Now, Priority, Uid, names};
 use std::sync::Arc;
 
 /// Seconds since 1970 on the clock that the schedule follows, and the way back to the timers' clock.
@@ -147,6 +147,38 @@ impl Brain {
         // Whoever may not see the job is told so by the call itself.
         let Ok(job) = self.queue.job(caller, id) else { return Ok(()) };
         self.check_digests(job.priority, files.iter().map(NewFile::has_digest))
+    }
+
+    /// Another name for a file is as good as another file.
+    pub(super) fn check_remote_name(
+        &self,
+        caller: Caller,
+        id: JobId,
+        file: u32,
+        name: &str,
+    ) -> Result<(), Failure> {
+        let Ok(job) = self.queue.job(caller, id) else { return Ok(()) };
+        // What is no name, or no file of the job, the call itself refuses.
+        let file = job.files.get(file as usize).filter(|_| names::check_remote_name(name).is_ok());
+        file.map_or(Ok(()), |file| self.check_security(name, &file.local))
+    }
+
+    pub(super) fn check_prefix(
+        &self,
+        caller: Caller,
+        id: JobId,
+        old: &str,
+        new: &str,
+    ) -> Result<(), Failure> {
+        let Ok(job) = self.queue.job(caller, id) else { return Ok(()) };
+        let renamed = job.files.iter().filter_map(|file| Some((file, file.remote.strip_prefix(old)?)));
+        for (file, rest) in renamed {
+            let name = format!("{new}{rest}");
+            if names::check_remote_name(&name).is_ok() {
+                self.check_security(&name, &file.local)?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn check_resume(&self, caller: Caller, id: JobId) -> Result<(), Failure> {

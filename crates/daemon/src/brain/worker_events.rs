@@ -85,6 +85,7 @@ impl Brain {
             | Event::Pace { job, .. }
             | Event::Written { job, .. }
             | Event::Checkpoint { job, .. }
+            | Event::Headers { job, .. }
             | Event::Restarted { job, .. }
             | Event::Redirected { job, .. }
             | Event::CertificatePresented { job, .. }
@@ -118,6 +119,7 @@ impl Brain {
             Event::Checkpoint { job, attempt, files } => {
                 self.queue.on_checkpoint(job, attempt, files.into_iter().map(order::report).collect(), now);
             }
+            Event::Headers { job, attempt, file, text } => self.queue.on_headers(job, attempt, file, &text),
             Event::Restarted { job, attempt, file, reason } => {
                 tracing::info!(%job, file, reason, "a file begins again");
                 self.queue.on_restarted(job, attempt, file, now);

@@ -1,6 +1,6 @@
 //! The description of the API, generated from the handlers.
 
-use super::{events, jobs, options, policy, properties, ranges, service};
+use super::{events, files, helper, jobs, options, policy, properties, ranges, service};
 use axum::Json;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{RefOr, Schema};
@@ -18,6 +18,8 @@ use utoipa::{Modify, OpenApi};
         options::listen, options::answer, options::stop_listening,
         properties::get, properties::set,
         ranges::ranges, ranges::filled, ranges::request, ranges::position,
+        files::show, files::set_remote_name, files::set_validation, files::property,
+        files::set_property, files::replace_prefix, helper::ticket, helper::set, helper::clear,
         policy::show, policy::check, policy::reload, policy::explain,
     ),
     tags((name = "jobs", description = "Jobs and their files"), (name = "files", description = "Single files"), (name = "policy", description = "What the administrator says"), (name = "service", description = "The service itself"), (name = "events", description = "What happens"))

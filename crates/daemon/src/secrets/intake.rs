@@ -7,7 +7,7 @@ use openbits_core::job::NewFile;
 use openbits_core::job::credential::{self, Credential};
 use openbits_core::job::http::CheckedHeaders;
 use openbits_core::job::property::{EnvironmentProxy, Property};
-use openbits_core::secret::{list_without_logins, split_login, without_login};
+use openbits_core::secret::{Sealed, list_without_logins, split_login, without_login};
 use openbits_core::{HResult, JobId, Secret, Slot};
 use serde::{Deserialize, Serialize};
 
@@ -40,17 +40,26 @@ fn json(value: &impl Serialize) -> Secret {
     Secret::new(serde_json::to_string(value).expect("texts have a JSON form"))
 }
 
+/// A URL: user and password leave it.
+///
+/// # Errors
+/// Nothing can be sealed.
+pub fn remote(vault: &Vault, job: JobId, name: &str) -> Result<(String, Option<Sealed>), CannotSeal> {
+    let (remote, login) = split_login(name);
+    let login = login.filter(|login| !login.is_empty() && login.reveal() != ":");
+    let login = login.map(|login| vault.seal(job, &login_place(&remote), &login)).transpose()?;
+    Ok((remote, login))
+}
+
 /// Files to add: user and password leave the URL.
 ///
 /// # Errors
 /// Nothing can be sealed.
 pub fn files(vault: &Vault, job: JobId, files: Vec<AddFile>) -> Result<Vec<NewFile>, CannotSeal> {
     let new = |file: AddFile| {
-        let (remote, login) = split_login(&file.remote_name);
-        let login = login.filter(|login| !login.is_empty() && login.reveal() != ":");
-        let login = login.map(|login| vault.seal(job, &login_place(&remote), &login)).transpose()?;
+        let (name, login) = remote(vault, job, &file.remote_name)?;
         Ok(NewFile {
-            remote,
+            remote: name,
             local: file.local_name,
             login,
             size: None,

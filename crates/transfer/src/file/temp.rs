@@ -1,7 +1,7 @@
 //! The temporary file: made for one version, and trusted later only if it is provably ours and of that version.
 
 use super::Place;
-use crate::failure::{Outcome, local};
+use crate::failure::{Outcome, local, local_io};
 use aws_lc_rs::digest::{Context, SHA256};
 use openbits_core::JobId;
 use openbits_core::plan::Validator;
@@ -72,6 +72,15 @@ pub(crate) fn create(place: &Place, tag: &str) -> Outcome<File> {
         }
     }
     Err(local(Errno::EXIST, "The temporary file cannot be created"))
+}
+
+/// Gives the temporary file another mark of its version, durably. A file system without attributes has no mark to change.
+pub(crate) fn mark_version(file: &File, tag: &str) -> Outcome<()> {
+    match fs::fsetxattr(file, VERSION_ATTRIBUTE, tag.as_bytes(), XattrFlags::empty()) {
+        Ok(()) => file.sync_all().map_err(|error| local_io(&error, "The temporary file cannot be synced")),
+        Err(Errno::NOTSUP) => Ok(()),
+        Err(errno) => Err(local(errno, "The temporary file cannot be marked")),
+    }
 }
 
 /// Result of [`reopen`].

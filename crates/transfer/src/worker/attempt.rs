@@ -10,7 +10,7 @@ use super::verdicts::Verdicts;
 use crate::failure::{Outcome, with};
 use crate::file::{self, Finished, Folder, Group, Part, Place, Reopened};
 use crate::http::{self, Pool, Route};
-use crate::protocol::{Algorithm, Event, FileOrder, Order};
+use crate::protocol::{Algorithm, Event, FileOrder, Order, headers_max};
 use crate::rate::Limiter;
 use crate::source::{self, Source};
 use openbits_core::classify::Class;
@@ -375,11 +375,14 @@ impl Attempt {
         let place = Place::new(folder, name, &file.temp)?;
         place.check_target()?;
         let known = if file.wanted.layout.is_whole() { file.size } else { file.remote_size };
-        let (size, done, validator) = match kept {
+        let (size, done, mut validator) = match kept {
             true => (known, file.done.clone(), file.validator.clone().unwrap_or_default()),
             false => Default::default(),
         };
         let tag = file::version_tag(&validator);
+        if file.moved && validator.last_modified.is_some() {
+            validator.etag = None;
+        }
         let layout = &file.wanted.layout;
         let done = layout.remote_set(size, &done);
         let (mut plan, mut restart) = FilePlan::new(from, size, done, validator, limits)?;
@@ -409,7 +412,21 @@ impl Attempt {
         if file.done.is_empty() || !kept {
             return Ok(());
         }
-        match file::reopen(&current.place, file.done.end(), &tag)? {
+        let new_tag = file::version_tag(current.plan.validator());
+        let mut reopened = file::reopen(&current.place, file.done.end(), &tag)?;
+        if new_tag != tag {
+            // The mark follows the name, and the service hears of it at once. A crash between the two leaves the new mark.
+            if matches!(reopened, Reopened::Lost(_)) {
+                reopened = file::reopen(&current.place, file.done.end(), &new_tag)?;
+            }
+            if let Reopened::Usable(temp) = &reopened {
+                file::mark_version(temp, &new_tag)?;
+                let done = file.done.clone();
+                let checkpoint = report::checkpoint(current.index, &current.plan, done, None, false);
+                self.reporter.checkpoint(checkpoint).await;
+            }
+        }
+        match reopened {
             Reopened::Usable(temp) => {
                 current.part = Some(Part::resumed(current.place.clone(), temp, file.done.clone()));
                 Ok(())
@@ -437,6 +454,12 @@ impl Attempt {
             ));
         }
         let decision = decide(&mut current.plan, &source);
+        if let Source::Http(http) = &source
+            && !matches!(decision, Decision::Again(_))
+        {
+            let max = headers_max(self.order.files.len());
+            self.reporter.headers(current.index, report::head_text(&http.1.head, max)).await;
+        }
         if let Some(remote) = current.plan.new_remote()
             && !matches!(decision, Decision::Again(_))
         {

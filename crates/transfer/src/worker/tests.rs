@@ -25,6 +25,7 @@ fn order(job: JobId, attempt: u64, remote: &str) -> Command {
         digests: Vec::new(),
         sources: Vec::new(),
         mirrors: Vec::new(),
+        moved: false,
     };
     Command::Start(Box::new(Order {
         job,

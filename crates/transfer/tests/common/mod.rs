@@ -106,6 +106,7 @@ impl Bench {
                     digests: Vec::new(),
                     sources: Vec::new(),
                     mirrors: Vec::new(),
+                    moved: false,
                 },
                 modified_s: None,
                 finished: false,
@@ -252,6 +253,7 @@ pub(crate) fn job_of(event: &Event) -> Option<JobId> {
         | Event::Progress { job, .. }
         | Event::Written { job, .. }
         | Event::Checkpoint { job, .. }
+        | Event::Headers { job, .. }
         | Event::Restarted { job, .. }
         | Event::Done { job, .. }
         | Event::Failed { job, .. }
