@@ -7,7 +7,8 @@ use crate::start::Starter;
 use openbits_api::socket::{Choice, Endpoint};
 use openbits_api::{
     AddFile, CheckPolicy, CreateJob, ErrorText, ErrorView, FileView, JobPage, JobView, NumberedProperty,
-    Outcome, PolicyExplanation, PolicyOutcome, PolicyView, ServiceInfo, SetNumbered, SetProperties, Why,
+    Outcome, PolicyExplanation, PolicyOutcome, PolicyView, ServiceInfo, SetCredentials, SetNumbered,
+    SetProperties, Why,
 };
 use openbits_core::{HResult, JobId};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -71,6 +72,10 @@ impl Client {
         numbered(id: JobId, number: u32) -> NumberedProperty;
         /// See [`crate::Client::set_numbered`].
         set_numbered(id: JobId, number: u32, value: &SetNumbered) -> Outcome;
+        /// See [`crate::Client::set_credentials`].
+        set_credentials(id: JobId, credentials: &SetCredentials) -> Outcome;
+        /// See [`crate::Client::remove_credentials`].
+        remove_credentials(id: JobId, target: &str, scheme: &str) -> Outcome;
         /// See [`crate::Client::act`].
         act(id: JobId, action: Action) -> Outcome;
         /// See [`crate::Client::error`].

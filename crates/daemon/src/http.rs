@@ -1,6 +1,8 @@
 //! The HTTP door: JSON over the Unix socket, the caller being whom the kernel says.
 
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
+pub mod credentials;
+#[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod events;
 pub mod extract;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
@@ -18,7 +20,7 @@ use crate::brain::Handle;
 use crate::policy::keeper::Reloads;
 use crate::secrets::Vault;
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post, put};
 use std::sync::Arc;
 
 /// What every handler has.
@@ -45,6 +47,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/jobs", get(jobs::list).post(jobs::create))
         .route("/v1/jobs/{id}", get(jobs::show).patch(jobs::set))
         .route("/v1/jobs/{id}/files", get(jobs::files).post(jobs::add_files))
+        .route("/v1/jobs/{id}/credentials", put(credentials::set))
+        .route("/v1/jobs/{id}/credentials/{target}/{scheme}", delete(credentials::remove))
         .route("/v1/jobs/{id}/resume", post(jobs::resume))
         .route("/v1/jobs/{id}/suspend", post(jobs::suspend))
         .route("/v1/jobs/{id}/cancel", post(jobs::cancel))

@@ -7,10 +7,10 @@ use openbits_core::hresult::ERROR_DISK_FULL;
 use openbits_core::job::api::FinishPlan;
 use openbits_core::job::{ErrorRecord, File};
 use openbits_core::queue::FileReport;
-use openbits_core::{AttemptId, FileTime, Job, Mono, ProxyUsage, Ticket};
+use openbits_core::{AttemptId, AuthScheme, AuthTarget, FileTime, Job, Mono, ProxyUsage, Ticket};
 use openbits_transfer::protocol::{
-    Digest, DigestAlgorithm, Failure, FailureClass, FileCheckpoint, FileOrder, Finish, Order, Proxy, Rename,
-    TransferOptions, Validator,
+    Credential, Digest, DigestAlgorithm, Failure, FailureClass, FileCheckpoint, FileOrder, Finish, Order,
+    Proxy, Rename, TransferOptions, Validator,
 };
 
 /// The order for an attempt: every unfinished file, with the secrets that its worker needs.
@@ -54,13 +54,18 @@ fn validator(file: &File) -> Option<Validator> {
 
 fn options(job: &Job, settings: &Settings, vault: &Vault) -> Result<TransferOptions, Lost> {
     let mut options = settings.transfer.clone();
+    options.credentials = vault.credentials(job)?;
+    options.stored_proxy_credentials = job.options().stored_proxy_credentials;
+    own_credentials(&mut options.credentials, settings.policy.text("auth.implicit_credentials"));
     if let Some(bind) = &job.extras().bind {
         options.bind = Some(bind.clone());
     }
     options.proxy = match job.proxy.as_deref() {
-        None => preconfigured(job, vault)?,
+        None => preconfigured(job, settings, vault, &mut options)?,
         Some(proxy) => match proxy.usage {
-            ProxyUsage::Preconfig | ProxyUsage::Autodetect => preconfigured(job, vault)?,
+            ProxyUsage::Preconfig | ProxyUsage::Autodetect => {
+                preconfigured(job, settings, vault, &mut options)?
+            }
             ProxyUsage::NoProxy => Proxy::None,
             ProxyUsage::Override => {
                 Proxy::List { list: vault.proxy_list(job)?, bypass: proxy.bypass.clone() }
@@ -70,8 +75,35 @@ fn options(job: &Job, settings: &Settings, vault: &Vault) -> Result<TransferOpti
     Ok(options)
 }
 
-/// PRECONFIG: the environment captured when the job was created (spec/behaviour.md 20, Linux).
-fn preconfigured(job: &Job, vault: &Vault) -> Result<Proxy, Lost> {
+/// Where the policy lets the owner's own credentials be sent without a word of the application (spec/policy.md A8): the ticket cache,
+/// to whoever asks for Negotiate and has no explicit credentials.
+fn own_credentials(credentials: &mut Vec<Credential>, policy: Option<&str>) {
+    if !matches!(policy, Some("always" | "if-strong")) {
+        return;
+    }
+    for &target in AuthTarget::ALL {
+        if !credentials.iter().any(|c| c.target == target) {
+            credentials.push(Credential { target, scheme: AuthScheme::Negotiate, pair: None });
+        }
+    }
+}
+
+/// PRECONFIG: the policy, else the desktop, else the environment captured when the job was created (spec/behaviour.md 20, Linux).
+fn preconfigured(
+    job: &Job,
+    settings: &Settings,
+    vault: &Vault,
+    options: &mut TransferOptions,
+) -> Result<Proxy, Lost> {
+    let text = |key: &str| settings.policy.text(key).map(str::to_owned);
+    match settings.policy.text("proxy.mode") {
+        Some("none") => return Ok(Proxy::None),
+        Some("list") => {
+            let list = text("proxy.list").unwrap_or_default();
+            return Ok(Proxy::List { list, bypass: text("proxy.bypass") });
+        }
+        _ => options.desktop_proxy = true,
+    }
     let environment = vault.environment(job)?;
     Ok(environment.map_or(Proxy::None, |e| Proxy::Environment {
         http: e.http,

@@ -127,6 +127,7 @@ impl State {
             notify_program: String::new(),
             notify_parameters: String::new(),
             proxy: ProxyView { usage: ProxyUsage::Preconfig, list: None, bypass: None },
+            credentials: Vec::new(),
             auto_complete: false,
             bind: None,
             acl_flags: 0,

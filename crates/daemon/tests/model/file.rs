@@ -9,7 +9,12 @@ fn file_get_remote_name() {
     let service = Service::start();
     let url = "HTTP://user:pw@127.0.0.1:1/%7Ex?q=1#f";
     let id = service.create(vec![service.file(url, "a")]);
-    assert_eq!(service.files(id)[0].remote_name, url, "byte for byte as it was given");
+    let shown = "HTTP://127.0.0.1:1/%7Ex?q=1#f";
+    assert_eq!(
+        service.files(id)[0].remote_name,
+        shown,
+        "byte for byte as it was given, but for user and password"
+    );
 }
 
 #[test]

@@ -2,13 +2,16 @@
 
 use super::Stop;
 use super::body;
+use super::exchange::{Answered, exchange};
 use super::report::{self, Reporter};
+use crate::auth::Auth;
 use crate::failure::Outcome;
 use crate::file::{self, Finished, Folder, Group, Part, Place, Reopened};
-use crate::http::{self, Link, Pool, Reply, Route};
-use crate::protocol::{DigestAlgorithm, Event, FileOrder, Order};
+use crate::http::{Link, Pool, Reply, Route};
+use crate::protocol::{DigestAlgorithm, Event, FileOrder, Order, Pair};
 use crate::rate::Limiter;
 use openbits_core::plan::{Accept, Decision, Ended, Fail, FilePlan, Head, Limits, Next, Request, Restart};
+use openbits_core::secret::split_login;
 use openbits_core::{Priority, RangeSet};
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -30,6 +33,7 @@ pub(super) struct Attempt {
     pool: Pool,
     limiter: Rc<Limiter>,
     level: Rc<Cell<Priority>>,
+    auth: Auth,
     folders: HashMap<PathBuf, Arc<Folder>>,
     group: Group,
     current: Option<Current>,
@@ -42,6 +46,8 @@ pub(super) struct Current {
     pub(super) index: u32,
     pub(super) plan: FilePlan,
     pub(super) place: Place,
+    /// User and password of the URL.
+    login: Option<Pair>,
     pub(super) part: Option<Part>,
     pub(super) modified_s: Option<i64>,
     hashed: bool,
@@ -61,8 +67,8 @@ impl Attempt {
     ) -> Self {
         let group = Group::new(order.job, order.attempt, events.clone());
         let reporter = Reporter { job: order.job, attempt: order.attempt, events };
-        let folders = HashMap::new();
-        Self { order, reporter, pool, limiter, level, folders, group, current: None, told: None }
+        let (auth, folders) = (Auth::new(&order.options), HashMap::new());
+        Self { order, reporter, pool, limiter, level, auth, folders, group, current: None, told: None }
     }
 
     /// Runs to the end, or until it is stopped. Everything that is durable has been reported when this returns; the last event
@@ -164,11 +170,14 @@ impl Attempt {
         place.check_target()?;
         let validator = file.validator.clone().unwrap_or_default();
         let tag = file::version_tag(&validator);
-        let (plan, restart) = FilePlan::new(&file.remote, file.size, file.done.clone(), validator, limits)?;
+        let (remote, login) = split_login(&file.remote);
+        let login = login.map(|login| Pair::of_userinfo(login.reveal()));
+        let (plan, restart) = FilePlan::new(&remote, file.size, file.done.clone(), validator, limits)?;
         let current = self.current.insert(Current {
             index: file.index,
             plan,
             place,
+            login,
             part: None,
             modified_s: None,
             hashed: file.digest.is_some(),
@@ -196,7 +205,7 @@ impl Attempt {
 
     /// One request and what comes of it.
     async fn request(&mut self, request: Request) -> Outcome<()> {
-        let (route, mut link, mut reply) = self.exchange(&request).await?;
+        let Answered { route, mut link, mut reply, why } = Box::pin(self.exchange(&request)).await?;
         let current = self.current.as_mut().expect("a file is open");
         current.status = Some(reply.head.status.as_u16());
         match current.head(&reply) {
@@ -236,7 +245,10 @@ impl Attempt {
                 self.put_back(route, link, reply).await;
                 Ok(())
             }
-            Decision::Fail(fail) => {
+            Decision::Fail(mut fail) => {
+                if let Some(why) = why {
+                    fail.detail = format!("{} {why}", fail.detail).trim_start().to_owned();
+                }
                 self.put_back(route, link, reply).await;
                 Err(fail)
             }
@@ -249,36 +261,20 @@ impl Attempt {
         }
     }
 
-    /// Gets an answer: on an idle connection if there is one, else on a new one, by the ways that the proxy settings give.
-    async fn exchange(&self, request: &Request) -> Outcome<(Route, Link, Reply)> {
-        let options = &self.order.options;
-        let original = self.current.as_ref().expect("a file is open").plan.original();
-        let connect = Duration::from_millis(options.connect_timeout_ms);
-        let idle = Duration::from_millis(options.idle_timeout_ms);
-        let mut last = None;
-        for via in http::routes(&options.proxy, &request.url)? {
-            let route = Route::new(&request.url, via, options);
-            if let Some(mut link) = self.pool.take(&route, self.order.priority) {
-                link.shape(&self.limiter, &self.level);
-                let message = http::build(request, options, &route, link.is_http2(), original)?;
-                match link.ask(message, idle).await {
-                    Ok(reply) => return Ok((route, link, reply)),
-                    Err((_, true)) => {} // the server had closed it: once more, on a fresh one
-                    Err((fail, false)) => return Err(fail),
-                }
-            }
-            match self.pool.open(&route, connect, self.order.priority).await {
-                Ok(mut link) => {
-                    link.shape(&self.limiter, &self.level);
-                    let message = http::build(request, options, &route, link.is_http2(), original)?;
-                    let reply = link.ask(message, idle).await.map_err(|(fail, _)| fail)?;
-                    return Ok((route, link, reply));
-                }
-                // The next proxy of the list may do.
-                Err(fail) => last = Some(fail),
+    /// Gets an answer, and tells what happened on the way.
+    async fn exchange(&mut self, request: &Request) -> Outcome<Answered> {
+        let current = self.current.as_ref().expect("a file is open");
+        let shape = |link: &mut Link| link.shape(&self.limiter, &self.level);
+        let result =
+            exchange(request, &self.order, current.login.as_ref(), &self.pool, &mut self.auth, &shape).await;
+        let notes = self.auth.take_notes();
+        if !notes.is_empty() {
+            let url = current.plan.shown_url();
+            for note in notes {
+                self.reporter.note(&url, note).await;
             }
         }
-        Err(last.expect("there is at least one way"))
+        result
     }
 
     /// Takes the body of an answer.
