@@ -24,7 +24,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
     /// An event. After [`openbits_api::EventKind::Gap`] the jobs must be read anew.
-    Event(EventView),
+    Event(Box<EventView>),
     /// The connection broke and there is another. Durable events follow without loss, progress must be read anew.
     Reconnected,
 }
@@ -79,7 +79,7 @@ impl EventStream {
         loop {
             while let Some(raw) = self.ready.pop_front() {
                 if let Some(event) = self.read(&raw)? {
-                    return Ok(Item::Event(event));
+                    return Ok(Item::Event(Box::new(event)));
                 }
             }
             let Some(body) = &mut self.body else {

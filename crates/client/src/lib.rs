@@ -5,6 +5,7 @@
 
 pub mod blocking;
 mod calls;
+mod checks;
 mod connection;
 mod error;
 mod events;
@@ -12,6 +13,7 @@ pub mod sse;
 pub mod start;
 
 pub use calls::{Action, Client, JobQuery, Timeouts, new_job_id};
+pub use checks::CertificateChecks;
 pub use error::Error;
 pub use events::{EventStream, Item, Scope};
 pub use openbits_api::socket::{Choice, Endpoint, Environment, Kind};

@@ -7,6 +7,7 @@
 mod calls;
 mod effect;
 mod facts;
+mod ranges;
 mod reports;
 mod run;
 mod timers;
@@ -67,6 +68,8 @@ pub struct Queue {
     /// Calls that wait for a Complete in progress.
     deferred: HashMap<JobId, Vec<(Ticket, Caller, Call)>>,
     timers: Timers,
+    /// FileRangesTransferred: what is still to be told.
+    telling: HashMap<JobId, ranges::Telling>,
     machine: Machine,
     gate_rules: Rules,
     policy_blocks: PolicyBlocks,
@@ -98,6 +101,7 @@ impl Queue {
             finishes: HashMap::new(),
             deferred: HashMap::new(),
             timers: Timers::default(),
+            telling: HashMap::new(),
             machine: Machine::default(),
             gate_rules: Rules::default(),
             policy_blocks: PolicyBlocks::NONE,
@@ -243,6 +247,11 @@ impl Queue {
         self.jobs.get(&id).map(|job| job.owner)
     }
 
+    /// This attempt at the job is the present one, and was not told to stop.
+    pub fn has_attempt(&self, id: JobId, attempt: AttemptId) -> bool {
+        self.runs.get(&id).is_some_and(|run| run.attempt == attempt && !run.stopping)
+    }
+
     /// Peer of the job's present transfer.
     pub fn peer(&self, id: JobId) -> Option<&str> {
         self.runs.get(&id)?.peer.as_deref()
@@ -310,6 +319,7 @@ impl Queue {
         let Some(job) = self.jobs.remove(&id) else { return };
         self.scheduler.remove(id);
         self.timers.forget(id);
+        self.telling.remove(&id);
         self.effects.push(Effect::Delete(id));
         if self.finished_order.len() == FINISHED_KEPT
             && let Some(oldest) = self.finished_order.pop_front()

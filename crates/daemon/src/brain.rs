@@ -8,6 +8,7 @@
 
 mod act;
 mod ask;
+mod checks;
 mod machine;
 mod policy;
 mod rates;
@@ -30,6 +31,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 pub use act::Action;
 pub use ask::{Answer, Ask, Handle, View};
+pub use checks::Listening;
 pub use policy::{ScheduleClock, forbidden};
 
 /// Messages taken before the store is given a batch.
@@ -94,6 +96,7 @@ pub struct Brain {
     /// Who waits for which ticket.
     waiting: HashMap<Ticket, Answer>,
     probes: ask::Probes,
+    checks: checks::Checks,
     /// What a worker was told to end, and by when it has to have done so.
     due: HashMap<JobId, (Uid, Mono)>,
     /// Actions of the present round, to be carried out after its batch.
@@ -158,6 +161,7 @@ impl Brain {
             last_trim: parts.event_seq,
             waiting: HashMap::new(),
             probes: ask::Probes::default(),
+            checks: checks::Checks::default(),
             due: HashMap::new(),
             round: Vec::new(),
             store_error: None,
@@ -183,6 +187,7 @@ impl Brain {
                 self.recovery_deadline(),
                 self.workers.deadline(),
                 self.due_deadline(),
+                self.checks.deadline(),
             ];
             if let Err(error) = self.alarm.set(deadline.into_iter().flatten().min(), self.clock) {
                 tracing::error!(%error, "the alarm clock cannot be set");
@@ -221,6 +226,7 @@ impl Brain {
                 self.review_bandwidth();
             }
             self.check_workers(now);
+            self.expire_checks(now);
             self.review_rates();
             // What is carried out may have consequences of its own; nothing is left lying until the next message.
             self.flush();

@@ -1,11 +1,13 @@
 //! Jobs, errors and reasons in the forms of the contract.
 
 use crate::clock::Clock;
+use crate::http::ranges;
 use openbits_api::{
-    CredentialView, ErrorView, EventKind, EventView, FileView, JobView, NumberedProperty, PaceView,
-    ProxyView, SCHEMA, Why, error,
+    CertificateView, CredentialView, ErrorView, EventKind, EventView, FileView, HttpView, JobView,
+    NumberedProperty, PaceView, ProxyView, SCHEMA, Why, error,
 };
 use openbits_core::job::ErrorRecord;
+use openbits_core::job::http::ClientCertificate;
 use openbits_core::job::options::PropertyId;
 use openbits_core::queue::{Notice, NoticeKind, Queue, Reason};
 use openbits_core::{Job, ProxyUsage};
@@ -59,6 +61,7 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
             .collect(),
         auto_complete: job.extras().auto_complete,
         bind: job.extras().bind.clone(),
+        http: http(job),
         acl_flags: options.acl_flags,
         peer_caching_flags: options.peer_caching_flags,
         maximum_download_time_s: job.maximum_download_time_s(queue.limits()),
@@ -76,6 +79,29 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         peer: queue.peer(job.id).map(str::to_owned),
         pace: queue.pace(job.id).map(|pace| self::pace(pace, clock)),
         files: files.then(|| self::files(job)),
+    }
+}
+
+fn http(job: &Job) -> HttpView {
+    let http = job.http();
+    HttpView {
+        method: job.http_method().to_owned(),
+        security_flags: job.security_flags(),
+        custom_headers: job.has_custom_headers(),
+        custom_headers_write_only: http.write_only,
+        client_certificate: http.certificate.as_deref().map(certificate),
+        certificate_validation: http.validates,
+    }
+}
+
+/// The client certificate of a job.
+pub fn certificate(certificate: &ClientCertificate) -> CertificateView {
+    CertificateView {
+        location: certificate.location,
+        store: certificate.store.clone(),
+        sha1: certificate.sha1.clone(),
+        sha256: certificate.sha256.clone(),
+        subject: certificate.subject.clone(),
     }
 }
 
@@ -112,8 +138,10 @@ pub fn files(job: &Job) -> Vec<FileView> {
             bytes_transferred: file.bytes_transferred(),
             transferred: file.transferred,
             completed: file.completed,
-            temporary_name: (file.begun && !file.completed).then(|| job.temporary_name(index)),
+            temporary_name: (file.begun && !file.completed && !job.options().high_performance)
+                .then(|| job.temporary_name(index)),
             sha256: file.sha256.as_deref().map(str::to_owned),
+            ranges: (!file.layout.is_whole()).then(|| ranges::shown(file.layout.ranges())),
             restarts: file.restarts,
         })
         .collect()
@@ -145,6 +173,7 @@ pub fn event(notice: &Notice, seq: Option<u64>, clock: Clock) -> EventView {
         NoticeKind::Transferred => (EventKind::Transferred, None),
         NoticeKind::Error => (EventKind::Error, None),
         NoticeKind::FileTransferred(file) => (EventKind::FileTransferred, Some(file)),
+        NoticeKind::FileRangesTransferred(file) => (EventKind::FileRangesTransferred, Some(file)),
         NoticeKind::Acknowledged => (EventKind::Acknowledged, None),
         NoticeKind::Cancelled => (EventKind::Cancelled, None),
         NoticeKind::Progress => (EventKind::Progress, None),
@@ -163,6 +192,7 @@ pub fn event(notice: &Notice, seq: Option<u64>, clock: Clock) -> EventView {
         hresult: notice.error.map(|(code, _)| code.to_string()),
         pace: notice.pace.as_ref().map(|pace| self::pace(pace, clock)),
         file,
+        ranges: ranges::shown(&notice.ranges),
     }
 }
 

@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 pub mod apache;
+#[cfg(feature = "tls")]
+pub mod authority;
 mod background;
 mod behaviour;
 #[cfg(feature = "bus")]
@@ -10,21 +12,25 @@ pub mod bus;
 mod content;
 mod cutter;
 pub mod kdc;
+mod nginx;
 mod origin;
 pub mod process;
 mod rng;
 mod sandbox;
+mod servers;
 pub mod squid;
 mod wait;
 
 pub use behaviour::{Behaviour, UnknownBehaviour};
 pub use content::{Content, hex};
 pub use cutter::{CutHow, CutPlan, Cutter};
+pub use nginx::Nginx;
 #[cfg(feature = "tls")]
 pub use origin::Certificate;
 pub use origin::{Door, Etag, Exchange, OnAccept, Origin, OriginFile, OriginOptions, Outcome};
 pub use rng::Rng;
 pub use sandbox::Sandbox;
+pub use servers::{ServerFolder, Servers};
 pub use wait::{sha256_file, wait_until};
 
 /// A folder below /tmp that a peer with fewer rights may enter; removed when dropped.

@@ -5,6 +5,7 @@
 #![deny(unsafe_code)]
 
 mod auth;
+mod certificates;
 mod failure;
 mod file;
 mod http;

@@ -68,6 +68,7 @@ impl State {
             hresult: job.error.as_ref().map(|e| e.hresult.clone()),
             pace: None,
             file: None,
+            ranges: Vec::new(),
         });
         self.changed.send_modify(|n| *n += 1);
     }
@@ -130,6 +131,7 @@ impl State {
             credentials: Vec::new(),
             auto_complete: false,
             bind: None,
+            http: openbits_api::HttpView { method: "GET".to_owned(), ..openbits_api::HttpView::default() },
             acl_flags: 0,
             peer_caching_flags: 0,
             maximum_download_time_s: 7_776_000,
@@ -316,6 +318,7 @@ fn file_views(files: &[AddFile]) -> Vec<FileView> {
         completed: false,
         temporary_name: None,
         sha256: file.sha256.clone(),
+        ranges: file.ranges.clone(),
         restarts: 0,
     };
     files.iter().enumerate().map(view).collect()

@@ -6,6 +6,7 @@ use crate::hresult::HResult;
 use crate::id::{AttemptId, JobId, Ticket, Uid};
 use crate::job::JobProgress;
 use crate::job::api::FinishPlan;
+use crate::layout::FileRange;
 use crate::time::FileTime;
 
 /// Something to do, after everything before it in the list.
@@ -32,6 +33,17 @@ pub enum Effect {
         attempt: AttemptId,
         /// Owner whose worker has it.
         owner: Uid,
+    },
+    /// Tell the worker that has the job what is wanted of a file from now on.
+    Want {
+        /// The job.
+        job: JobId,
+        /// Its attempt.
+        attempt: AttemptId,
+        /// Owner whose worker has it.
+        owner: Uid,
+        /// Position in the file list.
+        file: u32,
     },
     /// Tell a worker of the owner to rename and remove files.
     Finish {
@@ -86,12 +98,21 @@ pub enum NoticeKind {
     Error,
     /// One file is finished.
     FileTransferred(u32),
+    /// Ranges of a file are there; need not be kept.
+    FileRangesTransferred(u32),
     /// Left the queue: completed.
     Acknowledged,
     /// Left the queue: cancelled.
     Cancelled,
     /// Bytes moved; need not be kept.
     Progress,
+}
+
+impl NoticeKind {
+    /// May be lost: the next one, or a look at the job, tells the same.
+    pub const fn is_volatile(self) -> bool {
+        matches!(self, Self::Progress | Self::FileRangesTransferred(_))
+    }
 }
 
 /// The job at the moment of the notice.
@@ -115,6 +136,8 @@ pub struct Notice {
     pub error: Option<(HResult, ErrorContext)>,
     /// Pacing of the transfer.
     pub pace: Option<Pace>,
+    /// What came, for [`NoticeKind::FileRangesTransferred`].
+    pub ranges: Vec<FileRange>,
 }
 
 impl Queue {
@@ -126,6 +149,10 @@ impl Queue {
     }
 
     pub(super) fn notice(&mut self, id: JobId, kind: NoticeKind, at: FileTime) {
+        self.notice_with(id, kind, Vec::new(), at);
+    }
+
+    pub(super) fn notice_with(&mut self, id: JobId, kind: NoticeKind, ranges: Vec<FileRange>, at: FileTime) {
         let Some(job) = self.jobs.get(&id) else { return };
         let failed = matches!(job.state, JobState::Error | JobState::TransientError);
         let notice = Notice {
@@ -138,6 +165,7 @@ impl Queue {
             progress: job.progress(),
             error: job.error.as_deref().filter(|_| failed).map(|e| (e.code, e.context)),
             pace: self.pace(id).copied(),
+            ranges,
         };
         self.effects.push(Effect::Notice(notice));
     }

@@ -14,6 +14,7 @@ pub(super) enum Kind {
     Retry,
     DownloadTime,
     Inactivity,
+    Ranges,
 }
 
 /// At most one entry for each job and kind.
@@ -37,7 +38,7 @@ impl Timers {
 
     /// Forgets a job that is gone: nobody is woken for it.
     pub(super) fn forget(&mut self, job: JobId) {
-        for kind in [Kind::NoProgress, Kind::Retry, Kind::DownloadTime, Kind::Inactivity] {
+        for kind in [Kind::NoProgress, Kind::Retry, Kind::DownloadTime, Kind::Inactivity, Kind::Ranges] {
             if let Some(at) = self.armed.remove(&(job, kind)) {
                 self.order.remove(&(at, job, kind));
             }
@@ -74,6 +75,9 @@ impl Queue {
     }
 
     fn look(&mut self, id: JobId, kind: Kind, now: Now) {
+        if kind == Kind::Ranges {
+            return self.tell_ranges(id, now);
+        }
         let Some(job) = self.jobs.get(&id) else { return };
         if job.finishing.is_some() && kind != Kind::Inactivity {
             return; // a Complete that fails arms them again
@@ -85,6 +89,7 @@ impl Queue {
                 (job.no_progress_at(&self.limits.retry).filter(|_| waits), Event::NoProgressOver)
             }
             Kind::DownloadTime => (self.download_time_over(id, now.mono), Event::DownloadTimeOver),
+            Kind::Ranges => return,
             Kind::Inactivity => {
                 // A job that a worker has, or that is being finished, is not abandoned.
                 let busy = self.runs.contains_key(&id) || job.finishing.is_some();

@@ -5,7 +5,7 @@ use super::ask::Answer;
 use crate::hub::Published;
 use crate::{order, rows, views};
 use openbits_api::JobView;
-use openbits_core::queue::{Effect, Failure, NoticeKind};
+use openbits_core::queue::{Effect, Failure};
 use openbits_core::{HResult, Uid};
 use openbits_store::{EventRow, Op};
 use openbits_transfer::protocol::Command;
@@ -34,7 +34,10 @@ impl Brain {
                 let row = self.queue.get(id).and_then(|job| rows::file_row(job, index));
                 operations.extend(row.map(Op::PutFile));
             }
-            Effect::Delete(id) => operations.push(Op::DeleteJob(*id.as_bytes())),
+            Effect::Delete(id) => {
+                self.checks.forget(id);
+                operations.push(Op::DeleteJob(*id.as_bytes()));
+            }
             Effect::Start { job, attempt } => {
                 let Some(job) = self.queue.get(job) else { return };
                 match order::order(job, attempt, &self.settings, &self.vault) {
@@ -48,6 +51,14 @@ impl Brain {
             }
             Effect::Stop { job, attempt, owner } => {
                 actions.push(Action::Worker(owner, Command::Stop { job, attempt }));
+            }
+            Effect::Want { job, attempt, owner, file } => {
+                if let Some(job) = self.queue.get(job)
+                    && let Ok(slot) = job.file(file)
+                {
+                    let wanted = order::wanted(job, slot, &self.settings);
+                    actions.push(Action::Worker(owner, Command::Want { job: job.id, attempt, file, wanted }));
+                }
             }
             Effect::Finish { job, ticket, plan, replay } => {
                 if let Some(job) = self.queue.get(job) {
@@ -65,7 +76,7 @@ impl Brain {
                 }
             }
             Effect::Notice(notice) => {
-                if notice.kind == NoticeKind::Progress {
+                if notice.kind.is_volatile() {
                     if self.hub.has_listeners() {
                         let event = Arc::new(views::event(&notice, None, self.clock));
                         actions.push(Action::Publish(Published { owner: notice.owner, event }));

@@ -149,7 +149,7 @@ mod tests {
         };
         let strict = ("compat.strict", Raw::Bool(true));
         assert_eq!(present(&[]), None);
-        assert_eq!(present(&[strict.clone()]), Some(vec![1001, 1002, 1003]));
+        assert_eq!(present(std::slice::from_ref(&strict)), Some(vec![1001, 1002, 1003]));
         let no_remote = ("owner.count_remote_sessions", Raw::Bool(false));
         let no_linger = ("owner.count_lingering", Raw::Bool(false));
         assert_eq!(present(&[strict.clone(), no_remote.clone()]), Some(vec![1001, 1003]));

@@ -190,5 +190,6 @@ fn gap(seq: u64) -> EventView {
         hresult: None,
         pace: None,
         file: None,
+        ranges: Vec::new(),
     }
 }

@@ -74,7 +74,7 @@ impl Keeper {
             let settled = async {
                 match changed_at {
                     Some((first, last)) => {
-                        tokio::time::sleep_until((last + QUIET).min(first + DEBOUNCE)).await
+                        tokio::time::sleep_until((last + QUIET).min(first + DEBOUNCE)).await;
                     }
                     None => std::future::pending().await,
                 }

@@ -151,7 +151,7 @@ pub fn explain(view: &View<'_>, job: &Job) -> PolicyExplanation {
             out.rule(cost_key, false, text, None);
         }
         Some(Reason::BlockedByCost) => {
-            out.rule(cost_key, true, "it forbids the network's present cost", None)
+            out.rule(cost_key, true, "it forbids the network's present cost", None);
         }
         Some(Reason::OnBattery) => out.rule("power.on_battery", true, "the machine runs on battery", None),
         Some(Reason::PowerSaver) => {

@@ -6,8 +6,8 @@ use super::proxy::Via;
 use super::tls::TlsCache;
 use crate::failure::Outcome;
 use crate::pace::Pacers;
-use crate::protocol::{Proxy, TransferOptions};
-use openbits_core::{JobId, Priority};
+use crate::protocol::{Proxy, TlsOptions, TransferOptions};
+use openbits_core::{AttemptId, JobId, Priority};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -30,12 +30,19 @@ pub(crate) struct Route {
     pub(crate) http2: bool,
     /// The connection itself is authenticated, for this job.
     pub(crate) bound_to: Option<JobId>,
+    pub(crate) options: TlsOptions,
+    /// What the owner's program accepted for one attempt is no other's.
+    pub(crate) scope: Option<AttemptId>,
 }
 
 impl Route {
-    pub(crate) fn new(url: &Url, via: Via, options: &TransferOptions) -> Self {
+    pub(crate) fn new(url: &Url, via: Via, options: &TransferOptions, attempt: AttemptId) -> Self {
+        let tls = url.scheme() == "https";
+        let security = if tls { options.tls.clone() } else { TlsOptions::default() };
         Self {
-            tls: url.scheme() == "https",
+            tls,
+            scope: security.validate.then_some(attempt),
+            options: security,
             host: url.host_str().unwrap_or_default().to_owned(),
             port: url.port_or_known_default().unwrap_or(80),
             via,
@@ -43,6 +50,18 @@ impl Route {
             extra_ca: options.extra_ca.clone(),
             http2: options.http2,
             bound_to: None,
+        }
+    }
+
+    /// The way to a revocation list: plain http, as the way to the server itself goes.
+    pub(super) fn to_list(&self, url: &Url) -> Self {
+        Self {
+            tls: false,
+            host: url.host_str().unwrap_or_default().to_owned(),
+            port: url.port_or_known_default().unwrap_or(80),
+            options: TlsOptions::default(),
+            scope: None,
+            ..self.clone()
         }
     }
 }
@@ -80,6 +99,11 @@ impl Pool {
             }
         }
         None
+    }
+
+    /// An attempt begins: the client certificate is read anew.
+    pub(crate) fn begin(&self, options: &TlsOptions) {
+        self.tls.forget_certificate(options);
     }
 
     /// A new connection.

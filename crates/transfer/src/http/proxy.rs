@@ -1,5 +1,6 @@
 //! Which way a URL is reached: directly, or through a proxy of the job (spec/bits-core.md 5.2, spec/behaviour.md 20).
 
+use crate::auth::Peer;
 use crate::failure::{Outcome, with};
 use crate::protocol::{Pair, Proxy};
 use base64::Engine;
@@ -7,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use hyper_util::client::proxy::matcher::Matcher;
 use openbits_core::classify::Class;
 use openbits_core::hresult::BG_E_INVALID_PROXY_INFO;
-use openbits_core::{ErrorContext, Secret};
+use openbits_core::{AuthTarget, ErrorContext, Secret};
 use url::Url;
 
 /// Default port of a proxy without one: that of http.
@@ -20,6 +21,22 @@ const MAX_ENTRIES: usize = 64;
 pub(crate) enum Via {
     Direct,
     Proxy { host: String, port: u16, login: Option<Pair> },
+}
+
+impl Via {
+    /// The proxy, as one who may ask for credentials.
+    pub(crate) fn peer(&self) -> Option<Peer> {
+        match self {
+            Self::Direct => None,
+            Self::Proxy { host, port, login } => Some(Peer {
+                target: AuthTarget::Proxy,
+                host: host.clone(),
+                port: *port,
+                private: false,
+                login: login.clone(),
+            }),
+        }
+    }
 }
 
 fn invalid(detail: &str) -> Box<openbits_core::plan::Fail> {

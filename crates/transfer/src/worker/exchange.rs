@@ -1,5 +1,7 @@
 //! One request and its answer: by the ways that the proxy settings give, and with the credentials that are asked for on the way.
 
+use super::report::Reporter;
+use super::verdicts::Verdicts;
 use crate::auth::{Auth, Peer};
 use crate::failure::Outcome;
 use crate::http::{self, Link, Opening, Pool, Reply, Route, Via};
@@ -7,6 +9,7 @@ use crate::protocol::{Note, Order, Pair};
 use openbits_core::plan::Request;
 use openbits_core::{AuthTarget, JobId};
 use std::time::Duration;
+use url::Url;
 
 /// Body of a challenge that is read, so that the answer can go out on the same connection.
 const CHALLENGE: u64 = 256 << 10;
@@ -21,24 +24,33 @@ pub(super) struct Answered {
     pub(super) why: Option<String>,
 }
 
-/// Gets an answer. `login`: user and password of the file's URL; `shape` puts every connection under the job's limits.
-pub(super) async fn exchange(
-    request: &Request,
-    order: &Order,
-    login: Option<&Pair>,
-    pool: &Pool,
-    auth: &mut Auth,
-    shape: &dyn Fn(&mut Link),
-) -> Outcome<Answered> {
-    let options = &order.options;
-    let desktop = if options.desktop_proxy { pool.desktop().await } else { None };
+/// What an exchange needs of its attempt.
+pub(super) struct Around<'a> {
+    pub(super) order: &'a Order,
+    pub(super) reporter: &'a Reporter,
+    pub(super) verdicts: &'a Verdicts,
+    pub(super) pool: &'a Pool,
+    /// Position in the job's file list.
+    pub(super) file: u32,
+    /// The caller's URL.
+    pub(super) original: &'a Url,
+    /// User and password of the file's URL.
+    pub(super) login: Option<&'a Pair>,
+    /// Puts a connection under the job's limits.
+    pub(super) shape: &'a dyn Fn(&mut Link),
+}
+
+/// Gets an answer.
+pub(super) async fn exchange(request: &Request, around: &Around<'_>, auth: &mut Auth) -> Outcome<Answered> {
+    let options = &around.order.options;
+    let desktop = if options.desktop_proxy { around.pool.desktop().await } else { None };
     let ways = http::routes(desktop.as_ref().unwrap_or(&options.proxy), &request.url)?;
     let several = ways.iter().any(|via| matches!(via, Via::Proxy { .. }));
     let mut last = None;
     for via in ways {
-        let proxy = proxy_of(&via);
-        let route = Route::new(&request.url, via, options);
-        match by(request, order, login, pool, auth, shape, route).await {
+        let proxy = via.peer();
+        let route = Route::new(&request.url, via, options, around.order.attempt);
+        match by(request, around, auth, route).await {
             Ok(answered) => return Ok(answered),
             Err(Way::Ended(fail)) => return Err(fail),
             // The next proxy of the list may do.
@@ -69,32 +81,17 @@ enum Way {
     Ended(Box<openbits_core::plan::Fail>),
 }
 
-fn proxy_of(via: &Via) -> Option<Peer> {
-    match via {
-        Via::Direct => None,
-        Via::Proxy { host, port, login } => Some(Peer {
-            target: AuthTarget::Proxy,
-            host: host.clone(),
-            port: *port,
-            private: false,
-            login: login.clone(),
-        }),
-    }
-}
-
 async fn by(
     request: &Request,
-    order: &Order,
-    login: Option<&Pair>,
-    pool: &Pool,
+    around: &Around<'_>,
     auth: &mut Auth,
-    shape: &dyn Fn(&mut Link),
     mut route: Route,
 ) -> Result<Answered, Way> {
+    let Around { order, pool, login, shape, .. } = *around;
     let options = &order.options;
     let connect = Duration::from_millis(options.connect_timeout_ms);
     let idle = Duration::from_millis(options.idle_timeout_ms);
-    let proxy = proxy_of(&route.via);
+    let proxy = route.via.peer();
     // Only to whom they are for: not to where a redirect leads.
     let server = request.credentials.then(|| Peer {
         target: AuthTarget::Server,
@@ -109,16 +106,25 @@ async fn by(
         bind(&mut route, auth, order.job, server.as_ref(), asked_in_the_open);
         let (mut link, fresh) = match held.take().map(|link| (link, true)) {
             Some(found) => found,
-            None => match pool.take(&route, order.priority) {
+            // A request with a method of the job's own is sent once, so not on a connection that may be dead already.
+            None => match pool.take(&route, order.priority).filter(|_| options.method.is_none()) {
                 Some(link) => (link, false),
                 None => {
                     let opening = Opening { proxy: proxy.as_ref(), auth };
-                    (pool.open(&route, connect, order.priority, opening).await.map_err(Way::closed)?, true)
+                    let opened = pool.open(&route, connect, order.priority, opening).await;
+                    let link = opened.map_err(Way::closed)?;
+                    if route.tls && options.tls.validate {
+                        let server = format!("{}:{}", route.host, route.port);
+                        let verdict = around.verdicts.ask(around.reporter, around.file, server, link.chain());
+                        verdict.await.map_err(Way::Ended)?;
+                    }
+                    (link, true)
                 }
             },
         };
         shape(&mut link);
-        let mut message = http::build(request, options, &route, link.is_http2()).map_err(Way::Ended)?;
+        let mut message =
+            http::build(request, options, &route, link.is_http2(), around.original).map_err(Way::Ended)?;
         for peer in server.iter().chain(asked_in_the_open) {
             auth.dress(&mut message, peer);
         }
@@ -145,7 +151,7 @@ async fn by(
             return Ok(Answered { route, link, reply, why });
         }
         let http1 = !auth.is_bound(peer) || !link.is_http2();
-        if link.drain(reply, CHALLENGE).await && link.reusable() && http1 {
+        if link.drain(reply, CHALLENGE).await && link.seems_alive() && http1 {
             held = Some(link);
         } else {
             auth.connection_lost(peer);

@@ -66,7 +66,7 @@ fn write(numbers: &mut Numbers, ours: &str, value: &Value) -> Option<()> {
             put(numbers, "", "MaxBandwidthValidTo", to);
         }
         ("bandwidth.simple.off_rate", Value::Rate(Rate::Unlimited)) => {
-            put(numbers, "", "UseSystemMaximum", 1)
+            put(numbers, "", "UseSystemMaximum", 1);
         }
         ("bandwidth.simple.off_rate", Value::Rate(rate)) => {
             put(numbers, "", "MaxTransferRateOffSchedule", kilobits(*rate)?);
