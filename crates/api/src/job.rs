@@ -64,8 +64,11 @@ pub struct JobView {
     pub notify_program: String,
     /// Its command line.
     pub notify_parameters: String,
-    /// Proxy settings.
+    /// Proxy settings, without users and passwords.
     pub proxy: ProxyView,
+    /// Credentials that are set; what they are is shown by no call.
+    #[serde(default)]
+    pub credentials: Vec<crate::CredentialView>,
     /// The service completes the job by itself.
     pub auto_complete: bool,
     /// Local address or interface of the job's connections.

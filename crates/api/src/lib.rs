@@ -4,6 +4,7 @@
 //! types is committed as `docs/openapi.json`. [`socket`] says where the service listens.
 #![forbid(unsafe_code)]
 
+pub mod credentials;
 pub mod error;
 pub mod event;
 pub mod http;
@@ -14,6 +15,7 @@ pub mod service;
 pub mod socket;
 pub mod why;
 
+pub use credentials::{CredentialView, SetCredentials};
 pub use error::{ErrorRow, ErrorText, Problem};
 pub use event::{EventKind, EventView};
 pub use http::{

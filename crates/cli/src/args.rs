@@ -350,8 +350,18 @@ pub(crate) struct Set {
     /// headers (@FILE or -, never the text itself; empty for none), headers-write-only=yes, http-method, security-flags (a number or names such
     /// as crl-check,ignore-ca,redirect-report), client-certificate ([LOCATION,][STORE,]HASH or ...subject:TEXT; empty for none),
     /// certificate-validation=no
-    #[arg(required = true, value_name = "KEY=VALUE")]
+    #[arg(required_unless_present_any = ["credentials", "remove_credentials"], value_name = "KEY=VALUE")]
     pub(crate) properties: Vec<String>,
+    /// Set the user name and password for a server or proxy that asks for them: e.g. server/digest/alice or proxy/basic/alice; the
+    /// password is asked for. Schemes: basic, digest, ntlm, negotiate. Without a user, your own logon credentials (negotiate, ntlm)
+    #[arg(long, value_name = "TARGET/SCHEME[/USER]")]
+    pub(crate) credentials: Option<String>,
+    /// Read the password from the first line of this descriptor; 0 is standard input
+    #[arg(long, value_name = "N", requires = "credentials")]
+    pub(crate) password_fd: Option<u32>,
+    /// Forget the credentials of a target and scheme
+    #[arg(long, value_name = "TARGET/SCHEME")]
+    pub(crate) remove_credentials: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -539,6 +549,8 @@ mod tests {
             "bits seek j 0 4096",
             "bits wait a b --timeout 10m --complete",
             "bits set j name=x priority=LOW",
+            "bits set j --credentials server/digest/alice --password-fd 0",
+            "bits set j priority=LOW --credentials proxy/negotiate --remove-credentials server/basic",
             "bits watch",
             "bits completions bash",
             "bits service-info",
@@ -586,6 +598,7 @@ mod tests {
             "bits wait",
             "bits wait j --timeout soon",
             "bits set j",
+            "bits set j name=x --password-fd 0",
             "bits nonsense",
             "bits policy",
             "bits policy check",

@@ -12,7 +12,7 @@ mod watch;
 use crate::args::{Add, Cli, Command, Create, Jobs, List, OneJob};
 use crate::context::{Context, print, print_json};
 use crate::failure::Failure;
-use crate::{create, expect, get, input, names, resolve, show};
+use crate::{create, expect, get, input, names, password, resolve, show};
 use clap::CommandFactory;
 use openbits_api::error::exit;
 use openbits_api::{AddFile, CreateJob, Outcome, SetProperties};
@@ -74,7 +74,12 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
             if properties.notify_command.as_ref().is_some_and(|c| c.program.is_some()) {
                 context.note("bits: the notification command is stored, but not run by this version");
             }
+            let slots = args.remove_credentials.iter().map(|text| password::slot(text));
+            let slots = slots.collect::<Result<Vec<_>, _>>()?;
             let id = resolve::job(&context.client, &args.job).await?;
+            let credentials = args.credentials.as_deref();
+            let credentials =
+                credentials.map(|text| password::credentials(text, args.password_fd)).transpose()?;
             if !properties.is_empty() {
                 outcome(&context, &context.client.set_properties(id, &properties).await?)?;
             }
@@ -87,6 +92,12 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
             }
             if no_validation {
                 outcome(&context, &context.client.stop_certificate_checks(id).await?)?;
+            }
+            for (target, scheme) in slots {
+                outcome(&context, &context.client.remove_credentials(id, &target, &scheme).await?)?;
+            }
+            if let Some(credentials) = credentials {
+                outcome(&context, &context.client.set_credentials(id, &credentials).await?)?;
             }
         }
         Command::ServiceInfo => {

@@ -13,6 +13,7 @@ mod follow;
 mod get;
 mod input;
 mod names;
+mod password;
 mod resolve;
 mod service;
 mod show;

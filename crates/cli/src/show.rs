@@ -29,6 +29,15 @@ pub(crate) fn table(jobs: &[JobView]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
+/// The slots in use, e.g. `SERVER/DIGEST, PROXY/NEGOTIATE (own)`.
+fn credentials(job: &JobView) -> String {
+    let slot = |c: &openbits_api::CredentialView| {
+        format!("{}/{}{}", clean(&c.target), clean(&c.scheme), if c.implicit { " (own)" } else { "" })
+    };
+    let slots: Vec<String> = job.credentials.iter().map(slot).collect();
+    if slots.is_empty() { "none".to_owned() } else { slots.join(", ") }
+}
+
 /// Everything about a job.
 pub(crate) fn job(job: &JobView) -> Vec<String> {
     let or_none = |t: &Option<String>| t.as_deref().map_or_else(|| "none".to_owned(), clean);
@@ -74,6 +83,7 @@ pub(crate) fn job(job: &JobView) -> Vec<String> {
         ("Notify flags", job.notify_flags.to_string()),
         ("Notify command", notify),
         ("Proxy", format!("{}{proxy}", job.proxy.usage)),
+        ("Credentials", credentials(job)),
         ("Auto-complete", if job.auto_complete { "yes" } else { "no" }.to_owned()),
         ("Bind", or_none(&job.bind)),
         ("HTTP method", clean(&job.http.method)),

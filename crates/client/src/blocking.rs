@@ -10,7 +10,7 @@ use openbits_api::{
     AddFile, CertificateAnswer, CertificateCheck, CertificateView, CheckPolicy, CreateJob, CustomHeaders,
     ErrorText, ErrorView, FileProperty, FileView, HelperSet, HelperTicketView, JobPage, JobView,
     NumberedProperty, Outcome, PolicyExplanation, PolicyOutcome, PolicyView, RangeList, RangeView,
-    ServiceInfo, SetClientCertificate, SetNumbered, SetProperties, Why,
+    ServiceInfo, SetClientCertificate, SetCredentials, SetNumbered, SetProperties, Why,
 };
 use openbits_core::{HResult, JobId};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -100,6 +100,10 @@ impl Client {
         numbered(id: JobId, number: u32) -> NumberedProperty;
         /// See [`crate::Client::set_numbered`].
         set_numbered(id: JobId, number: u32, value: &SetNumbered) -> Outcome;
+        /// See [`crate::Client::set_credentials`].
+        set_credentials(id: JobId, credentials: &SetCredentials) -> Outcome;
+        /// See [`crate::Client::remove_credentials`].
+        remove_credentials(id: JobId, target: &str, scheme: &str) -> Outcome;
         /// See [`crate::Client::act`].
         act(id: JobId, action: Action) -> Outcome;
         /// See [`crate::Client::error`].

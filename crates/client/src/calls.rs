@@ -13,8 +13,8 @@ use openbits_api::{
     AddFile, AddFiles, CertificateAnswer, CertificateView, CheckPolicy, CreateJob, CustomHeaders,
     DownloadPosition, ErrorText, ErrorView, FileList, FileProperty, FileView, HelperSet, HelperTicketView,
     JobPage, JobView, NumberedProperty, Outcome, PolicyExplanation, PolicyOutcome, PolicyView, Problem,
-    RangeList, RangeView, ReplacePrefix, RequestRanges, ServiceInfo, SetClientCertificate, SetHelperToken,
-    SetNumbered, SetProperties, SetRemoteName, SetValidation, Why,
+    RangeList, RangeView, ReplacePrefix, RequestRanges, ServiceInfo, SetClientCertificate, SetCredentials,
+    SetHelperToken, SetNumbered, SetProperties, SetRemoteName, SetValidation, Why,
 };
 use openbits_core::hresult::RPC_E_DISCONNECTED;
 use openbits_core::{HResult, JobId, JobState};
@@ -373,6 +373,20 @@ impl Client {
     pub async fn set_numbered(&self, id: JobId, number: u32, value: &SetNumbered) -> Result<Outcome, Error> {
         let path = format!("/v1/jobs/{id}/properties/{number}");
         self.call(Method::PUT, &path, to_json(value)?, true).await
+    }
+
+    /// `PUT /v1/jobs/{id}/credentials`
+    pub async fn set_credentials(&self, id: JobId, credentials: &SetCredentials) -> Result<Outcome, Error> {
+        self.call(Method::PUT, &format!("/v1/jobs/{id}/credentials"), to_json(credentials)?, true).await
+    }
+
+    /// `DELETE /v1/jobs/{id}/credentials/{target}/{scheme}`; `S_FALSE` if there are none.
+    pub async fn remove_credentials(&self, id: JobId, target: &str, scheme: &str) -> Result<Outcome, Error> {
+        let encode =
+            |text: &str| text.bytes().filter(u8::is_ascii_alphanumeric).map(char::from).collect::<String>();
+        let path = format!("/v1/jobs/{id}/credentials/{}/{}", encode(target), encode(scheme));
+        // Repeated, it would say that there was nothing to remove.
+        self.call(Method::DELETE, &path, Bytes::new(), false).await
     }
 
     /// `POST /v1/jobs/{id}/ACTION`

@@ -1,6 +1,8 @@
 //! The HTTP door: JSON over the Unix socket, the caller being whom the kernel says.
 
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
+pub mod credentials;
+#[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod events;
 pub mod extract;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
@@ -26,7 +28,7 @@ use crate::brain::Handle;
 use crate::policy::keeper::Reloads;
 use crate::secrets::Vault;
 use axum::Router;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use std::sync::Arc;
 
 /// What every handler has.
@@ -63,6 +65,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/jobs/{id}/helper-token", put(helper::set).delete(helper::clear))
         .route("/v1/jobs/{id}/helper-token/ticket", post(helper::ticket))
         .route("/v1/jobs/{id}/replace-remote-prefix", post(files::replace_prefix))
+        .route("/v1/jobs/{id}/credentials", put(credentials::set))
+        .route("/v1/jobs/{id}/credentials/{target}/{scheme}", delete(credentials::remove))
         .route("/v1/jobs/{id}/files/{file}/ranges", get(ranges::ranges))
         .route("/v1/jobs/{id}/files/{file}/filled", get(ranges::filled))
         .route("/v1/jobs/{id}/files/{file}/requests", post(ranges::request))

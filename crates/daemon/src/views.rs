@@ -3,8 +3,8 @@
 use crate::clock::Clock;
 use crate::http::ranges;
 use openbits_api::{
-    CertificateView, ErrorView, EventKind, EventView, FileView, HttpView, JobView, NumberedProperty,
-    PaceView, ProxyView, SCHEMA, Why, error,
+    CertificateView, CredentialView, ErrorView, EventKind, EventView, FileView, HttpView, JobView,
+    NumberedProperty, PaceView, ProxyView, SCHEMA, Why, error,
 };
 use openbits_core::integrity::SourceKind;
 use openbits_core::job::http::ClientCertificate;
@@ -42,7 +42,7 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         modification_time_ms: job.modified.unix_ms(),
         transfer_completion_time_ms: (job.transferred_at.0 != 0).then(|| job.transferred_at.unix_ms()),
         error_count: job.error_count,
-        error: job.error.as_deref().map(|record| error_view(job, record)),
+        error: job.error.as_deref().map(error_view),
         minimum_retry_delay_s: job.minimum_retry_delay_s,
         no_progress_timeout_s: job.no_progress_timeout_s,
         notify_flags: job.notify_flags,
@@ -53,6 +53,15 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
             list: proxy.and_then(|p| p.list.clone()),
             bypass: proxy.and_then(|p| p.bypass.clone()),
         },
+        credentials: job
+            .credentials
+            .iter()
+            .map(|credential| CredentialView {
+                target: credential.target.to_string(),
+                scheme: credential.scheme.to_string(),
+                implicit: credential.sealed.is_none(),
+            })
+            .collect(),
         auto_complete: job.extras().auto_complete,
         bind: job.extras().bind.clone(),
         http: http(job),
@@ -161,7 +170,7 @@ fn source(file: &File, kind: SourceKind) -> Option<String> {
 }
 
 /// The error record of a job.
-pub fn error_view(job: &Job, record: &ErrorRecord) -> ErrorView {
+pub fn error_view(record: &ErrorRecord) -> ErrorView {
     ErrorView {
         hresult: record.code.to_string(),
         name: error::name(record.code),
@@ -172,24 +181,9 @@ pub fn error_view(job: &Job, record: &ErrorRecord) -> ErrorView {
         protocol: record.get_protocol().ok().map(str::to_owned),
         http_status: record.http_status,
         url: record.url.as_deref().map(str::to_owned),
-        detail: detail(job, record),
+        detail: record.detail.to_string(),
         time_ms: record.at.unix_ms(),
         suggestion: error::row(record.code).suggestion.to_owned(),
-    }
-}
-
-/// What exactly happened; and for a password that was not sent in the clear, that it was not (spec/behaviour.md 19).
-fn detail(job: &Job, record: &ErrorRecord) -> String {
-    let file = record.file.and_then(|index| job.files.get(usize::try_from(index).ok()?));
-    let withheld = record.http_status == Some(401)
-        && file.filter(|file| file.login.is_some()).is_some_and(|file| {
-            file.remote.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("http"))
-        });
-    if withheld {
-        let sentence = "The user name and password of the URL were not sent: they go over https only.";
-        [&*record.detail, sentence].join(" ").trim_start().to_owned()
-    } else {
-        record.detail.to_string()
     }
 }
 
@@ -247,7 +241,7 @@ pub fn why(queue: &Queue, job: &Job, clock: Clock) -> Option<Why> {
         hresult: why.code.map(|c| c.to_string()),
         name: why.code.map(error::name),
         detail: record
-            .map(|r| Some(detail(job, r)).filter(|d| !d.is_empty()).unwrap_or_else(|| r.code.text())),
+            .map(|r| Some(r.detail.to_string()).filter(|d| !d.is_empty()).unwrap_or_else(|| r.code.text())),
     })
 }
 

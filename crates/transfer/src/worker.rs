@@ -4,6 +4,7 @@
 
 mod attempt;
 mod body;
+mod exchange;
 mod lists;
 mod mirrors;
 mod report;

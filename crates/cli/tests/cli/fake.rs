@@ -130,6 +130,7 @@ impl State {
             notify_program: String::new(),
             notify_parameters: String::new(),
             proxy: ProxyView { usage: ProxyUsage::Preconfig, list: None, bypass: None },
+            credentials: Vec::new(),
             auto_complete: false,
             bind: None,
             http: openbits_api::HttpView { method: "GET".to_owned(), ..openbits_api::HttpView::default() },

@@ -1,6 +1,6 @@
 //! The description of the API, generated from the handlers.
 
-use super::{events, files, helper, jobs, options, policy, properties, ranges, service};
+use super::{credentials, events, files, helper, jobs, options, policy, properties, ranges, service};
 use axum::Json;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{RefOr, Schema};
@@ -12,7 +12,7 @@ use utoipa::{Modify, OpenApi};
     modifiers(&Problems),
     info(title = "openbits", description = "Background transfer service: HTTP/1.1 with JSON over a Unix socket. The caller is the peer of the socket.", license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")),
     paths(
-        service::service, service::error_text, jobs::create, jobs::list, jobs::show, jobs::set, jobs::files, jobs::add_files,
+        service::service, service::error_text, jobs::create, jobs::list, jobs::show, jobs::set, jobs::files, jobs::add_files, credentials::set, credentials::remove,
         jobs::resume, jobs::suspend, jobs::cancel, jobs::complete, jobs::take_ownership, jobs::error, jobs::why, events::events,
         options::certificate, options::set_certificate, options::remove_certificate, options::headers,
         options::listen, options::answer, options::stop_listening,

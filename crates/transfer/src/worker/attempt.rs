@@ -2,15 +2,17 @@
 
 use super::Stop;
 use super::body;
+use super::exchange::{Answered, Around, exchange};
 use super::lists::{Lists, Wanted};
 use super::mirrors::{Blame, Mirrors};
 use super::report::{self, Reporter};
 use super::steer::Steer;
 use super::verdicts::Verdicts;
+use crate::auth::Auth;
 use crate::failure::{Outcome, with};
 use crate::file::{self, Finished, Folder, Group, Part, Place, Reopened};
-use crate::http::{self, Pool, Route};
-use crate::protocol::{Algorithm, Event, FileOrder, Order, headers_max};
+use crate::http::{Link, Pool, Route};
+use crate::protocol::{Algorithm, Event, FileOrder, Order, Pair, headers_max};
 use crate::rate::Limiter;
 use crate::source::{self, Source};
 use openbits_core::classify::Class;
@@ -20,6 +22,7 @@ use openbits_core::hresult::{
 use openbits_core::plan::{
     Accept, BodyEnd, Decision, Ended, Fail, FilePlan, Head, Limits, Next, Request, Restart,
 };
+use openbits_core::secret::split_login;
 use openbits_core::{ErrorContext, Priority, RangeSet};
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -42,6 +45,7 @@ pub(super) struct Attempt {
     pool: Pool,
     limiter: Rc<Limiter>,
     level: Rc<Cell<Priority>>,
+    auth: Auth,
     folders: HashMap<PathBuf, Arc<Folder>>,
     group: Group,
     current: Option<Current>,
@@ -83,11 +87,31 @@ enum Left {
     OfAnother,
 }
 
+/// An answer, from wherever.
+pub(super) struct Reached {
+    /// Where its connection may be used again.
+    pub(super) route: Option<Route>,
+    pub(super) source: Source,
+    /// Why the peer did not let us pass, if it did not.
+    pub(super) why: Option<String>,
+}
+
+/// A remote name without its login, and the login. A share is asked with the name as it is.
+fn names_and_login(remote: &str) -> (String, Option<Pair>) {
+    if !remote.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http")) {
+        return (remote.to_owned(), None);
+    }
+    let (remote, login) = split_login(remote);
+    (remote, login.map(|login| Pair::of_userinfo(login.reveal())))
+}
+
 /// The file that is being transferred.
 pub(super) struct Current {
     pub(super) index: u32,
     pub(super) plan: FilePlan,
     pub(super) place: Place,
+    /// User and password of the URL.
+    login: Option<Pair>,
     pub(super) part: Option<Part>,
     pub(super) modified_s: Option<i64>,
     hashed: Vec<Algorithm>,
@@ -105,6 +129,7 @@ impl Attempt {
         pool.begin(&order.options.tls);
         let group = Group::new(order.job, order.attempt, events.clone());
         let reporter = Reporter { job: order.job, attempt: order.attempt, events };
+        let auth = Auth::new(&order.options);
         let requests = order.files.iter().any(|file| !file.wanted.first.is_empty());
         Self {
             over: vec![false; order.files.len()],
@@ -112,6 +137,7 @@ impl Attempt {
             reporter,
             pool,
             limiter,
+            auth,
             level,
             folders: HashMap::new(),
             group,
@@ -383,9 +409,10 @@ impl Attempt {
         if file.moved && validator.last_modified.is_some() {
             validator.etag = None;
         }
+        let (remote, login) = names_and_login(from);
         let layout = &file.wanted.layout;
         let done = layout.remote_set(size, &done);
-        let (mut plan, mut restart) = FilePlan::new(from, size, done, validator, limits)?;
+        let (mut plan, mut restart) = FilePlan::new(&remote, size, done, validator, limits)?;
         if from != file.remote {
             plan = plan.for_mirror(&file.remote);
         }
@@ -398,6 +425,7 @@ impl Attempt {
             index: file.index,
             plan,
             place,
+            login,
             part: None,
             modified_s: None,
             hashed: wanted.algorithms(),
@@ -440,8 +468,8 @@ impl Attempt {
 
     /// One request and what comes of it.
     async fn request(&mut self, request: Request, wanted: &Wanted) -> Outcome<()> {
-        let current = self.current.as_ref().expect("a file is open");
-        let (route, mut source) = self.reach(&request, current.plan.original()).await?;
+        let original = self.current.as_ref().expect("a file is open").plan.original().clone();
+        let Reached { route, mut source, why } = Box::pin(self.reach(&request, &original)).await?;
         let current = self.current.as_mut().expect("a file is open");
         current.status = source.http_status();
         // Some servers refuse in HTTP what they could have refused in TLS (spec/bits-extended.md 9.1.1).
@@ -517,7 +545,10 @@ impl Attempt {
                 self.put_back(route, source).await;
                 Ok(())
             }
-            Decision::Fail(fail) => {
+            Decision::Fail(mut fail) => {
+                if let Some(why) = why {
+                    fail.detail = format!("{} {why}", fail.detail).trim_start().to_owned();
+                }
                 self.put_back(route, source).await;
                 Err(fail)
             }
@@ -544,55 +575,51 @@ impl Attempt {
     }
 
     /// Gets an answer from wherever the request leads. `original`: the URL that the caller gave.
-    pub(super) async fn reach(&self, request: &Request, original: &Url) -> Outcome<(Option<Route>, Source)> {
+    pub(super) async fn reach(&mut self, request: &Request, original: &Url) -> Outcome<Reached> {
         let connect = Duration::from_millis(self.order.options.connect_timeout_ms);
-        match request.url.scheme() {
-            "file" => Ok((None, source::open_local(request, connect).await?)),
+        let source = match request.url.scheme() {
+            "file" => source::open_local(request, connect).await?,
             "smb" => {
                 let idle = Duration::from_millis(self.order.options.idle_timeout_ms);
-                Ok((None, source::open_smb(request, connect, idle).await?))
+                source::open_smb(request, connect, idle).await?
             }
-            _ => self.exchange(request, original).await.map(|(route, source)| (Some(route), source)),
-        }
+            _ => {
+                let Answered { route, link, reply, why } = self.exchange(request, original).await?;
+                return Ok(Reached {
+                    route: Some(route),
+                    source: Source::Http(Box::new((link, reply))),
+                    why,
+                });
+            }
+        };
+        Ok(Reached { route: None, source, why: None })
     }
 
-    /// Gets an answer: on an idle connection if there is one, else on a new one, by the ways that the proxy settings give.
-    async fn exchange(&self, request: &Request, original: &Url) -> Outcome<(Route, Source)> {
-        let options = &self.order.options;
-        let connect = Duration::from_millis(options.connect_timeout_ms);
-        let idle = Duration::from_millis(options.idle_timeout_ms);
-        let mut last = None;
-        for via in http::routes(&options.proxy, &request.url)? {
-            let route = Route::new(&request.url, via, options, self.order.attempt);
-            // A request with a method of the job's own is sent once, so not on a connection that may be dead already.
-            let once = options.method.is_some();
-            let idle_link = if once { None } else { self.pool.take(&route, self.order.priority) };
-            if let Some(mut link) = idle_link {
-                link.shape(&self.limiter, &self.level);
-                let message = http::build(request, options, &route, link.is_http2(), original)?;
-                match link.ask(message, idle).await {
-                    Ok(reply) => return Ok((route, Source::Http(Box::new((link, reply))))),
-                    Err((_, true)) => {} // the server had closed it: once more, on a fresh one
-                    Err((fail, false)) => return Err(fail),
-                }
-            }
-            match self.pool.open(&route, connect, self.order.priority).await {
-                Ok(mut link) => {
-                    if route.tls && options.tls.validate {
-                        let file = self.current.as_ref().expect("a file is open").index;
-                        let server = format!("{}:{}", route.host, route.port);
-                        self.verdicts.ask(&self.reporter, file, server, link.chain()).await?;
-                    }
-                    link.shape(&self.limiter, &self.level);
-                    let message = http::build(request, options, &route, link.is_http2(), original)?;
-                    let reply = link.ask(message, idle).await.map_err(|(fail, _)| fail)?;
-                    return Ok((route, Source::Http(Box::new((link, reply)))));
-                }
-                // The next proxy of the list may do.
-                Err(fail) => last = Some(fail),
+    /// Gets an answer over HTTP, and tells what happened on the way.
+    async fn exchange(&mut self, request: &Request, original: &Url) -> Outcome<Answered> {
+        let current = self.current.as_ref();
+        let shape = |link: &mut Link| link.shape(&self.limiter, &self.level);
+        // A list of digests has no login of its own.
+        let login = current.filter(|current| current.plan.original() == original);
+        let around = Around {
+            order: &self.order,
+            reporter: &self.reporter,
+            verdicts: &self.verdicts,
+            pool: &self.pool,
+            file: current.map_or(0, |current| current.index),
+            original,
+            login: login.and_then(|current| current.login.as_ref()),
+            shape: &shape,
+        };
+        let result = exchange(request, &around, &mut self.auth).await;
+        let notes = self.auth.take_notes();
+        if !notes.is_empty() {
+            let url = current.map(|current| current.plan.shown_url()).unwrap_or_default();
+            for note in notes {
+                self.reporter.note(&url, note).await;
             }
         }
-        Err(last.expect("there is at least one way"))
+        result
     }
 
     /// Takes the body of an answer. The second value: it was left in the middle.

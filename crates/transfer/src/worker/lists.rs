@@ -1,6 +1,6 @@
 //! Lists of digests and Metalinks: fetched with the owner's rights like any file, but into memory.
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, Reached};
 use crate::failure::{Outcome, with};
 use crate::http::Piece;
 use crate::protocol::{Algorithm, Digest, DigestSource, FileOrder, SourceKind};
@@ -99,7 +99,7 @@ impl Attempt {
     }
 
     /// A small file, into memory.
-    async fn fetch_list(&self, location: &str, remote: &str, fresh: bool) -> Outcome<Vec<u8>> {
+    async fn fetch_list(&mut self, location: &str, remote: &str, fresh: bool) -> Outcome<Vec<u8>> {
         let idle = Duration::from_millis(self.order.options.idle_timeout_ms);
         let (plan, _) = FilePlan::new(location, None, RangeSet::new(), Validator::default(), self.limits())?;
         let mut plan = plan.for_mirror(remote);
@@ -112,7 +112,7 @@ impl Attempt {
                 Next::Complete { .. } | Next::Satisfied => return Ok(list),
                 Next::Send(request) => request,
             };
-            let (route, mut source) = self.reach(&request, plan.original()).await?;
+            let Reached { route, mut source, .. } = self.reach(&request, plan.original()).await?;
             match super::attempt::decide(&mut plan, &source) {
                 Decision::Accept(accept) => {
                     if accept.restart.is_some() {

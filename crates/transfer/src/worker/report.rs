@@ -1,6 +1,6 @@
 //! What an attempt tells the service.
 
-use crate::protocol::{Event, Failure, FailureClass, FileCheckpoint, Pace, cut};
+use crate::protocol::{Event, Failure, FailureClass, FileCheckpoint, Note, Pace, cut};
 use openbits_core::classify::Class;
 use openbits_core::plan::{Fail, FilePlan};
 use openbits_core::{AttemptId, ErrorContext, JobId, RangeSet};
@@ -68,6 +68,12 @@ impl Reporter {
             no_ranges: false,
         };
         self.checkpoint(empty).await;
+    }
+
+    /// For the service's log.
+    pub(super) async fn note(&self, url: &str, note: Note) {
+        let url = cut(url.to_owned());
+        self.say(Event::Note { job: self.job, attempt: self.attempt, url, note }).await;
     }
 
     pub(super) async fn checkpoint(&self, checkpoint: FileCheckpoint) {

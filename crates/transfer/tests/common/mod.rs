@@ -255,6 +255,8 @@ pub(crate) fn job_of(event: &Event) -> Option<JobId> {
         | Event::Checkpoint { job, .. }
         | Event::Headers { job, .. }
         | Event::Restarted { job, .. }
+        | Event::Pace { job, .. }
+        | Event::Note { job, .. }
         | Event::Done { job, .. }
         | Event::Failed { job, .. }
         | Event::Stopped { job, .. } => Some(*job),
