@@ -15,7 +15,9 @@ pub mod why;
 
 pub use error::{ErrorRow, ErrorText, Problem};
 pub use event::{EventKind, EventView};
-pub use job::{ErrorView, FileList, FileView, JobPage, JobView, Outcome, PaceView, ProxyView};
+pub use job::{
+    ErrorView, FileList, FileView, JobPage, JobView, Outcome, PaceView, ProxyView, ReplyView, UploadView,
+};
 pub use policy::{
     BandwidthView, CheckPolicy, PolicyExplanation, PolicyFileView, PolicyFinding, PolicyKeyView,
     PolicyOutcome, PolicyRule, PolicyView,

@@ -12,6 +12,7 @@ mod follow;
 mod get;
 mod input;
 mod names;
+mod put;
 mod resolve;
 mod service;
 mod show;

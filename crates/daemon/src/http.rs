@@ -45,6 +45,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/jobs/{id}/complete", post(jobs::complete))
         .route("/v1/jobs/{id}/take-ownership", post(jobs::take_ownership))
         .route("/v1/jobs/{id}/error", get(jobs::error))
+        .route("/v1/jobs/{id}/reply", get(jobs::reply))
         .route("/v1/jobs/{id}/why", get(jobs::why))
         .route("/v1/jobs/{id}/policy", get(policy::explain))
         .route("/v1/policy", get(policy::show))

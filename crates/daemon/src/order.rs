@@ -3,24 +3,45 @@
 use crate::policy::Settings;
 use openbits_core::hresult::ERROR_DISK_FULL;
 use openbits_core::job::api::FinishPlan;
-use openbits_core::job::{ErrorRecord, File};
+use openbits_core::job::{ErrorRecord, File, REPLY_INDEX};
 use openbits_core::queue::FileReport;
-use openbits_core::{AttemptId, FileTime, Job, Mono, ProxyUsage, Ticket};
+use openbits_core::{AttemptId, FileTime, Job, JobType, Mono, ProxyUsage, Ticket};
 use openbits_transfer::protocol::{
-    Digest, DigestAlgorithm, Failure, FailureClass, FileCheckpoint, FileOrder, Finish, Order, Proxy, Rename,
-    TransferOptions, Validator,
+    CancelUpload, Digest, DigestAlgorithm, Failure, FailureClass, FileCheckpoint, FileOrder, Finish, Order,
+    Proxy, Rename, TransferOptions, UploadOrder, Validator,
 };
 
 /// The order for an attempt: every unfinished file.
 pub fn order(job: &Job, attempt: AttemptId, settings: &Settings) -> Order {
-    let files = (0u32..).zip(&job.files).filter(|(_, file)| !file.transferred);
+    let files =
+        (0u32..).zip(&job.files).filter(|(_, file)| !file.transferred && job.kind == JobType::Download);
     Order {
         job: job.id,
         attempt,
         priority: job.priority,
         files: files.map(|(index, file)| file_order(job, index, file)).collect(),
+        upload: upload(job),
         options: options(job, settings),
     }
+}
+
+/// The order for an upload job: its file, what is known of it, and where a reply goes.
+fn upload(job: &Job) -> Option<Box<UploadOrder>> {
+    let file = job.files.first().filter(|_| job.kind != JobType::Download)?;
+    let reply = job.reply.as_deref().map(|reply| {
+        let begun = reply.file.as_deref();
+        let local = begun.map(|file| file.local.clone()).or_else(|| reply.file_name.clone());
+        let fresh = File { local: local.unwrap_or_default(), ..File::default() };
+        file_order(job, REPLY_INDEX, begun.unwrap_or(&fresh))
+    });
+    Some(Box::new(UploadOrder {
+        remote: file.remote.to_string(),
+        local: file.local.to_string(),
+        protocol: job.extras().upload_protocol,
+        state: file.upload.as_deref().cloned().unwrap_or_default(),
+        reply,
+        reply_finished: job.reply_file().is_some_and(|file| file.transferred),
+    }))
 }
 
 fn file_order(job: &Job, index: u32, file: &File) -> FileOrder {
@@ -76,8 +97,18 @@ fn preconfigured(job: &Job) -> Proxy {
 }
 
 /// The order for the last step of a job.
-pub fn finish(job: &Job, ticket: Ticket, plan: &FinishPlan) -> Finish {
-    let file = |index: u32| job.files.get(index as usize);
+pub fn finish(job: &Job, ticket: Ticket, plan: &FinishPlan, settings: &Settings) -> Finish {
+    let file = |index: u32| match job.kind {
+        JobType::UploadReply if index == REPLY_INDEX => job.reply_file(),
+        _ => job.files.get(index as usize),
+    };
+    let cancel = job.files.first().filter(|_| plan.cancel_upload).and_then(|file| {
+        Some(Box::new(CancelUpload {
+            remote: file.remote.to_string(),
+            state: file.upload.as_deref()?.clone(),
+            options: options(job, settings),
+        }))
+    });
     Finish {
         job: job.id,
         ticket,
@@ -101,6 +132,7 @@ pub fn finish(job: &Job, ticket: Ticket, plan: &FinishPlan) -> Finish {
             .iter()
             .filter_map(|&index| Some((file(index)?.local.to_string(), job.temporary_name(index))))
             .collect(),
+        cancel,
     }
 }
 

@@ -2,11 +2,13 @@
 
 use crate::clock::Clock;
 use openbits_api::{
-    ErrorView, EventKind, EventView, FileView, JobView, PaceView, ProxyView, SCHEMA, Why, error,
+    ErrorView, EventKind, EventView, FileView, JobView, PaceView, ProxyView, ReplyView, SCHEMA, UploadView,
+    Why, error,
 };
 use openbits_core::job::ErrorRecord;
 use openbits_core::queue::{Notice, NoticeKind, Queue, Reason};
-use openbits_core::{Job, ProxyUsage};
+use openbits_core::upload::client::Protocol;
+use openbits_core::{Job, JobType, ProxyUsage};
 
 /// A job; `files` adds the list of its files.
 pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
@@ -47,6 +49,12 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         },
         auto_complete: job.extras().auto_complete,
         bind: job.extras().bind.clone(),
+        upload: upload(job),
+        reply: job.reply.as_deref().map(|reply| ReplyView {
+            file_name: reply.file_name.as_deref().map(str::to_owned),
+            bytes_total: reply.size,
+            bytes_transferred: reply.transferred,
+        }),
         next_retry_time_ms: job.retry_at(&queue.limits().retry).map(|at| clock.wall_ms(at)),
         peer: queue.peer(job.id).map(str::to_owned),
         pace: queue.pace(job.id).map(|pace| self::pace(pace, clock)),
@@ -66,6 +74,17 @@ fn pace(pace: &openbits_core::queue::Pace, clock: Clock) -> PaceView {
     }
 }
 
+/// How an upload job uploads.
+fn upload(job: &Job) -> Option<UploadView> {
+    if job.kind == JobType::Download {
+        return None;
+    }
+    let used = job.files.first().and_then(|file| file.upload.as_deref()).and_then(|state| state.protocol);
+    let protocol = job.extras().upload_protocol;
+    let known = used.or((protocol != Protocol::Auto).then_some(protocol));
+    Some(UploadView { protocol, used, resumable: known.map(|known| known != Protocol::Put) })
+}
+
 /// The files of a job.
 pub fn files(job: &Job) -> Vec<FileView> {
     (0u32..)
@@ -78,7 +97,8 @@ pub fn files(job: &Job) -> Vec<FileView> {
             bytes_transferred: file.bytes_transferred(),
             transferred: file.transferred,
             completed: file.completed,
-            temporary_name: (file.begun && !file.completed).then(|| job.temporary_name(index)),
+            temporary_name: (job.kind == JobType::Download && file.begun && !file.completed)
+                .then(|| job.temporary_name(index)),
             sha256: file.sha256.as_deref().map(str::to_owned),
             restarts: file.restarts,
         })
@@ -160,7 +180,7 @@ pub fn why(queue: &Queue, job: &Job, clock: Clock) -> Option<Why> {
         state: job.state,
         moving: why.reason == Reason::Moving,
         reason: reason.to_owned(),
-        text: text.to_owned(),
+        text: format!("{text}{}", no_resume(job)),
         until_ms: why.until.map(|at| clock.wall_ms(at)),
         remedy: match record {
             Some(record) if why.reason == Reason::Error => {
@@ -174,6 +194,16 @@ pub fn why(queue: &Queue, job: &Job, clock: Clock) -> Option<Why> {
         detail: record
             .map(|r| Some(detail(job, r)).filter(|d| !d.is_empty()).unwrap_or_else(|| r.code.text())),
     })
+}
+
+/// Said plainly of an upload that cannot be resumed.
+fn no_resume(job: &Job) -> &'static str {
+    match upload(job) {
+        Some(UploadView { resumable: Some(false), .. }) if !job.all_transferred() => {
+            " The server takes the file by a plain PUT only: whenever the upload breaks off, it begins again at the first byte."
+        }
+        _ => "",
+    }
 }
 
 /// Stable word, sentence, remedy.

@@ -40,6 +40,7 @@ fn main() -> ExitCode {
             validator: None,
             digest: None,
         }],
+        upload: None,
         options,
     };
     let mut worker = worker::spawn().expect("a worker thread");
@@ -63,7 +64,7 @@ fn main() -> ExitCode {
         }
     }
     let rename = vec![Rename { index: 0, local, temp, size, validator: None, modified_s }];
-    let finish = Finish { job, ticket: Ticket(1), rename, remove: Vec::new() };
+    let finish = Finish { job, ticket: Ticket(1), rename, remove: Vec::new(), cancel: None };
     send(Command::Finish(Box::new(finish)));
     loop {
         match worker.events.blocking_recv() {

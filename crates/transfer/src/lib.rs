@@ -12,6 +12,7 @@ pub mod protocol;
 pub mod pump;
 pub mod sandbox;
 mod sys;
+mod upload;
 pub mod worker;
 
 /// Ways in for the fuzz targets (docs/fuzzing.md); not there in any other build.

@@ -33,6 +33,13 @@ pub enum Command {
     /// Rename finished files into place and remove the others. Answered by [`Event::FinishDone`]. Repeating it is harmless: a missing
     /// temporary file counts as renamed if the destination carries the mark of exactly this file of this job.
     Finish(Box<Finish>),
+    /// What an upload asked to be kept ([`Event::Upload`]) is durable.
+    Kept {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+    },
     /// Answered by [`Event::Pong`] at once; silence means that the worker hangs.
     Ping {
         /// Comes back in the answer.
@@ -75,10 +82,13 @@ impl Command {
                         .map(|path| path.to_string_lossy().into_owned())
                         .into_iter()
                         .collect(),
+                    upload_left: finish.cancel.is_some(),
                 })
             }
-            Self::Probe { ticket, .. } => Some(Event::Probed { ticket: *ticket, result: Err(code) }),
-            Self::Stop { .. } | Self::Ping { .. } | Self::Shutdown => None,
+            Self::Probe { ticket, .. } => {
+                Some(Event::Probed { ticket: *ticket, result: Err(code), content: None })
+            }
+            Self::Stop { .. } | Self::Kept { .. } | Self::Ping { .. } | Self::Shutdown => None,
         }
     }
 }
@@ -94,6 +104,11 @@ pub enum Purpose {
     Inherited,
     /// Upload: the file must exist and be readable.
     Source,
+    /// The file's content, if it has no more than so many bytes.
+    Content {
+        /// Bytes.
+        most: u64,
+    },
 }
 
 /// One attempt at a job.
@@ -107,9 +122,34 @@ pub struct Order {
     pub priority: Priority,
     /// The unfinished files, in list order.
     pub files: Vec<FileOrder>,
+    /// An upload instead of downloads: `files` is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<Box<UploadOrder>>,
     /// How to transfer.
     pub options: TransferOptions,
 }
+
+/// The file of an upload job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UploadOrder {
+    /// The URL, as the caller gave it.
+    pub remote: String,
+    /// Absolute path of the source.
+    pub local: String,
+    /// How to upload.
+    pub protocol: UploadProtocol,
+    /// What is remembered of earlier attempts.
+    pub state: UploadState,
+    /// Where the reply of an upload-reply job goes; its `remote` is empty.
+    pub reply: Option<FileOrder>,
+    /// The reply is there already.
+    pub reply_finished: bool,
+}
+
+/// How a file is uploaded.
+pub use openbits_core::upload::client::Protocol as UploadProtocol;
+/// What is remembered of an upload.
+pub use openbits_core::upload::client::UploadState;
 
 /// One file of an order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -246,6 +286,20 @@ pub struct Finish {
     pub rename: Vec<Rename>,
     /// Temporary files to remove: absolute path of the destination, and the temporary name beside it.
     pub remove: Vec<(String, String)>,
+    /// An upload that its server is to forget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<Box<CancelUpload>>,
+}
+
+/// An upload that is not wanted any more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CancelUpload {
+    /// The URL, as the caller gave it.
+    pub remote: String,
+    /// What is remembered of it.
+    pub state: UploadState,
+    /// How to reach the server.
+    pub options: TransferOptions,
 }
 
 /// One rename of [`Finish`].
@@ -311,6 +365,17 @@ pub enum Event {
         /// The files that changed since the last checkpoint.
         files: Vec<FileCheckpoint>,
     },
+    /// What is known of an upload now.
+    Upload {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// All of it.
+        state: Box<UploadState>,
+        /// The worker waits for a [`Command::Kept`].
+        keep: bool,
+    },
     /// The remote file changed (or could not be continued): this file begins again at zero.
     Restarted {
         /// The job.
@@ -351,6 +416,9 @@ pub enum Event {
         ticket: Ticket,
         /// The file's size for a source; `None` for a destination. Err: why not.
         result: Result<Option<u64>, HResult>,
+        /// For [`Purpose::Content`]: the bytes, in base64.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        content: Option<String>,
     },
     /// Answer to [`Command::Finish`].
     FinishDone {
@@ -367,6 +435,9 @@ pub enum Event {
         lost: Vec<u32>,
         /// Temporary files that could not be removed (absolute paths; a few, if there are many).
         left: Vec<String>,
+        /// The server of a cancelled upload could not be told.
+        #[serde(default)]
+        upload_left: bool,
     },
     /// Answer to [`Command::Ping`].
     Pong {
@@ -451,6 +522,9 @@ pub(crate) fn cut(mut text: String) -> String {
 /// Most separate ranges of one file.
 const RANGES_MAX: usize = 10_000;
 
+/// Longest content of a file that is handed over, in base64: 1 MiB.
+const CONTENT_MAX: usize = (1_usize << 20).div_ceil(3) * 4;
+
 /// What no honest worker reports: a worker parses what strangers send, so its word has limits (DESIGN section 6).
 ///
 /// # Errors
@@ -473,11 +547,17 @@ pub fn check(event: &Event) -> Result<(), &'static str> {
                 && left.iter().all(|path| path.len() <= 2 * TEXT_MAX),
             "a path or text beyond its limit",
         ),
+        Event::Upload { state, .. } => all(
+            state.is_sound() && state.source.is_none_or(|source| fits(source.size)) && fits(state.offset),
+            "an upload beyond its limits",
+        ),
+        Event::Probed { content, .. } => {
+            all(content.as_ref().is_none_or(|text| text.len() <= CONTENT_MAX), "a content beyond its limit")
+        }
         Event::Progress { .. }
         | Event::Pace { .. }
         | Event::Done { .. }
         | Event::Stopped { .. }
-        | Event::Probed { .. }
         | Event::Pong { .. } => Ok(()),
     }
 }

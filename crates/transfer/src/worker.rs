@@ -8,11 +8,15 @@ mod report;
 
 use crate::file;
 use crate::http::Pool;
-use crate::protocol::{Command, Event, FailureClass};
-use attempt::Attempt;
+use crate::protocol::{Command, Event, FailureClass, Finish, Purpose};
+use crate::upload::{self, UploadAttempt};
+pub(crate) use attempt::Attempt;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
 use openbits_core::hresult::E_UNEXPECTED;
 use openbits_core::{AttemptId, JobId};
+pub(crate) use report::{Reporter, failure};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -65,11 +69,13 @@ struct Running {
     attempt: AttemptId,
     stop: Rc<Stop>,
     ended: Rc<Notify>,
+    /// The service has stored what an upload asked it to keep.
+    kept: Rc<Notify>,
 }
 
 /// Asks an attempt to end.
 #[derive(Debug, Default)]
-struct Stop {
+pub(crate) struct Stop {
     asked: Cell<bool>,
     notify: Notify,
 }
@@ -78,6 +84,13 @@ impl Stop {
     fn ask(&self) {
         self.asked.set(true);
         self.notify.notify_one();
+    }
+
+    /// Ends when it is asked to; whoever waits then has to end, since it is told once.
+    pub(crate) async fn asked(&self) {
+        if !self.asked.get() {
+            self.notify.notified().await;
+        }
     }
 }
 
@@ -132,9 +145,26 @@ impl Worker {
                 }
             }
             Command::Ping { count } => self.say(Event::Pong { count }).await,
-            Command::Probe { ticket, path, purpose } => {
-                self.aside(crashed, move || Event::Probed { ticket, result: file::probe(&path, purpose) });
+            Command::Probe { ticket, path, purpose: Purpose::Content { most } } => {
+                self.aside(crashed, move || match upload::content(&path, most) {
+                    Ok(bytes) => Event::Probed {
+                        ticket,
+                        result: Ok(Some(bytes.len() as u64)),
+                        content: Some(STANDARD.encode(bytes)),
+                    },
+                    Err(code) => Event::Probed { ticket, result: Err(code), content: None },
+                });
             }
+            Command::Probe { ticket, path, purpose } => {
+                let probe = move || file::probe(&path, purpose);
+                self.aside(crashed, move || Event::Probed { ticket, result: probe(), content: None });
+            }
+            Command::Kept { job, attempt } => {
+                if let Some(running) = self.running.borrow().get(&job).filter(|r| r.attempt == attempt) {
+                    running.kept.notify_one();
+                }
+            }
+            Command::Finish(order) if order.cancel.is_some() => self.farewell(*order),
             Command::Finish(order) => self.aside(crashed, move || file::finish(&order)),
             Command::Shutdown => {} // ends the loop above
         }
@@ -155,10 +185,27 @@ impl Worker {
         });
     }
 
+    /// Tells a server that an upload is not wanted any more, and does the file part of the order.
+    fn farewell(&mut self, order: Finish) {
+        let (events, pool) = (self.events.clone(), self.pool.clone());
+        self.tasks.spawn_local(async move {
+            let told = match &order.cancel {
+                Some(cancel) => Box::pin(upload::cancel(cancel, pool)).await,
+                None => true,
+            };
+            if let Ok(mut done) = tokio::task::spawn_blocking(move || file::finish(&order)).await {
+                if let Event::FinishDone { upload_left, .. } = &mut done {
+                    *upload_left = !told;
+                }
+                let _ = events.send(done).await;
+            }
+        });
+    }
+
     fn start(&mut self, order: crate::protocol::Order, crashed: Option<Event>) {
         let (job, attempt) = (order.job, order.attempt);
-        let (stop, ended) = (Rc::new(Stop::default()), Rc::new(Notify::new()));
-        let running = Running { attempt, stop: stop.clone(), ended: ended.clone() };
+        let (stop, ended, kept) = (Rc::new(Stop::default()), Rc::new(Notify::new()), Rc::new(Notify::new()));
+        let running = Running { attempt, stop: stop.clone(), ended: ended.clone(), kept: kept.clone() };
         let before = self.running.borrow_mut().insert(job, running);
         let (events, pool, map) = (self.events.clone(), self.pool.clone(), self.running.clone());
         self.tasks.spawn_local(async move {
@@ -167,7 +214,7 @@ impl Worker {
                 before.stop.ask();
                 before.ended.notified().await;
             }
-            let attempt_at = Attempt::new(order, events.clone(), pool).go(&stop);
+            let attempt_at = run_order(order, events.clone(), pool, kept, &stop);
             // A panic ends this attempt and no other, and is told like any error. Bytes that its writer still holds may reach the file
             // later: they are of the version that they belong to, and a restart has another file.
             let last = AssertUnwindSafe(Box::pin(attempt_at)).catch_unwind().await;
@@ -181,6 +228,20 @@ impl Worker {
             }
         });
     }
+}
+
+/// An upload or a download.
+async fn run_order(
+    order: crate::protocol::Order,
+    events: mpsc::Sender<Event>,
+    pool: Pool,
+    kept: Rc<Notify>,
+    stop: &Stop,
+) -> Option<Event> {
+    if order.upload.is_some() {
+        return Box::pin(UploadAttempt::new(order, events, pool, kept)?.go(stop)).await;
+    }
+    Box::pin(Attempt::new(order, events, pool).go(stop)).await
 }
 
 #[cfg(test)]

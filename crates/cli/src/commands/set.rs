@@ -30,11 +30,16 @@ pub(super) fn properties(pairs: &[String]) -> Result<SetProperties, Failure> {
             "proxy" => put(&mut set.proxy, proxy(value).map_err(|e| bad(&e))?),
             "auto-complete" => put(&mut set.auto_complete, switch(value).ok_or_else(|| bad("yes or no"))?),
             "bind" => put(&mut set.bind, value.to_owned()),
+            "upload-protocol" => {
+                let protocol = value.parse().map_err(|_| bad("auto, bits, tus, ietf, s3 or put"))?;
+                put(&mut set.upload_protocol, protocol)
+            }
+            "reply-file" => put(&mut set.reply_file_name, value.to_owned()),
             "notify-command" => put(&mut set.notify_command, command(value)),
             _ => {
                 return Err(Failure::Usage(format!(
                     "unknown property `{key}`; there are name, description, priority, notify-flags, retry-delay, \
-                     no-progress-timeout, proxy, auto-complete, bind and notify-command"
+                     no-progress-timeout, proxy, auto-complete, bind, upload-protocol, reply-file and notify-command"
                 )));
             }
         };

@@ -129,6 +129,8 @@ impl State {
             proxy: ProxyView { usage: ProxyUsage::Preconfig, list: None, bypass: None },
             auto_complete: false,
             bind: None,
+            upload: None,
+            reply: None,
             next_retry_time_ms: None,
             peer: None,
             pace: None,

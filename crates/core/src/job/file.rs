@@ -1,6 +1,7 @@
 //! One file of a job.
 
 use crate::range_set::RangeSet;
+use crate::upload::client::UploadState;
 use serde::{Deserialize, Serialize};
 
 /// A file as a caller adds it; syntax already checked.
@@ -55,6 +56,9 @@ pub struct File {
     /// Expected SHA-256, lower-case hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Box<str>>,
+    /// What is remembered of its upload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<Box<UploadState>>,
     /// How often the file began again at zero.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restarts: u32,

@@ -5,6 +5,7 @@ use crate::enums::{AuthScheme, AuthTarget, JobState, JobType, Priority, ProxyUsa
 use crate::hresult::{self as h, HResult};
 use crate::names;
 use crate::time::Now;
+use crate::upload::client::Protocol;
 use serde::{Deserialize, Serialize};
 
 /// SetNotifyCmdLine: program and whole command line.
@@ -39,11 +40,20 @@ pub struct Extras {
     /// `http_proxy`, `https_proxy`, `all_proxy`, `no_proxy` of the creator, captured at creation (spec/behaviour.md 20).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment_proxy: Option<EnvironmentProxy>,
+    /// How an upload is done.
+    #[serde(default, skip_serializing_if = "is_auto")]
+    pub upload_protocol: Protocol,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_auto(protocol: &Protocol) -> bool {
+    *protocol == Protocol::Auto
 }
 
 impl Extras {
     /// Nothing set.
-    pub const NONE: Self = Self { auto_complete: false, bind: None, environment_proxy: None };
+    pub const NONE: Self =
+        Self { auto_complete: false, bind: None, environment_proxy: None, upload_protocol: Protocol::Auto };
 }
 
 /// Proxy variables of the creator's environment.
@@ -100,6 +110,8 @@ pub enum Property {
     AutoComplete(bool),
     /// Local address or interface of the job's connections.
     Bind(Option<String>),
+    /// How an upload is done; only until its session began.
+    UploadProtocol(Protocol),
 }
 
 impl Property {
@@ -125,6 +137,12 @@ impl Property {
                 (JobType::UploadReply, None | Some("")) => Ok(()),
                 (JobType::UploadReply, Some(name)) => names::check_local_name(name, false),
                 _ => Err(h::E_NOTIMPL),
+            },
+            Self::UploadProtocol(protocol) => match (kind, protocol) {
+                (JobType::Download, _) => Err(h::E_NOTIMPL),
+                // No other protocol has replies.
+                (JobType::UploadReply, Protocol::Auto | Protocol::Bits) | (JobType::Upload, _) => Ok(()),
+                (JobType::UploadReply, _) => Err(h::E_INVALIDARG),
             },
             Self::Bind(name) => match name {
                 Some(name)
@@ -174,9 +192,13 @@ impl Job {
         if self.state.is_final() {
             return Err(h::BG_E_INVALID_STATE);
         }
-        let reply_begun =
-            self.reply.as_deref().is_some_and(|r| r.size.is_some()) || self.state == JobState::Transferred;
+        let reply_begun = self.reply.as_deref().is_some_and(|r| r.size.is_some() || r.file.is_some())
+            || self.state == JobState::Transferred;
         if reply_begun && properties.iter().any(|p| matches!(p, Property::ReplyFileName(_))) {
+            return Err(h::BG_E_INVALID_STATE);
+        }
+        let upload_begun = self.has_open_upload() || self.all_transferred();
+        if upload_begun && properties.iter().any(|p| matches!(p, Property::UploadProtocol(_))) {
             return Err(h::BG_E_INVALID_STATE);
         }
         let clocks =
@@ -214,6 +236,12 @@ impl Job {
             Property::ReplyFileName(name) => self.set_reply_file_name(name),
             Property::AutoComplete(on) => self.extras_mut().auto_complete = on,
             Property::Bind(name) => self.extras_mut().bind = name,
+            Property::UploadProtocol(protocol) => {
+                self.extras_mut().upload_protocol = protocol;
+                if let Some(state) = self.files.first_mut().and_then(|file| file.upload.as_deref_mut()) {
+                    state.protocol = None;
+                }
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use super::{NoticeKind, Queue};
 use crate::enums::JobState;
 use crate::id::JobId;
+use crate::job::Finishing;
 use crate::job::event::Event;
 use crate::time::{Mono, Now};
 use std::collections::{BTreeSet, HashMap};
@@ -14,6 +15,7 @@ pub(super) enum Kind {
     Retry,
     DownloadTime,
     Inactivity,
+    Farewell,
 }
 
 /// At most one entry for each job and kind.
@@ -37,7 +39,7 @@ impl Timers {
 
     /// Forgets a job that is gone: nobody is woken for it.
     pub(super) fn forget(&mut self, job: JobId) {
-        for kind in [Kind::NoProgress, Kind::Retry, Kind::DownloadTime, Kind::Inactivity] {
+        for kind in [Kind::NoProgress, Kind::Retry, Kind::DownloadTime, Kind::Inactivity, Kind::Farewell] {
             if let Some(at) = self.armed.remove(&(job, kind)) {
                 self.order.remove(&(at, job, kind));
             }
@@ -75,6 +77,12 @@ impl Queue {
 
     fn look(&mut self, id: JobId, kind: Kind, now: Now) {
         let Some(job) = self.jobs.get(&id) else { return };
+        if kind == Kind::Farewell {
+            if job.finishing == Some(Finishing::Farewell) && !self.finishes.contains_key(&id) {
+                self.finish_again(id, Finishing::Farewell);
+            }
+            return;
+        }
         if job.finishing.is_some() && kind != Kind::Inactivity {
             return; // a Complete that fails arms them again
         }
@@ -91,6 +99,7 @@ impl Queue {
                 let at = job.last_activity.max(if busy { now.mono } else { Mono(i64::MIN) });
                 (Some(at.plus_s(self.limits.job_inactivity_s)), Event::Inactive)
             }
+            Kind::Farewell => return,
         };
         let Some(deadline) = deadline else { return };
         if deadline > now.mono {

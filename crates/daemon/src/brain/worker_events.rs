@@ -83,6 +83,7 @@ impl Brain {
             | Event::Progress { job, .. }
             | Event::Pace { job, .. }
             | Event::Checkpoint { job, .. }
+            | Event::Upload { job, .. }
             | Event::Restarted { job, .. }
             | Event::Done { job, .. }
             | Event::Failed { job, .. }
@@ -122,13 +123,17 @@ impl Brain {
                 self.queue.on_failed(job, attempt, record, retry, now);
             }
             Event::Stopped { job, attempt } => self.queue.on_stopped(job, attempt, now),
-            Event::Probed { ticket, result } => self.on_probed(ticket, result),
-            Event::FinishDone { ticket, renamed, error, lost, left, job } => {
+            Event::Upload { job, attempt, state, keep } => {
+                self.queue.on_upload(job, attempt, *state, keep, now);
+            }
+            Event::Probed { ticket, result, content } => self.on_probed(ticket, result, content),
+            Event::FinishDone { ticket, renamed, error, lost, left, job, upload_left } => {
                 if !left.is_empty() {
                     tracing::warn!(?left, "temporary files could not be removed");
                 }
                 let code = error.as_ref().map(|(_, code, _)| *code);
-                let result = FinishResult { renamed, lost, error: code, left_behind: !left.is_empty() };
+                let left_behind = !left.is_empty();
+                let result = FinishResult { renamed, lost, error: code, left_behind, upload_left };
                 self.queue.on_finish_done(job, ticket, &result, error, now);
             }
             Event::Pong { .. } => {}

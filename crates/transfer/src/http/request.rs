@@ -1,15 +1,14 @@
 //! The request as it goes out.
 
+use super::payload::Payload;
 use super::pool::Route;
 use super::proxy::Via;
 use crate::failure::{Outcome, with};
 use crate::protocol::TransferOptions;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
-use http_body_util::Empty;
 use openbits_core::ErrorContext;
 use openbits_core::classify::Class;
 use openbits_core::hresult::E_INVALIDARG;
@@ -47,7 +46,7 @@ pub(crate) fn build(
     route: &Route,
     http2: bool,
     original: &Url,
-) -> Outcome<http::Request<Empty<Bytes>>> {
+) -> Outcome<http::Request<Payload>> {
     let bad = |what: &str| with(ErrorContext::RemoteFile, E_INVALIDARG, Class::Fatal, what);
     let path: PathAndQuery = request.target.parse().map_err(|_| bad("The URL has an illegal path."))?;
     let host = request.url.host_str().unwrap_or_default();
@@ -66,7 +65,7 @@ pub(crate) fn build(
     } else {
         Uri::from(path)
     };
-    let mut out = http::Request::new(Empty::new());
+    let mut out = http::Request::new(Payload::Empty);
     *out.method_mut() = http::Method::GET;
     *out.uri_mut() = uri;
     let headers = out.headers_mut();
@@ -103,7 +102,7 @@ pub(crate) fn build(
     Ok(out)
 }
 
-fn custom(headers: &mut HeaderMap, options: &TransferOptions, credentials: bool) -> Outcome<()> {
+pub(super) fn custom(headers: &mut HeaderMap, options: &TransferOptions, credentials: bool) -> Outcome<()> {
     let mut seen: Vec<HeaderName> = Vec::new();
     for (name, text) in &options.headers {
         let bad = |_| {
@@ -126,7 +125,7 @@ fn custom(headers: &mut HeaderMap, options: &TransferOptions, credentials: bool)
     Ok(())
 }
 
-fn basic(url: &Url) -> HeaderValue {
+pub(super) fn basic(url: &Url) -> HeaderValue {
     let mut pair: Vec<u8> = percent_decode_str(url.username()).collect();
     pair.push(b':');
     pair.extend(percent_decode_str(url.password().unwrap_or("")));

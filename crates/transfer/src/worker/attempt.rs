@@ -21,7 +21,7 @@ const SMALL: u64 = 256 << 10;
 const DRAIN: u64 = 16 << 10;
 
 /// An attempt at a job.
-pub(super) struct Attempt {
+pub(crate) struct Attempt {
     order: Order,
     reporter: Reporter,
     pool: Pool,
@@ -47,7 +47,7 @@ pub(super) struct Current {
 }
 
 impl Attempt {
-    pub(super) fn new(order: Order, events: mpsc::Sender<Event>, pool: Pool) -> Self {
+    pub(crate) fn new(order: Order, events: mpsc::Sender<Event>, pool: Pool) -> Self {
         let group = Group::new(order.job, order.attempt, events.clone());
         let reporter = Reporter { job: order.job, attempt: order.attempt, events };
         Self { order, reporter, pool, folders: HashMap::new(), group, current: None, told: None }
@@ -55,7 +55,7 @@ impl Attempt {
 
     /// Runs to the end, or until it is stopped. Everything that is durable has been reported when this returns; the last event
     /// of the attempt comes back, unless it was stopped.
-    pub(super) async fn go(mut self, stop: &Stop) -> Option<Event> {
+    pub(crate) async fn go(mut self, stop: &Stop) -> Option<Event> {
         let (job, attempt) = (self.reporter.job, self.reporter.attempt);
         let result = tokio::select! {
             biased;

@@ -1,0 +1,11 @@
+//! Uploads: the worker's side of the plans in `openbits_core::upload::client`.
+
+mod attempt;
+mod cancel;
+mod exchange;
+mod reply;
+mod source;
+
+pub(crate) use attempt::UploadAttempt;
+pub(crate) use cancel::cancel;
+pub(crate) use source::content;
