@@ -6,8 +6,12 @@ use anyhow::Result;
 use std::process::Command;
 
 /// Programs that some tests start as real peers: Debian package, and what it brings.
-const PEERS: &[(&str, &str, &str)] =
-    &[("nginx-light", "/usr/sbin/nginx", "-v"), ("strace", "strace", "--version")];
+const PEERS: &[(&str, &str, &str)] = &[
+    ("nginx-light", "/usr/sbin/nginx", "-v"),
+    ("strace", "strace", "--version"),
+    ("dbus-daemon", "dbus-daemon", "--version"),
+    ("iproute2", "ip", "-V"),
+];
 
 pub(crate) fn run() -> Result<()> {
     peers();

@@ -71,6 +71,32 @@ pub struct JobView {
     /// The reply of an upload-reply job; null for others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<ReplyView>,
+    /// Sum of BG_COPY_FILE bits.
+    pub acl_flags: u32,
+    /// Sum of BG_JOB peer caching bits.
+    pub peer_caching_flags: u32,
+    /// Seconds of active transfer after which the job fails: the job's, else the policy's.
+    pub maximum_download_time_s: u64,
+    /// Mask of network costs in force: the job's, else what its priority has by the policy.
+    pub cost_flags: u32,
+    /// The mask is the job's own.
+    pub cost_flags_set: bool,
+    /// GUID of the class that is activated for notification.
+    pub notification_clsid: Option<String>,
+    /// The content is made on request.
+    pub dynamic_content: bool,
+    /// Straight into the destination.
+    pub high_performance: bool,
+    /// Most bytes of the whole job.
+    pub max_download_size: Option<u64>,
+    /// PROXY or NONE.
+    pub use_stored_credentials: String,
+    /// Milliseconds between two `modified` events.
+    pub minimum_notification_interval_ms: u32,
+    /// Only ranges that are asked for are fetched.
+    pub on_demand_mode: bool,
+    /// Sum of BG_TOKEN bits.
+    pub helper_token_flags: u32,
     /// Next attempt, for a job in TRANSIENT_ERROR that waits for time.
     pub next_retry_time_ms: Option<i64>,
     /// Peer of the present transfer.
@@ -199,6 +225,17 @@ pub struct ErrorView {
     pub time_ms: i64,
     /// What to do about it.
     pub suggestion: String,
+}
+
+/// A numbered property of a job: IBackgroundCopyJob5::GetProperty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NumberedProperty {
+    /// BITS_JOB_PROPERTY_ID
+    pub id: u32,
+    /// Its name in `bits.h`.
+    pub name: String,
+    /// The value in the form that the setter takes.
+    pub value: String,
 }
 
 /// A page of `GET /v1/jobs`.

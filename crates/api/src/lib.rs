@@ -16,14 +16,16 @@ pub mod why;
 pub use error::{ErrorRow, ErrorText, Problem};
 pub use event::{EventKind, EventView};
 pub use job::{
-    ErrorView, FileList, FileView, JobPage, JobView, Outcome, PaceView, ProxyView, ReplyView, UploadView,
+    ErrorView, FileList, FileView, JobPage, JobView, NumberedProperty, Outcome, PaceView, ProxyView,
+    ReplyView, UploadView,
 };
 pub use policy::{
     BandwidthView, CheckPolicy, PolicyExplanation, PolicyFileView, PolicyFinding, PolicyKeyView,
     PolicyOutcome, PolicyRule, PolicyView,
 };
 pub use request::{
-    AddFile, AddFiles, CreateJob, EnvironmentProxyView, NotifyCommandView, ProxyRequest, SetProperties,
+    AddFile, AddFiles, CreateJob, EnvironmentProxyView, NotifyCommandView, ProxyRequest, SetNumbered,
+    SetProperties,
 };
 pub use service::{ServiceInfo, ServiceLimits};
 pub use why::Why;

@@ -53,7 +53,8 @@ pub struct AddFiles {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddFile {
-    /// URL (http or https), used exactly as given; at most 2,200 characters.
+    /// URL (http or https), used exactly as given; at most 2,200 characters. A `user:password@` in it is kept sealed and shown by no
+    /// call.
     pub remote_name: String,
     /// Absolute local path.
     pub local_name: String,
@@ -104,6 +105,50 @@ pub struct SetProperties {
     /// Reply file of an upload-reply job; an empty text lets the service choose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_file_name: Option<String>,
+    /// Sum of BG_COPY_FILE bits: owner 1, group 2, access list 4, audit list 8. For sources that have owners; applied by complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acl_flags: Option<u32>,
+    /// Sum of BG_JOB peer caching bits, 0 to 7; stored only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_caching_flags: Option<u32>,
+    /// Seconds of active transfer after which the job fails; goes before the policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maximum_download_time_s: Option<u32>,
+    /// Mask of the network costs at which the job may run; goes before the policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_flags: Option<u32>,
+    /// GUID of the class that is activated for notification; an empty text for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notification_clsid: Option<String>,
+    /// The content is made on request: no size, no ranges. Downloads only, before the first resume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dynamic_content: Option<bool>,
+    /// Straight into the destination, no progress kept over a crash. Downloads only, before the first file is added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high_performance: Option<bool>,
+    /// Most bytes of the whole job, at least 1. Downloads only, before the first resume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_download_size: Option<u64>,
+    /// PROXY: stored credentials may be offered to proxies; NONE.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub use_stored_credentials: Option<String>,
+    /// Milliseconds between two `modified` events of the job; 0 for no minimum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum_notification_interval_ms: Option<u32>,
+    /// Only ranges that are asked for are fetched. Downloads only, before the first resume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_demand_mode: Option<bool>,
+    /// Sum of BG_TOKEN bits: 1 local files, 2 network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helper_token_flags: Option<u32>,
+}
+
+/// `PUT /v1/jobs/{id}/properties/{number}`: IBackgroundCopyJob5::SetProperty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetNumbered {
+    /// A number (`0x` for hexadecimal), TRUE or FALSE, a GUID, or NONE and PROXY, as the property has it.
+    pub value: String,
 }
 
 impl SetProperties {

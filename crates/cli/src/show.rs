@@ -78,7 +78,8 @@ pub(crate) fn job(job: &JobView) -> Vec<String> {
     }
     let mut lines: Vec<String> = rows
         .iter()
-        .map(|(key, value)| format!("{:<21}{value}", format!("{key}:")).trim_end().to_owned())
+        .chain(&later(job))
+        .map(|(key, value)| format!("{:<23}{value}", format!("{key}:")).trim_end().to_owned())
         .collect();
     if let Some(error) = &job.error {
         lines.push("Error:".to_owned());
@@ -111,6 +112,37 @@ fn pace(pace: &PaceView) -> String {
         delay(pace.queue_us),
         text::bytes(pace.window_bytes)
     )
+}
+
+/// Properties that came after BITS 1.5. Those that are rare are shown where they are set.
+fn later(job: &JobView) -> Vec<(&'static str, String)> {
+    let mask = openbits_core::policy::cost::name(job.cost_flags);
+    let mask = mask.map_or_else(|| format!("{:#010x}", job.cost_flags), str::to_owned);
+    let by = if job.cost_flags_set { "" } else { " (policy)" };
+    let mut rows = vec![
+        ("Max download time", format!("{} s", job.maximum_download_time_s)),
+        ("Network cost", format!("{mask}{by}")),
+    ];
+    let mut add = |key, wanted: bool, value: String| {
+        if wanted {
+            rows.push((key, value));
+        }
+    };
+    let yes = || "yes".to_owned();
+    add("ACL flags", job.acl_flags != 0, job.acl_flags.to_string());
+    add("Peer caching flags", job.peer_caching_flags != 0, job.peer_caching_flags.to_string());
+    add("Dynamic content", job.dynamic_content, yes());
+    add("High performance", job.high_performance, yes());
+    add("On demand", job.on_demand_mode, yes());
+    let size = job.max_download_size;
+    add("Max download size", size.is_some(), size.map(|n| format!("{n} bytes")).unwrap_or_default());
+    let class = &job.notification_clsid;
+    add("Notification class", class.is_some(), class.as_deref().map(clean).unwrap_or_default());
+    add("Stored credentials", job.use_stored_credentials != "NONE", clean(&job.use_stored_credentials));
+    let interval = job.minimum_notification_interval_ms;
+    add("Notification interval", interval != 500, format!("{interval} ms"));
+    add("Helper token flags", job.helper_token_flags != 0, job.helper_token_flags.to_string());
+    rows
 }
 
 /// How it uploads; and said plainly if it cannot be resumed.

@@ -6,8 +6,8 @@ use crate::events::{EventStream as AsyncEvents, Item, Scope};
 use crate::start::Starter;
 use openbits_api::socket::{Choice, Endpoint};
 use openbits_api::{
-    AddFile, CheckPolicy, CreateJob, ErrorText, ErrorView, FileView, JobPage, JobView, Outcome,
-    PolicyExplanation, PolicyOutcome, PolicyView, ServiceInfo, SetProperties, Why,
+    AddFile, CheckPolicy, CreateJob, ErrorText, ErrorView, FileView, JobPage, JobView, NumberedProperty,
+    Outcome, PolicyExplanation, PolicyOutcome, PolicyView, ServiceInfo, SetNumbered, SetProperties, Why,
 };
 use openbits_core::{HResult, JobId};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -67,6 +67,10 @@ impl Client {
         add_files(id: JobId, files: Vec<AddFile>) -> Outcome;
         /// See [`crate::Client::set_properties`].
         set_properties(id: JobId, properties: &SetProperties) -> Outcome;
+        /// See [`crate::Client::numbered`].
+        numbered(id: JobId, number: u32) -> NumberedProperty;
+        /// See [`crate::Client::set_numbered`].
+        set_numbered(id: JobId, number: u32, value: &SetNumbered) -> Outcome;
         /// See [`crate::Client::act`].
         act(id: JobId, action: Action) -> Outcome;
         /// See [`crate::Client::error`].

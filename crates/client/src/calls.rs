@@ -10,7 +10,8 @@ use http_body_util::{BodyExt, Full, Limited};
 use openbits_api::socket::{Choice, Endpoint, Environment, Kind};
 use openbits_api::{
     AddFile, AddFiles, CheckPolicy, CreateJob, ErrorText, ErrorView, FileList, FileView, JobPage, JobView,
-    Outcome, PolicyExplanation, PolicyOutcome, PolicyView, Problem, ServiceInfo, SetProperties, Why,
+    NumberedProperty, Outcome, PolicyExplanation, PolicyOutcome, PolicyView, Problem, ServiceInfo,
+    SetNumbered, SetProperties, Why,
 };
 use openbits_core::hresult::RPC_E_DISCONNECTED;
 use openbits_core::{HResult, JobId, JobState};
@@ -281,6 +282,17 @@ impl Client {
     /// `PATCH /v1/jobs/{id}`: all or none.
     pub async fn set_properties(&self, id: JobId, properties: &SetProperties) -> Result<Outcome, Error> {
         self.call(Method::PATCH, &format!("/v1/jobs/{id}"), to_json(properties)?, true).await
+    }
+
+    /// `GET /v1/jobs/{id}/properties/{number}`: IBackgroundCopyJob5::GetProperty.
+    pub async fn numbered(&self, id: JobId, number: u32) -> Result<NumberedProperty, Error> {
+        self.get(&format!("/v1/jobs/{id}/properties/{number}")).await
+    }
+
+    /// `PUT /v1/jobs/{id}/properties/{number}`: IBackgroundCopyJob5::SetProperty.
+    pub async fn set_numbered(&self, id: JobId, number: u32, value: &SetNumbered) -> Result<Outcome, Error> {
+        let path = format!("/v1/jobs/{id}/properties/{number}");
+        self.call(Method::PUT, &path, to_json(value)?, true).await
     }
 
     /// `POST /v1/jobs/{id}/ACTION`

@@ -68,6 +68,60 @@ impl fmt::Debug for JobId {
     }
 }
 
+/// A COM class id: who is activated for notification (spec/bits-extended.md 6.3, id 2).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClassId(uuid::Uuid);
+
+impl ClassId {
+    /// GUID_NULL: no class.
+    pub const NIL: Self = Self(uuid::Uuid::nil());
+
+    /// True for GUID_NULL.
+    pub fn is_nil(self) -> bool {
+        self == Self::NIL
+    }
+
+    /// From a GUID as Windows lays it out in memory.
+    pub fn from_bytes_le(bytes: [u8; 16]) -> Self {
+        Self(uuid::Uuid::from_bytes_le(bytes))
+    }
+
+    /// As Windows lays it out in memory.
+    pub fn to_bytes_le(self) -> [u8; 16] {
+        self.0.to_bytes_le()
+    }
+}
+
+impl FromStr for ClassId {
+    type Err = InvalidClassId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bare = text.strip_prefix('{').and_then(|t| t.strip_suffix('}')).unwrap_or(text);
+        if bare.len() != 36 {
+            return Err(InvalidClassId);
+        }
+        bare.parse().map(Self).map_err(|_| InvalidClassId)
+    }
+}
+
+/// The text is not a GUID in the form `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`, with or without braces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a GUID")]
+pub struct InvalidClassId;
+
+impl fmt::Display for ClassId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+impl fmt::Debug for ClassId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// A Unix user id: the owner of a job. Always the kernel's word, never a field of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(transparent)]

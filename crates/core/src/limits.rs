@@ -2,6 +2,7 @@
 
 use crate::job::retry::RetryRules;
 use crate::job::{DEFAULT_NO_PROGRESS_TIMEOUT_S, DEFAULT_RETRY_DELAY_S};
+use crate::policy::cost::Masks;
 
 /// Values in force; the defaults are those of the policy pages.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,6 +31,8 @@ pub struct Limits {
     pub default_retry_delay_s: u32,
     /// No-progress timeout of a new job, in seconds.
     pub default_no_progress_s: u32,
+    /// Network costs for jobs that say nothing themselves.
+    pub cost_masks: Masks,
     /// Rules for retries of all jobs.
     pub retry: RetryRules,
 }
@@ -50,6 +53,7 @@ impl Default for Limits {
             strict_names: false,
             default_retry_delay_s: DEFAULT_RETRY_DELAY_S,
             default_no_progress_s: DEFAULT_NO_PROGRESS_TIMEOUT_S,
+            cost_masks: Masks::DEFAULT,
             retry: RetryRules::default(),
         }
     }

@@ -13,6 +13,7 @@ mod timers;
 mod why;
 
 use crate::caller::Caller;
+use crate::gate::{Machine, Rules};
 use crate::hresult::{self as h, HResult};
 use crate::id::{AttemptId, JobId, Ticket, Uid};
 use crate::job::{Job, Wait};
@@ -66,7 +67,8 @@ pub struct Queue {
     /// Calls that wait for a Complete in progress.
     deferred: HashMap<JobId, Vec<(Ticket, Caller, Call)>>,
     timers: Timers,
-    network: bool,
+    machine: Machine,
+    gate_rules: Rules,
     policy_blocks: PolicyBlocks,
     policy_review: Option<Mono>,
     paused: bool,
@@ -96,7 +98,8 @@ impl Queue {
             finishes: HashMap::new(),
             deferred: HashMap::new(),
             timers: Timers::default(),
-            network: true,
+            machine: Machine::default(),
+            gate_rules: Rules::default(),
             policy_blocks: PolicyBlocks::NONE,
             policy_review: None,
             paused: true,
@@ -128,7 +131,7 @@ impl Queue {
             }
         }
         // A condition may have ended while nobody looked, and a job that completes itself was not completed.
-        let waits_for_gate = |job: &Job| matches!(job.wait, Some(Wait::Network | Wait::Policy));
+        let waits_for_gate = |job: &Job| job.wait.and_then(Wait::gate).is_some();
         let completes = |job: &Job| job.extras().auto_complete && job.all_transferred();
         for id in self.ids_by_age(|job| waits_for_gate(job) || completes(job)) {
             self.settle(id, now);
@@ -151,6 +154,7 @@ impl Queue {
     pub fn set_limits(&mut self, limits: Limits, now: Now) {
         let periods = |l: &Limits| (l.job_inactivity_s, l.max_download_s, l.retry);
         let changed = periods(&limits) != periods(&self.limits);
+        let costs = limits.cost_masks != self.limits.cost_masks;
         self.scheduler.set_fair(limits.per_user_fairness);
         self.limits = limits;
         if changed {
@@ -158,6 +162,9 @@ impl Queue {
                 self.arm_inactivity(id);
                 self.arm_for(id, now);
             }
+        }
+        if costs {
+            self.look_at_gates(now);
         }
         self.reschedule(now);
     }

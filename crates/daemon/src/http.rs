@@ -8,20 +8,26 @@ pub mod jobs;
 pub mod openapi;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod policy;
+#[allow(unused_qualifications, reason = "the path macro qualifies")]
+pub mod properties;
 pub mod server;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod service;
 
 use crate::brain::Handle;
 use crate::policy::keeper::Reloads;
+use crate::secrets::Vault;
 use axum::Router;
 use axum::routing::{get, post};
+use std::sync::Arc;
 
 /// What every handler has.
 #[derive(Clone)]
 pub struct App {
     /// The brain.
     pub brain: Handle,
+    /// Seals the secrets that come in.
+    pub vault: Arc<Vault>,
     /// Reads the policy again.
     pub reloads: Reloads,
     /// `user` or `system`.
@@ -47,6 +53,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/jobs/{id}/error", get(jobs::error))
         .route("/v1/jobs/{id}/reply", get(jobs::reply))
         .route("/v1/jobs/{id}/why", get(jobs::why))
+        .route("/v1/jobs/{id}/properties/{number}", get(properties::get).put(properties::set))
         .route("/v1/jobs/{id}/policy", get(policy::explain))
         .route("/v1/policy", get(policy::show))
         .route("/v1/policy/check", post(policy::check))

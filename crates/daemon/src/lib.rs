@@ -11,6 +11,7 @@ pub mod hub;
 pub mod order;
 pub mod policy;
 pub mod rows;
+pub mod secrets;
 pub mod service;
 pub mod system;
 pub mod views;

@@ -1,6 +1,8 @@
 //! Orders for workers, made of jobs.
 
 use crate::policy::Settings;
+use crate::secrets::Vault;
+use crate::secrets::outgoing::Lost;
 use openbits_core::hresult::ERROR_DISK_FULL;
 use openbits_core::job::api::FinishPlan;
 use openbits_core::job::{ErrorRecord, File, REPLY_INDEX};
@@ -11,43 +13,47 @@ use openbits_transfer::protocol::{
     Proxy, Rename, TransferOptions, UploadOrder, Validator,
 };
 
-/// The order for an attempt: every unfinished file.
-pub fn order(job: &Job, attempt: AttemptId, settings: &Settings) -> Order {
+/// The order for an attempt: every unfinished file, with the secrets that its worker needs.
+///
+/// # Errors
+/// A secret cannot be opened: the job needs its credentials anew.
+pub fn order(job: &Job, attempt: AttemptId, settings: &Settings, vault: &Vault) -> Result<Order, Lost> {
     let files =
         (0u32..).zip(&job.files).filter(|(_, file)| !file.transferred && job.kind == JobType::Download);
-    Order {
+    let files = files.map(|(index, file)| Ok(file_order(job, index, file, vault.remote(job, index, file)?)));
+    Ok(Order {
         job: job.id,
         attempt,
         priority: job.priority,
-        files: files.map(|(index, file)| file_order(job, index, file)).collect(),
-        upload: upload(job),
-        options: options(job, settings),
-    }
+        files: files.collect::<Result<_, Lost>>()?,
+        upload: upload(job, vault)?,
+        options: options(job, settings, vault)?,
+    })
 }
 
 /// The order for an upload job: its file, what is known of it, and where a reply goes.
-fn upload(job: &Job) -> Option<Box<UploadOrder>> {
-    let file = job.files.first().filter(|_| job.kind != JobType::Download)?;
+fn upload(job: &Job, vault: &Vault) -> Result<Option<Box<UploadOrder>>, Lost> {
+    let Some(file) = job.files.first().filter(|_| job.kind != JobType::Download) else { return Ok(None) };
     let reply = job.reply.as_deref().map(|reply| {
         let begun = reply.file.as_deref();
         let local = begun.map(|file| file.local.clone()).or_else(|| reply.file_name.clone());
         let fresh = File { local: local.unwrap_or_default(), ..File::default() };
-        file_order(job, REPLY_INDEX, begun.unwrap_or(&fresh))
+        file_order(job, REPLY_INDEX, begun.unwrap_or(&fresh), String::new())
     });
-    Some(Box::new(UploadOrder {
-        remote: file.remote.to_string(),
+    Ok(Some(Box::new(UploadOrder {
+        remote: vault.remote(job, 0, file)?,
         local: file.local.to_string(),
         protocol: job.extras().upload_protocol,
         state: file.upload.as_deref().cloned().unwrap_or_default(),
         reply,
         reply_finished: job.reply_file().is_some_and(|file| file.transferred),
-    }))
+    })))
 }
 
-fn file_order(job: &Job, index: u32, file: &File) -> FileOrder {
+fn file_order(job: &Job, index: u32, file: &File, remote: String) -> FileOrder {
     FileOrder {
         index,
-        remote: file.remote.to_string(),
+        remote,
         local: file.local.to_string(),
         temp: job.temporary_name(index),
         size: file.size,
@@ -68,45 +74,47 @@ fn validator(file: &File) -> Option<Validator> {
     (validator != Validator::default()).then_some(validator)
 }
 
-fn options(job: &Job, settings: &Settings) -> TransferOptions {
+fn options(job: &Job, settings: &Settings, vault: &Vault) -> Result<TransferOptions, Lost> {
     let mut options = settings.transfer.clone();
     if let Some(bind) = &job.extras().bind {
         options.bind = Some(bind.clone());
     }
     options.proxy = match job.proxy.as_deref() {
-        None => preconfigured(job),
+        None => preconfigured(job, vault)?,
         Some(proxy) => match proxy.usage {
-            ProxyUsage::Preconfig | ProxyUsage::Autodetect => preconfigured(job),
+            ProxyUsage::Preconfig | ProxyUsage::Autodetect => preconfigured(job, vault)?,
             ProxyUsage::NoProxy => Proxy::None,
             ProxyUsage::Override => {
-                Proxy::List { list: proxy.list.clone().unwrap_or_default(), bypass: proxy.bypass.clone() }
+                Proxy::List { list: vault.proxy_list(job)?, bypass: proxy.bypass.clone() }
             }
         },
     };
-    options
+    Ok(options)
 }
 
 /// PRECONFIG: the environment captured when the job was created (spec/behaviour.md 20, Linux).
-fn preconfigured(job: &Job) -> Proxy {
-    job.extras().environment_proxy.as_ref().map_or(Proxy::None, |e| Proxy::Environment {
-        http: e.http.clone(),
-        https: e.https.clone(),
-        all: e.all.clone(),
-        no: e.no.clone(),
-    })
+fn preconfigured(job: &Job, vault: &Vault) -> Result<Proxy, Lost> {
+    let environment = vault.environment(job)?;
+    Ok(environment.map_or(Proxy::None, |e| Proxy::Environment {
+        http: e.http,
+        https: e.https,
+        all: e.all,
+        no: e.no,
+    }))
 }
 
 /// The order for the last step of a job.
-pub fn finish(job: &Job, ticket: Ticket, plan: &FinishPlan, settings: &Settings) -> Finish {
+pub fn finish(job: &Job, ticket: Ticket, plan: &FinishPlan, settings: &Settings, vault: &Vault) -> Finish {
     let file = |index: u32| match job.kind {
         JobType::UploadReply if index == REPLY_INDEX => job.reply_file(),
         _ => job.files.get(index as usize),
     };
     let cancel = job.files.first().filter(|_| plan.cancel_upload).and_then(|file| {
         Some(Box::new(CancelUpload {
-            remote: file.remote.to_string(),
+            // Without its secrets the server cannot be told; it forgets the upload by itself in time.
+            remote: vault.remote(job, 0, file).ok()?,
             state: file.upload.as_deref()?.clone(),
-            options: options(job, settings),
+            options: options(job, settings, vault).ok()?,
         }))
     });
     Finish {

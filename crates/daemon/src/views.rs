@@ -2,10 +2,11 @@
 
 use crate::clock::Clock;
 use openbits_api::{
-    ErrorView, EventKind, EventView, FileView, JobView, PaceView, ProxyView, ReplyView, SCHEMA, UploadView,
-    Why, error,
+    ErrorView, EventKind, EventView, FileView, JobView, NumberedProperty, PaceView, ProxyView, ReplyView,
+    SCHEMA, UploadView, Why, error,
 };
 use openbits_core::job::ErrorRecord;
+use openbits_core::job::options::PropertyId;
 use openbits_core::queue::{Notice, NoticeKind, Queue, Reason};
 use openbits_core::upload::client::Protocol;
 use openbits_core::{Job, JobType, ProxyUsage};
@@ -18,6 +19,7 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         .as_deref()
         .map_or_else(Default::default, |c| (c.program.clone(), c.parameters.clone().unwrap_or_default()));
     let proxy = job.proxy.as_deref();
+    let options = job.options();
     JobView {
         schema: SCHEMA,
         id: job.id.to_string(),
@@ -55,6 +57,19 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
             bytes_total: reply.size,
             bytes_transferred: reply.transferred,
         }),
+        acl_flags: options.acl_flags,
+        peer_caching_flags: options.peer_caching_flags,
+        maximum_download_time_s: job.maximum_download_time_s(queue.limits()),
+        cost_flags: job.cost_flags(queue.limits()),
+        cost_flags_set: options.cost_flags.is_some(),
+        notification_clsid: options.notification_class.map(|class| class.to_string()),
+        dynamic_content: options.dynamic_content,
+        high_performance: options.high_performance,
+        max_download_size: options.max_download_bytes,
+        use_stored_credentials: if options.stored_proxy_credentials { "PROXY" } else { "NONE" }.to_owned(),
+        minimum_notification_interval_ms: options.notification_interval_ms(),
+        on_demand_mode: options.on_demand,
+        helper_token_flags: options.helper_flags,
         next_retry_time_ms: job.retry_at(&queue.limits().retry).map(|at| clock.wall_ms(at)),
         peer: queue.peer(job.id).map(str::to_owned),
         pace: queue.pace(job.id).map(|pace| self::pace(pace, clock)),
@@ -83,6 +98,15 @@ fn upload(job: &Job) -> Option<UploadView> {
     let protocol = job.extras().upload_protocol;
     let known = used.or((protocol != Protocol::Auto).then_some(protocol));
     Some(UploadView { protocol, used, resumable: known.map(|known| known != Protocol::Put) })
+}
+
+/// A numbered property of a job.
+pub fn numbered(queue: &Queue, job: &Job, id: PropertyId) -> NumberedProperty {
+    NumberedProperty {
+        id: id as u32,
+        name: id.name().to_owned(),
+        value: job.property(id, queue.limits()).to_string(),
+    }
 }
 
 /// The files of a job.
@@ -126,11 +150,9 @@ pub fn error_view(job: &Job, record: &ErrorRecord) -> ErrorView {
 /// What exactly happened; and for a password that was not sent in the clear, that it was not (spec/behaviour.md 19).
 fn detail(job: &Job, record: &ErrorRecord) -> String {
     let file = record.file.and_then(|index| job.files.get(usize::try_from(index).ok()?));
-    let scheme_and_rest = file.and_then(|file| file.remote.split_once("://"));
     let withheld = record.http_status == Some(401)
-        && scheme_and_rest.is_some_and(|(scheme, rest)| {
-            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-            scheme.eq_ignore_ascii_case("http") && authority.contains('@')
+        && file.filter(|file| file.login.is_some()).is_some_and(|file| {
+            file.remote.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("http"))
         });
     if withheld {
         let sentence = "The user name and password of the URL were not sent: they go over https only.";
@@ -243,6 +265,31 @@ fn words(reason: Reason) -> (&'static str, &'static str, &'static str) {
             "blocked-by-policy",
             "The bandwidth policy allows jobs of this priority nothing now.",
             "Wait for the end of the interval, or `bits set JOB priority=FOREGROUND`; `bits policy explain JOB` names the rule.",
+        ),
+        Reason::BlockedByCost => (
+            "blocked-by-cost",
+            "The network costs what the job is not allowed to pay.",
+            "The job goes on by itself on a cheaper network; `bits set JOB priority=FOREGROUND` may pay more (cost.* in the policy).",
+        ),
+        Reason::OnBattery => (
+            "on-battery",
+            "The machine runs on battery, and the policy holds jobs meanwhile (power.on_battery).",
+            "The job goes on by itself with mains power.",
+        ),
+        Reason::PowerSaver => (
+            "power-saver",
+            "The power saver is on, and the policy holds background jobs meanwhile (power.saver_blocks_background).",
+            "Turn it off, or `bits set JOB priority=FOREGROUND`.",
+        ),
+        Reason::GameMode => (
+            "game-mode",
+            "A game runs, and the policy holds background jobs meanwhile (power.game_mode).",
+            "The job goes on by itself after the game, or now with `bits set JOB priority=FOREGROUND`.",
+        ),
+        Reason::OwnerAbsent => (
+            "owner-absent",
+            "The owner is not logged on, and the policy lets only jobs of people who are run (owner.presence).",
+            "The job goes on by itself when the owner logs on.",
         ),
         Reason::VolumeLocked => (
             "volume-locked",

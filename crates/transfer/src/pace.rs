@@ -5,6 +5,7 @@
 //! proxies make no difference.
 
 use crate::protocol::Pace;
+use crate::rate::Tap;
 use crate::sys::{self, TcpFacts};
 use openbits_core::Priority;
 use openbits_core::pace::{Config, Controller, Sample, TICK_US};
@@ -52,8 +53,8 @@ struct Member {
     before: u64,
     /// Its reader does not take what comes.
     held: Cell<bool>,
-    /// Window it was told last.
-    told: Cell<u64>,
+    /// Its limit of bandwidth.
+    tap: Tap,
 }
 
 /// A connection under pacing; dropping it sets the connection free.
@@ -66,7 +67,13 @@ pub(crate) struct Paced {
 impl Pacers {
     /// Puts a connection under the controller of its path. Nothing for FOREGROUND, for peers on this machine, and for sockets that the
     /// kernel tells nothing about.
-    pub(crate) fn join(&self, peer: IpAddr, socket: &Rc<OwnedFd>, priority: Priority) -> Option<Paced> {
+    pub(crate) fn join(
+        &self,
+        peer: IpAddr,
+        socket: &Rc<OwnedFd>,
+        tap: &Tap,
+        priority: Priority,
+    ) -> Option<Paced> {
         if priority == Priority::Foreground || peer.to_canonical().is_loopback() {
             return None;
         }
@@ -79,7 +86,7 @@ impl Pacers {
             socket: socket.clone(),
             before: facts.received,
             held: Cell::new(false),
-            told: Cell::new(0),
+            tap: tap.clone(),
         });
         path.members.borrow_mut().push(member.clone());
         sys::set_dscp(socket.as_fd(), LOWER_EFFORT);
@@ -138,7 +145,7 @@ impl Path {
             delivered += facts.received.saturating_sub(member.before);
             let rtt = Some(facts.receive_rtt_us).filter(|rtt| *rtt > 0);
             rtt_us = rtt_us.into_iter().chain(rtt).min();
-            held |= member.held.get();
+            held |= member.held.get() || member.tap.is_held();
             blind &= !facts.timestamps;
         }
         self.blind.set(blind);
@@ -160,8 +167,8 @@ impl Path {
         let members = self.members.borrow();
         let part = window / (members.len().max(1) as u64);
         for member in members.iter() {
-            member.told.set(part);
-            sys::set_window_clamp(member.socket.as_fd(), part);
+            let window = member.tap.window().map_or(part, |most| part.min(most));
+            sys::set_window_clamp(member.socket.as_fd(), window);
         }
     }
 
@@ -171,7 +178,8 @@ impl Path {
         self.members.borrow_mut().retain(|other| !Rc::ptr_eq(other, member));
         self.used.set(Instant::now());
         sys::set_dscp(member.socket.as_fd(), 0);
-        sys::set_window_clamp(member.socket.as_fd(), UNCLAMPED);
+        let window = member.tap.window().unwrap_or(UNCLAMPED);
+        sys::set_window_clamp(member.socket.as_fd(), window);
     }
 }
 

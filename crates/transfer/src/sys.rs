@@ -1,4 +1,4 @@
-//! The only unsafe code of this crate: three system calls that no safe library offers.
+//! The only unsafe code of this crate: four system calls that no safe library offers.
 #![allow(unsafe_code)]
 
 use std::os::fd::{AsRawFd, BorrowedFd};

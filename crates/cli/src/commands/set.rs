@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use crate::text;
 use openbits_api::{NotifyCommandView, ProxyRequest, SetProperties};
 use openbits_core::ProxyUsage;
+use openbits_core::policy::cost;
 
 /// Reads all pairs; a key may come once.
 pub(super) fn properties(pairs: &[String]) -> Result<SetProperties, Failure> {
@@ -36,10 +37,13 @@ pub(super) fn properties(pairs: &[String]) -> Result<SetProperties, Failure> {
             }
             "reply-file" => put(&mut set.reply_file_name, value.to_owned()),
             "notify-command" => put(&mut set.notify_command, command(value)),
+            _ if let Some(once) = later(&mut set, key, value).map_err(|e| bad(&e))? => once,
             _ => {
                 return Err(Failure::Usage(format!(
                     "unknown property `{key}`; there are name, description, priority, notify-flags, retry-delay, \
-                     no-progress-timeout, proxy, auto-complete, bind, upload-protocol, reply-file and notify-command"
+                     no-progress-timeout, proxy, auto-complete, bind, upload-protocol, reply-file, notify-command, acl-flags, peer-caching-flags, \
+                     max-download-time, cost, notification-clsid, dynamic, high-performance, max-download-size, \
+                     stored-credentials, notification-interval, on-demand and helper-token-flags"
                 )));
             }
         };
@@ -48,6 +52,55 @@ pub(super) fn properties(pairs: &[String]) -> Result<SetProperties, Failure> {
         }
     }
     Ok(set)
+}
+
+/// Properties that came after BITS 1.5. `None`: the key is none of them.
+fn later(set: &mut SetProperties, key: &str, value: &str) -> Result<Option<bool>, String> {
+    let on_off = || switch(value).ok_or_else(|| "yes or no".to_owned());
+    Ok(Some(match key {
+        "acl-flags" => put(&mut set.acl_flags, acl_flags(value).ok_or("letters of OGDS, or a number")?),
+        "peer-caching-flags" => put(&mut set.peer_caching_flags, flags(value).ok_or("a number, 0 to 7")?),
+        "max-download-time" => put(&mut set.maximum_download_time_s, text::seconds(value)?),
+        "cost" => put(
+            &mut set.cost_flags,
+            cost_mask(value).ok_or(
+                "always, unless-roaming, unless-surcharge, unless-near-limit, unconstrained, or a mask",
+            )?,
+        ),
+        "notification-clsid" => put(&mut set.notification_clsid, value.to_owned()),
+        "dynamic" => put(&mut set.dynamic_content, on_off()?),
+        "high-performance" => put(&mut set.high_performance, on_off()?),
+        "max-download-size" => {
+            put(&mut set.max_download_size, value.parse().map_err(|_| "a number of bytes")?)
+        }
+        "stored-credentials" => put(&mut set.use_stored_credentials, value.to_ascii_uppercase()),
+        "notification-interval" => put(
+            &mut set.minimum_notification_interval_ms,
+            value.parse().map_err(|_| "a number of milliseconds")?,
+        ),
+        "on-demand" => put(&mut set.on_demand_mode, on_off()?),
+        "helper-token-flags" => put(&mut set.helper_token_flags, flags(value).ok_or("a number, 0 to 3")?),
+        _ => return Ok(None),
+    }))
+}
+
+/// A name of the policy file, or a mask.
+fn cost_mask(text: &str) -> Option<u32> {
+    let named = cost::NAMED.iter().find(|(name, _)| *name == text);
+    named.map(|(_, mask)| *mask).or_else(|| flags(text))
+}
+
+/// Letters, as bitsadmin takes them, or a number.
+fn acl_flags(text: &str) -> Option<u32> {
+    use openbits_core::job::options::acl;
+    let bit = |c: char| match c.to_ascii_uppercase() {
+        'O' => Some(acl::OWNER),
+        'G' => Some(acl::GROUP),
+        'D' => Some(acl::DACL),
+        'S' => Some(acl::SACL),
+        _ => None,
+    };
+    flags(text).or_else(|| text.chars().map(bit).try_fold(0, |sum, bit| Some(sum | bit?)))
 }
 
 fn put<T>(slot: &mut Option<T>, value: T) -> bool {
@@ -140,6 +193,43 @@ mod tests {
         assert_eq!((set.auto_complete, set.bind.as_deref()), (Some(true), Some("eth0")));
         assert_eq!(command.program.as_deref(), Some("/bin/x"));
         assert_eq!(command.parameters.as_deref(), Some("/bin/x a b"));
+    }
+
+    #[test]
+    fn later_keys() {
+        let set = read(&[
+            "acl-flags=ogd",
+            "peer-caching-flags=4",
+            "max-download-time=1h",
+            "cost=unless-roaming",
+            "notification-clsid={6D18AD12-BDE3-4393-B311-099C346E6DF9}",
+            "dynamic=yes",
+            "high-performance=no",
+            "max-download-size=4294967296",
+            "stored-credentials=proxy",
+            "notification-interval=0",
+            "on-demand=no",
+            "helper-token-flags=0x3",
+        ])
+        .unwrap();
+        assert_eq!(
+            (set.acl_flags, set.peer_caching_flags, set.helper_token_flags),
+            (Some(7), Some(4), Some(3))
+        );
+        assert_eq!((set.maximum_download_time_s, set.cost_flags), (Some(3600), Some(0x8000_007F)));
+        assert_eq!(
+            (set.dynamic_content, set.high_performance, set.on_demand_mode),
+            (Some(true), Some(false), Some(false))
+        );
+        assert_eq!((set.max_download_size, set.minimum_notification_interval_ms), (Some(1 << 32), Some(0)));
+        assert_eq!(set.use_stored_credentials.as_deref(), Some("PROXY"));
+        assert_eq!(read(&["cost=0x67"]).unwrap().cost_flags, Some(0x67));
+        assert_eq!(read(&["acl-flags="]).unwrap().acl_flags, Some(0));
+        for bad in
+            ["acl-flags=x", "cost=cheap", "dynamic=perhaps", "max-download-size=-1", "max-download-time=soon"]
+        {
+            assert!(matches!(read(&[bad]), Err(Failure::Usage(_))), "{bad}");
+        }
     }
 
     #[test]

@@ -75,6 +75,7 @@ impl Job {
             JobState::Acknowledged | JobState::Cancelled => Err(h::BG_E_INVALID_STATE),
             JobState::Suspended if self.files.is_empty() => Err(h::BG_E_EMPTY),
             JobState::Suspended if self.all_transferred() => {
+                self.resumed = true;
                 self.error = None;
                 self.no_progress_since = None;
                 self.touch(now);
@@ -86,6 +87,7 @@ impl Job {
                 if self.state == JobState::Error {
                     self.no_progress_since = None;
                 }
+                self.resumed = true;
                 // Resume restarts the clock of the maximum download time.
                 self.active_ms = 0;
                 self.touch(now);
@@ -233,12 +235,19 @@ impl Job {
         }
         self.owner = new_owner;
         self.credentials.clear();
+        self.secrets.clear();
+        self.files.iter_mut().for_each(|file| file.login = None);
         self.notify_command = None;
         // The old owner's proxy may carry his password, and what he set going must not go on with the new owner's rights unasked.
         if let Some(extras) = self.extras.as_deref_mut() {
             extras.environment_proxy = None;
             extras.auto_complete = false;
             extras.bind = None;
+        }
+        // Nor must the new owner's name start what the old owner chose (spec/bits-extended.md 3.4).
+        if let Some(options) = self.options.as_deref_mut() {
+            options.notification_class = None;
+            options.helper_flags = 0;
         }
         self.touch(now);
         Ok(Change::ok(Notice::Modification))

@@ -2,6 +2,7 @@
 
 use super::{Change, ErrorRecord, Finishing, Job, Notice, Wait};
 use crate::enums::{ErrorContext, JobState};
+use crate::gate::Gate;
 use crate::hresult::{self as h, HResult};
 use crate::time::Now;
 
@@ -39,10 +40,16 @@ pub enum Event {
     NetworkAvailable,
     /// The owner is not present any more.
     OwnerLoggedOff,
+    /// The helper token of the job ended with its owner's session.
+    TokenGone,
     /// The bandwidth policy allows jobs of this level nothing.
     PolicyBlocks,
     /// It allows something again.
     PolicyUnblocks,
+    /// Cost, battery, power saver or a game hold the job.
+    GateCloses(Gate),
+    /// That gate is open again.
+    GateOpens(Gate),
     /// The destination's volume is locked.
     VolumeLocked,
     /// The remote file changed: that file begins again.
@@ -114,11 +121,22 @@ impl Job {
                 self.fail(error, Wait::Network, now)
             }
             (Event::NetworkAvailable, S::TransientError) => self.moved(S::Queued, now),
+            (Event::TokenGone, S::Queued | S::Connecting | S::Transferring | S::TransientError) => {
+                let error = self.gate(h::BG_E_TOKEN_REQUIRED, now);
+                self.fatal(error, now)
+            }
             (Event::PolicyBlocks, S::Queued | S::Connecting | S::Transferring) => {
                 let error = self.gate(h::BG_E_BLOCKED_BY_POLICY, now);
                 self.park(error, Wait::Policy, now)
             }
             (Event::PolicyUnblocks, S::TransientError) if self.wait == Some(Wait::Policy) => {
+                self.moved(S::Queued, now)
+            }
+            (Event::GateCloses(gate), S::Queued | S::Connecting | S::Transferring) => {
+                let error = self.gate(gate.code(), now);
+                self.park(error, gate.into(), now)
+            }
+            (Event::GateOpens(gate), S::TransientError) if self.wait == Some(gate.into()) => {
                 self.moved(S::Queued, now)
             }
             (Event::VolumeLocked, S::Transferring) => {
@@ -190,7 +208,13 @@ impl Job {
         self.wait = Some(wait);
         match wait {
             Wait::Retry { .. } => self.leave_gate(now.mono),
-            Wait::Network | Wait::Volume | Wait::Policy => self.enter_gate(now.mono),
+            Wait::Network
+            | Wait::Volume
+            | Wait::Policy
+            | Wait::Cost
+            | Wait::Battery
+            | Wait::Saver
+            | Wait::Game => self.enter_gate(now.mono),
         }
         Some(Change::ok(Notice::Modification))
     }

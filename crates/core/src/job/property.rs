@@ -1,9 +1,10 @@
 //! Properties and their checks: values, lengths, types (spec/bits-core.md 5.2 setters, 5.3).
 
-use super::{Change, Job, Notice, RETRY_DELAY_FLOOR_S};
-use crate::enums::{AuthScheme, AuthTarget, JobState, JobType, Priority, ProxyUsage, notify};
+use super::{Change, Job, Notice, Options, RETRY_DELAY_FLOOR_S, Setting};
+use crate::enums::{JobState, JobType, Priority, ProxyUsage, notify};
 use crate::hresult::{self as h, HResult};
 use crate::names;
+use crate::secret::{Sealed, Slot};
 use crate::time::Now;
 use crate::upload::client::Protocol;
 use serde::{Deserialize, Serialize};
@@ -112,6 +113,10 @@ pub enum Property {
     Bind(Option<String>),
     /// How an upload is done; only until its session began.
     UploadProtocol(Protocol),
+    /// A property that came after BITS 1.5; its checks need the job ([`super::options`]).
+    Option(Setting),
+    /// A secret, sealed for this job and slot; `None` forgets it. It goes with the property that it belongs to, and after it.
+    Sealed(Slot, Option<Sealed>),
 }
 
 impl Property {
@@ -128,7 +133,11 @@ impl Property {
                     Err(h::E_NOTIMPL)
                 }
             }
-            Self::MinimumRetryDelay(_) | Self::NoProgressTimeout(_) | Self::AutoComplete(_) => Ok(()),
+            Self::MinimumRetryDelay(_)
+            | Self::NoProgressTimeout(_)
+            | Self::AutoComplete(_)
+            | Self::Option(_)
+            | Self::Sealed(..) => Ok(()),
             Self::Proxy { usage, list, bypass } => check_proxy(*usage, list.as_deref(), bypass.as_deref()),
             Self::NotifyCommand { program, parameters } => {
                 check_notify_command(program.as_deref(), parameters.as_deref())
@@ -204,6 +213,13 @@ impl Job {
         let clocks =
             |p: &Property| matches!(p, Property::MinimumRetryDelay(_) | Property::NoProgressTimeout(_));
         let clocks_change = properties.iter().any(clocks);
+        let settings = properties.iter().filter_map(|property| match property {
+            Property::Option(setting) => Some(*setting),
+            _ => None,
+        });
+        if let Some(options) = self.with_settings(settings)? {
+            self.options = (*options != Options::NONE).then_some(options);
+        }
         for property in properties {
             self.store(property);
         }
@@ -227,6 +243,7 @@ impl Job {
             Property::NoProgressTimeout(s) => self.no_progress_timeout_s = s,
             Property::Proxy { usage, list, bypass } => {
                 let usage = ProxyUsage::from_value(usage).expect("checked before");
+                self.secrets.remove(&Slot::ProxyList);
                 self.proxy =
                     (usage != ProxyUsage::Preconfig).then(|| Box::new(ProxySettings { usage, list, bypass }));
             }
@@ -242,6 +259,9 @@ impl Job {
                     state.protocol = None;
                 }
             }
+            Property::Option(_) => {} // stored with all others of its kind
+            Property::Sealed(slot, Some(sealed)) => drop(self.secrets.insert(slot, sealed)),
+            Property::Sealed(slot, None) => drop(self.secrets.remove(&slot)),
         }
     }
 
@@ -265,54 +285,6 @@ impl Job {
     /// Extras for changing.
     pub fn extras_mut(&mut self) -> &mut Extras {
         self.extras.get_or_insert_default()
-    }
-
-    /// SetCredentials: checks and notes the slot. The secret itself is the caller's to keep, encrypted.
-    pub fn set_credentials(
-        &mut self,
-        target: i64,
-        scheme: i64,
-        user: Option<&str>,
-        password: Option<&str>,
-        now: Now,
-    ) -> Result<Change, HResult> {
-        let target = AuthTarget::from_value(target).ok_or(h::BG_E_INVALID_AUTH_TARGET)?;
-        let scheme = AuthScheme::from_value(scheme).ok_or(h::BG_E_INVALID_AUTH_SCHEME)?;
-        if user.is_some_and(|u| names::utf16_len(u) > names::USER_NAME_MAX) {
-            return Err(h::BG_E_USERNAME_TOO_LARGE);
-        }
-        if password.is_some_and(|p| names::utf16_len(p) > names::PASSWORD_MAX) {
-            return Err(h::BG_E_PASSWORD_TOO_LARGE);
-        }
-        let implicit = user.is_none() && password.is_none();
-        let may_be_implicit = matches!(scheme, AuthScheme::Ntlm | AuthScheme::Negotiate);
-        if (implicit && !may_be_implicit) || (!implicit && (user.is_none() || password.is_none())) {
-            return Err(h::E_INVALIDARG);
-        }
-        if self.state.is_final() {
-            return Err(h::BG_E_INVALID_STATE);
-        }
-        if !self.credentials.contains(&(target, scheme)) {
-            self.credentials.push((target, scheme));
-        }
-        self.touch(now);
-        Ok(Change::ok(Notice::Modification))
-    }
-
-    /// RemoveCredentials: `S_FALSE` if nothing is stored for the pair.
-    pub fn remove_credentials(&mut self, target: i64, scheme: i64, now: Now) -> Result<Change, HResult> {
-        let target = AuthTarget::from_value(target).ok_or(h::BG_E_INVALID_AUTH_TARGET)?;
-        let scheme = AuthScheme::from_value(scheme).ok_or(h::BG_E_INVALID_AUTH_SCHEME)?;
-        if self.state.is_final() {
-            return Err(h::BG_E_INVALID_STATE);
-        }
-        let before = self.credentials.len();
-        self.credentials.retain(|slot| *slot != (target, scheme));
-        if self.credentials.len() == before {
-            return Ok(Change { code: h::S_FALSE, notice: Notice::None });
-        }
-        self.touch(now);
-        Ok(Change::ok(Notice::Modification))
     }
 
     /// GetReplyFileName.

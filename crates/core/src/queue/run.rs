@@ -81,7 +81,8 @@ impl Queue {
         let Some(job) = self.jobs.get(&id) else { return };
         let (state, owner, priority) = (job.state, job.owner, job.priority);
         let run = self.runs.get(&id).map(|run| (run.stopping, run.owner));
-        let waits = state == JobState::Queued && run.is_none() && job.finishing.is_none();
+        let present = self.machine.is_present(owner);
+        let waits = state == JobState::Queued && run.is_none() && job.finishing.is_none() && present;
         let completes = state == JobState::Transferred
             && job.extras().auto_complete
             && job.finishing.is_none()
@@ -134,7 +135,7 @@ impl Queue {
 
     /// Gives turns: all foreground jobs, and the background slots by strict levels (spec/behaviour.md 3.3).
     pub(super) fn reschedule(&mut self, now: Now) {
-        if self.paused || !self.network {
+        if self.paused {
             return;
         }
         let cap = self.limits.max_foreground as usize;

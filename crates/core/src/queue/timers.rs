@@ -113,8 +113,9 @@ impl Queue {
 
     fn download_time_over(&self, id: JobId, now: Mono) -> Option<Mono> {
         let job = self.jobs.get(&id).filter(|job| job.active_since.is_some())?;
-        let left_ms = i64::try_from(self.limits.max_download_s.saturating_mul(1000)).unwrap_or(i64::MAX)
-            - job.active_time_ms(now);
+        let most_s = job.maximum_download_time_s(&self.limits);
+        let left_ms =
+            i64::try_from(most_s.saturating_mul(1000)).unwrap_or(i64::MAX) - job.active_time_ms(now);
         Some(now.plus_ms(left_ms))
     }
 

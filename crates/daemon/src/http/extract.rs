@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::HttpBody as _;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
@@ -12,6 +12,7 @@ use openbits_core::hresult::{BG_E_NOT_FOUND, E_INVALIDARG};
 use openbits_core::queue::Failure;
 use openbits_core::{Caller, HResult, JobId};
 use serde::de::DeserializeOwned;
+use zeroize::Zeroize as _;
 
 /// A refused call as `application/problem+json`.
 #[derive(Debug)]
@@ -75,9 +76,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let Path(text) = Path::<String>::from_request_parts(parts, state)
-            .await
-            .map_err(|_| Refusal::new(E_INVALIDARG, "not a job GUID"))?;
+        // By its name: some paths have further variables.
+        let path = RawPathParams::from_request_parts(parts, state).await;
+        let text =
+            path.ok().and_then(|path| path.iter().find(|(name, _)| *name == "id").map(|(_, v)| v.to_owned()));
+        let text = text.ok_or_else(|| Refusal::new(E_INVALIDARG, "not a job GUID"))?;
         let shown: String = text.chars().take(64).collect();
         text.parse()
             .map(Self)
@@ -102,9 +105,14 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             let status = rejection.status();
             Refusal::new(E_INVALIDARG, rejection.body_text()).with_status(status)
         })?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+        let result = serde_json::from_slice(&bytes).map(Self).map_err(|error| {
             Refusal::new(E_INVALIDARG, format!("the body is not what is expected here: {error}"))
-        })
+        });
+        // It may hold a password.
+        if let Ok(mut bytes) = bytes.try_into_mut() {
+            bytes.zeroize();
+        }
+        result
     }
 }
 

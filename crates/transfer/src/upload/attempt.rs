@@ -4,9 +4,8 @@ use super::exchange::{Answer, Exchange};
 use super::reply;
 use super::source::Source;
 use crate::failure::{Outcome, with};
-use crate::http::Pool;
 use crate::protocol::{Event, Order, UploadOrder};
-use crate::worker::{Reporter, Stop, failure};
+use crate::worker::{Network, Reporter, Stop, failure};
 use openbits_core::classify::Class;
 use openbits_core::hresult::*;
 use openbits_core::plan::Fail;
@@ -29,7 +28,7 @@ pub(crate) struct UploadAttempt {
     upload: Box<UploadOrder>,
     reporter: Reporter,
     events: mpsc::Sender<Event>,
-    pool: Pool,
+    network: Network,
     /// The service has stored what it was asked to keep.
     kept: Rc<Notify>,
     /// What was reported last.
@@ -73,7 +72,7 @@ impl UploadAttempt {
     pub(crate) fn new(
         mut order: Order,
         events: mpsc::Sender<Event>,
-        pool: Pool,
+        network: Network,
         kept: Rc<Notify>,
     ) -> Option<Self> {
         let upload = order.upload.take()?;
@@ -83,7 +82,7 @@ impl UploadAttempt {
             upload,
             reporter,
             events,
-            pool,
+            network,
             kept,
             told: None,
             status: None,
@@ -122,7 +121,7 @@ impl UploadAttempt {
         let target = Target::new(&self.upload.remote, source.mark, name, self.upload.reply.is_some())?;
         self.shown = Some(target.shown());
         let exchange =
-            Exchange::new(&self.order.options, self.order.priority, self.pool.clone(), target.url().clone());
+            Exchange::new(&self.order.options, self.order.priority, self.network.clone(), target.url().clone());
         if self.upload.reply_finished {
             state.reply_stored = true;
         }
@@ -244,7 +243,7 @@ impl UploadAttempt {
             reply::empty(&self.order, order, &self.events).await?;
             return Ok(Some(Event::Done { job: self.order.job, attempt: self.order.attempt }));
         }
-        Ok(reply::download(&self.order, order, addresses, &self.events, &self.pool, stop).await)
+        Ok(reply::download(&self.order, order, addresses, &self.events, &self.network, stop).await)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Telling a server that a cancelled upload is not wanted any more.
 
 use super::exchange::Exchange;
-use crate::http::Pool;
 use crate::protocol::CancelUpload;
+use crate::worker::Network;
 use openbits_core::Priority;
 use openbits_core::upload::client::{self, SourceMark, Target};
 use std::time::Duration;
@@ -11,12 +11,12 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// True if nothing is left to be done: the server was told, or knows nothing of it, or there is no way to tell it.
-pub(crate) async fn cancel(order: &CancelUpload, pool: Pool) -> bool {
+pub(crate) async fn cancel(order: &CancelUpload, network: Network) -> bool {
     let nowhere = SourceMark { size: 0, modified_s: 0, modified_ns: 0, inode: 0, device: 0 };
     let source = order.state.source.unwrap_or(nowhere);
     let Ok(target) = Target::new(&order.remote, source, "", false) else { return true };
     let Some(ask) = client::cancel(&target, &order.state) else { return true };
-    let exchange = Exchange::new(&order.options, Priority::Foreground, pool, target.url().clone());
+    let exchange = Exchange::new(&order.options, Priority::Foreground, network, target.url().clone());
     match tokio::time::timeout(LIMIT, exchange.run(&ask, None, |_| {})).await {
         Ok(Ok(answer)) => answer.heard(client::is_cancelled),
         Ok(Err(_)) | Err(_) => false,

@@ -1,8 +1,9 @@
 //! One request of an upload and its answer.
 
 use crate::failure::Outcome;
-use crate::http::{self, Link, Payload, Piece, Pool, Reply, Route, Sent};
+use crate::http::{self, Link, Payload, Piece, Reply, Route, Sent};
 use crate::protocol::TransferOptions;
+use crate::worker::Network;
 use openbits_core::Priority;
 use openbits_core::plan::Fail;
 use openbits_core::upload::client::{Ask, Heard, Payload as Body};
@@ -35,10 +36,9 @@ impl Answer {
 }
 
 /// Who sends: everything that all requests of one upload share.
-#[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) options: TransferOptions,
-    pub(super) pool: Pool,
+    network: Network,
     pub(super) original: Url,
     pub(super) sent: Sent,
     priority: Priority,
@@ -46,9 +46,9 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// Packets go over HTTP/1.1 (spec/upload-protocol.md 2).
-    pub(super) fn new(options: &TransferOptions, priority: Priority, pool: Pool, original: Url) -> Self {
+    pub(super) fn new(options: &TransferOptions, priority: Priority, network: Network, original: Url) -> Self {
         let options = TransferOptions { http2: false, ..options.clone() };
-        Self { options, pool, original, sent: Sent::default(), priority }
+        Self { options, network, original, sent: Sent::default(), priority }
     }
 
     /// Sends it: on an idle connection if there is one, else on a new one, by the ways that the proxy settings give.
@@ -62,15 +62,17 @@ impl Exchange {
         let mut last: Option<Box<Fail>> = None;
         for via in http::routes(&self.options.proxy, &ask.url)? {
             let route = Route::new(&ask.url, via, &self.options);
-            if let Some(link) = self.pool.take(&route, self.priority) {
+            if let Some(link) = self.network.pool.take(&route, self.priority) {
+                link.shape(&self.network.limiter, &self.network.level);
                 match self.once(ask, source, link, &route, &mut beat).await {
                     Ok(answer) => return Ok(answer),
                     Err((_, true)) if self.sent.bytes() == 0 || ask.body.is_empty() => {} // closed meanwhile
                     Err((fail, _)) => return Err(fail),
                 }
             }
-            match self.pool.open(&route, connect, self.priority).await {
+            match self.network.pool.open(&route, connect, self.priority).await {
                 Ok(link) => {
+                    link.shape(&self.network.limiter, &self.network.level);
                     return self.once(ask, source, link, &route, &mut beat).await.map_err(|(fail, _)| fail);
                 }
                 Err(fail) => last = Some(fail),
@@ -117,7 +119,7 @@ impl Exchange {
             Vec::new()
         };
         if whole && (ask.wants_body || link.drain(reply, DRAIN).await) {
-            self.pool.give(route.clone(), link);
+            self.network.pool.give(route.clone(), link);
         }
         Ok(Answer { status, headers, body, took_ms, peer })
     }

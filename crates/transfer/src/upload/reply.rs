@@ -2,9 +2,8 @@
 
 use crate::failure::{Outcome, local_io};
 use crate::file::{self, Folder, Place};
-use crate::http::Pool;
 use crate::protocol::{Event, FileCheckpoint, FileOrder, Order};
-use crate::worker::{Attempt, Stop};
+use crate::worker::{Attempt, Network, Stop};
 use openbits_core::RangeSet;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -15,14 +14,15 @@ pub(super) async fn download(
     reply: &FileOrder,
     addresses: &[String],
     events: &mpsc::Sender<Event>,
-    pool: &Pool,
+    network: &Network,
     stop: &Stop,
 ) -> Option<Event> {
     let mut last = None;
     for (at, address) in addresses.iter().enumerate() {
         let file = FileOrder { remote: address.clone(), ..reply.clone() };
+        let Network { pool, limiter, level } = network.clone();
         let order = Order { files: vec![file], upload: None, ..order.clone() };
-        last = Box::pin(Attempt::new(order, events.clone(), pool.clone()).go(stop)).await;
+        last = Box::pin(Attempt::new(order, events.clone(), pool, limiter, level).go(stop)).await;
         let elsewhere = match &last {
             // Another host may have it: the one that the caller named (section 14).
             Some(Event::Failed { failure, .. }) => {

@@ -1,0 +1,12 @@
+//! The job and file model through the service's door: one test for each method of the specification.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+mod common;
+mod error;
+mod file;
+mod getters;
+mod job;
+mod job5;
+mod manager;
+mod setters;
