@@ -75,7 +75,9 @@ pub(crate) fn bench(name: &str, arguments: &[&str]) -> Result<()> {
             step(command)
         }
         other => {
-            bail!("there is no benchmark {other:?}; there are queue, rate, transfer and upload (bench/README.md)")
+            bail!(
+                "there is no benchmark {other:?}; there are queue, rate, transfer and upload (bench/README.md)"
+            )
         }
     }
 }

@@ -116,7 +116,11 @@ fn kills_of_client_server_and_connection_leave_one_identical_file() {
     assert_eq!(job.wait(&[Transferred, Error], LONG), Transferred, "{:#?}", job.view());
     job.must("complete");
     let digest = content.sha256_hex();
-    assert_eq!(application.kept(), [digest.clone()], "one upload was acted on, and it is identical");
+    assert_eq!(
+        application.kept(),
+        std::slice::from_ref(&digest),
+        "one upload was acted on, and it is identical"
+    );
     let reply = std::fs::read_to_string(user.path("reply")).unwrap();
     assert_eq!(reply, format!("sha256 {digest} size {total}\n"));
     assert_eq!(server.sessions(), 0);

@@ -414,3 +414,67 @@ fn plain_put_to_nginx_begins_again_and_says_so() {
     assert_eq!(job.wait(&[Error, Transferred], LONG), Transferred);
     assert_is(&dav.folder.path().join("in/b"), &content);
 }
+
+/// moto, an S3 server.
+struct Moto {
+    child: std::process::Child,
+    port: u16,
+}
+
+impl Moto {
+    fn start() -> Option<Self> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = Command::new("python3");
+        command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()?;
+        let mut moto = Self { child, port };
+        let ready = wait_until(Duration::from_secs(30), || {
+            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+                || moto.child.try_wait().is_ok_and(|status| status.is_some())
+        });
+        (ready && std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()).then_some(moto)
+    }
+
+    /// The body of the answer to a request without a body.
+    fn ask(&self, method: &str, path: &str) -> Vec<u8> {
+        use std::io::{Read as _, Write as _};
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let request =
+            format!("{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{}\r\nContent-Length: 0\r\n\r\n", self.port);
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).unwrap();
+        let end = all.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+        all.split_off(end + 4)
+    }
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn s3_multipart_to_moto() {
+    let Some(moto) = Moto::start() else {
+        return skip("S3 multipart", "moto[server] is missing (pip install 'moto[server]')");
+    };
+    moto.ask("PUT", "/bucket");
+    let content = Content::new(6, 20 * MIB + 5);
+    let user = user(&content);
+    let url = format!("http://127.0.0.1:{}/bucket/folder/a%20b", moto.port);
+    let keyless = user.bits(&["put", "f", &url, "--protocol", "s3"]);
+    assert_eq!(keyless.status.code(), Some(4));
+    let said = String::from_utf8_lossy(&keyless.stderr).into_owned();
+    assert!(said.contains("access key"), "{said}");
+    let aws = user.sandbox().home().join(".aws");
+    std::fs::create_dir_all(&aws).unwrap();
+    let keys = "[default]\naws_access_key_id = AKIATEST\naws_secret_access_key = secret\n";
+    std::fs::write(aws.join("credentials"), keys).unwrap();
+    let _ = user.must(&["put", "f", &url, "--protocol", "s3"]);
+    let stored = moto.ask("GET", "/bucket/folder/a%20b");
+    assert_eq!(stored.len() as u64, content.size());
+    assert_eq!(content.first_difference(0, &stored), None);
+}

@@ -4,6 +4,7 @@ mod attempt;
 mod cancel;
 mod exchange;
 mod reply;
+mod s3;
 mod source;
 
 pub(crate) use attempt::UploadAttempt;

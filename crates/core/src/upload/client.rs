@@ -167,7 +167,8 @@ impl<'a> Heard<'a> {
         super::grammar::decimal(self.text(name)?)
     }
 
-    fn retry_after_ms(&self, now_ms: i64) -> Option<u64> {
+    /// `Retry-After` in milliseconds, at most a day.
+    pub fn retry_after_ms(&self, now_ms: i64) -> Option<u64> {
         let framing = crate::plan::Framing::Chunked;
         let head = crate::plan::Head { status: self.status, framing, headers: self.headers };
         head.retry_after_ms(now_ms / 1000).map(|ms| ms.min(crate::plan::MAX_RETRY_AFTER_MS))

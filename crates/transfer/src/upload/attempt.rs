@@ -2,17 +2,18 @@
 
 use super::exchange::{Answer, Exchange};
 use super::reply;
+use super::s3::S3;
 use super::source::Source;
 use crate::failure::{Outcome, with};
 use crate::protocol::{Event, Order, UploadOrder};
 use crate::worker::{Network, Reporter, Stop, failure};
+use openbits_core::ErrorContext;
 use openbits_core::classify::Class;
 use openbits_core::hresult::*;
 use openbits_core::plan::Fail;
 use openbits_core::upload::client::{
     Ask, Bits, Discover, Next, Patch, Plan, Protocol, Put, Target, Turn, UploadState,
 };
-use openbits_core::{ErrorContext, HResult};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{Notify, mpsc};
@@ -120,8 +121,12 @@ impl UploadAttempt {
         let name = self.upload.local.rsplit('/').next().unwrap_or_default();
         let target = Target::new(&self.upload.remote, source.mark, name, self.upload.reply.is_some())?;
         self.shown = Some(target.shown());
-        let exchange =
-            Exchange::new(&self.order.options, self.order.priority, self.network.clone(), target.url().clone());
+        let exchange = Exchange::new(
+            &self.order.options,
+            self.order.priority,
+            self.network.clone(),
+            target.url().clone(),
+        );
         if self.upload.reply_finished {
             state.reply_stored = true;
         }
@@ -260,12 +265,6 @@ fn plan(target: &Target, state: UploadState, wanted: Protocol) -> Outcome<Box<dy
         Protocol::Bits => Box::new(Bits::new(target, state)),
         Protocol::Tus | Protocol::Ietf => Box::new(Patch::new(target, state, protocol)),
         Protocol::Put => Box::new(Put::new(target, state)),
-        Protocol::S3 => return Err(unsupported(protocol)),
+        Protocol::S3 => Box::new(S3::new(target, state)?),
     })
-}
-
-fn unsupported(protocol: Protocol) -> Box<Fail> {
-    let code: HResult = E_NOTIMPL;
-    let detail = format!("This version does not upload by {protocol}.");
-    with(ErrorContext::GeneralQueueManager, code, Class::Fatal, detail)
 }

@@ -1,10 +1,11 @@
 //! Telling a server that a cancelled upload is not wanted any more.
 
 use super::exchange::Exchange;
+use super::s3;
 use crate::protocol::CancelUpload;
 use crate::worker::Network;
 use openbits_core::Priority;
-use openbits_core::upload::client::{self, SourceMark, Target};
+use openbits_core::upload::client::{self, Protocol, SourceMark, Target};
 use std::time::Duration;
 
 /// Longest try, so that a host that swallows everything holds nobody up.
@@ -15,7 +16,14 @@ pub(crate) async fn cancel(order: &CancelUpload, network: Network) -> bool {
     let nowhere = SourceMark { size: 0, modified_s: 0, modified_ns: 0, inode: 0, device: 0 };
     let source = order.state.source.unwrap_or(nowhere);
     let Ok(target) = Target::new(&order.remote, source, "", false) else { return true };
-    let Some(ask) = client::cancel(&target, &order.state) else { return true };
+    let ask = match (order.state.protocol, &order.state.session) {
+        (Some(Protocol::S3), Some(upload)) if order.state.is_open() => {
+            // Without a key nothing can be asked for.
+            s3::Place::of(target.url()).ok().map(|place| place.abort(upload))
+        }
+        _ => client::cancel(&target, &order.state),
+    };
+    let Some(ask) = ask else { return true };
     let exchange = Exchange::new(&order.options, Priority::Foreground, network, target.url().clone());
     match tokio::time::timeout(LIMIT, exchange.run(&ask, None, |_| {})).await {
         Ok(Ok(answer)) => answer.heard(client::is_cancelled),

@@ -46,7 +46,12 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// Packets go over HTTP/1.1 (spec/upload-protocol.md 2).
-    pub(super) fn new(options: &TransferOptions, priority: Priority, network: Network, original: Url) -> Self {
+    pub(super) fn new(
+        options: &TransferOptions,
+        priority: Priority,
+        network: Network,
+        original: Url,
+    ) -> Self {
         let options = TransferOptions { http2: false, ..options.clone() };
         Self { options, network, original, sent: Sent::default(), priority }
     }
