@@ -149,7 +149,7 @@ impl UploadAttempt {
                 },
                 Next::Send(ask) => {
                     source.check()?;
-                    let sending = self.send(&exchange, &ask, &source, plan.state().offset);
+                    let sending = Box::pin(self.send(&exchange, &ask, &source, plan.state().offset));
                     let heard = unless_stopped(stop, sending).await?;
                     // Nothing that was read from a file that changed meanwhile counts.
                     source.check()?;
