@@ -3,6 +3,7 @@
 use super::{NoticeKind, Queue};
 use crate::enums::JobState;
 use crate::id::JobId;
+use crate::job::Finishing;
 use crate::job::event::Event;
 use crate::time::{Mono, Now};
 use std::collections::{BTreeSet, HashMap};
@@ -17,6 +18,7 @@ pub(super) enum Kind {
     /// A notice was held back.
     Notice,
     Ranges,
+    Farewell,
 }
 
 /// At most one entry for each job and kind.
@@ -40,9 +42,15 @@ impl Timers {
 
     /// Forgets a job that is gone: nobody is woken for it.
     pub(super) fn forget(&mut self, job: JobId) {
-        for kind in
-            [Kind::NoProgress, Kind::Retry, Kind::DownloadTime, Kind::Inactivity, Kind::Notice, Kind::Ranges]
-        {
+        for kind in [
+            Kind::NoProgress,
+            Kind::Retry,
+            Kind::DownloadTime,
+            Kind::Inactivity,
+            Kind::Notice,
+            Kind::Ranges,
+            Kind::Farewell,
+        ] {
             if let Some(at) = self.armed.remove(&(job, kind)) {
                 self.order.remove(&(at, job, kind));
             }
@@ -91,6 +99,12 @@ impl Queue {
             return self.tell_ranges(id, now);
         }
         let Some(job) = self.jobs.get(&id) else { return };
+        if kind == Kind::Farewell {
+            if job.finishing == Some(Finishing::Farewell) && !self.finishes.contains_key(&id) {
+                self.finish_again(id, Finishing::Farewell, now);
+            }
+            return;
+        }
         if job.finishing.is_some() && kind != Kind::Inactivity {
             return; // a Complete that fails arms them again
         }
@@ -109,6 +123,7 @@ impl Queue {
                 let at = job.last_activity.max(if busy { now.mono } else { Mono(i64::MIN) });
                 (Some(at.plus_s(self.limits.job_inactivity_s)), Event::Inactive)
             }
+            Kind::Farewell => return,
         };
         let Some(deadline) = deadline else { return };
         if deadline > now.mono {

@@ -87,6 +87,7 @@ impl Brain {
             | Event::Written { job, .. }
             | Event::Checkpoint { job, .. }
             | Event::Headers { job, .. }
+            | Event::Upload { job, .. }
             | Event::Restarted { job, .. }
             | Event::Redirected { job, .. }
             | Event::CertificatePresented { job, .. }
@@ -140,13 +141,17 @@ impl Brain {
                 self.queue.on_failed(job, attempt, record, retry, now);
             }
             Event::Stopped { job, attempt } => self.queue.on_stopped(job, attempt, now),
-            Event::Probed { ticket, result } => self.on_probed(ticket, result),
-            Event::FinishDone { ticket, renamed, error, lost, left, job } => {
+            Event::Upload { job, attempt, state, keep } => {
+                self.queue.on_upload(job, attempt, *state, keep, now);
+            }
+            Event::Probed { ticket, result, content } => self.on_probed(ticket, result, content),
+            Event::FinishDone { ticket, renamed, error, lost, left, job, upload_left } => {
                 if !left.is_empty() {
                     tracing::warn!(?left, "temporary files could not be removed");
                 }
                 let code = error.as_ref().map(|(_, code, _)| *code);
-                let result = FinishResult { renamed, lost, error: code, left_behind: !left.is_empty() };
+                let left_behind = !left.is_empty();
+                let result = FinishResult { renamed, lost, error: code, left_behind, upload_left };
                 self.queue.on_finish_done(job, ticket, &result, error, now);
             }
             Event::Moved { bytes, ms } => self.sharing.moved(owner, bytes, ms),
