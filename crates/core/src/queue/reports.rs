@@ -290,7 +290,9 @@ impl Queue {
     pub fn on_redirected(&mut self, id: JobId, attempt: AttemptId, file: u32, remote: &str, now: Now) {
         let policy = self.jobs.get(&id).map(|job| RedirectPolicy::of(job.security_flags()));
         let wanted = policy.is_some_and(|policy| policy != RedirectPolicy::Silent);
-        if !self.is_current(id, attempt) || !wanted || names::check_remote_name(remote).is_err() {
+        // A server may send a job to another server, never to a share or to a file of this machine.
+        let web = names::check_remote_name(remote).is_ok_and(names::RemoteScheme::has_ranges);
+        if !self.is_current(id, attempt) || !wanted || !web {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
