@@ -243,7 +243,7 @@ fn slowly(server: &UploadServer) -> Cutter {
 }
 
 #[test]
-fn a_source_that_changes_is_an_error_and_never_a_mixed_file() {
+fn conformance_13_a_source_that_changes_is_an_error_and_never_a_mixed_file() {
     let server = server("");
     let slow = slowly(&server);
     let user = user(&Content::new(1, 20 * MIB));
