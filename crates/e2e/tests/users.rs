@@ -158,6 +158,7 @@ fn another_users_job_does_not_exist() {
         ("GET", "?held=true&files=true", None),
         ("PATCH", "", Some(json!({ "display_name": "mine" }))),
         ("GET", "/error", None),
+        ("GET", "/reply", None),
         ("GET", "/why", None),
         ("GET", "/policy", None),
         ("POST", "/resume", None),
