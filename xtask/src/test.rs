@@ -6,8 +6,11 @@ use anyhow::Result;
 use std::process::Command;
 
 /// Programs that some tests start as real peers: Debian package, and what it brings.
-const PEERS: &[(&str, &str, &str)] =
-    &[("nginx-light", "/usr/sbin/nginx", "-v"), ("strace", "strace", "--version")];
+const PEERS: &[(&str, &str, &str)] = &[
+    ("nginx-light", "/usr/sbin/nginx", "-v"),
+    ("strace", "strace", "--version"),
+    ("python3-prometheus-client", "python3", "-cimport prometheus_client"),
+];
 
 pub(crate) fn run() -> Result<()> {
     peers();

@@ -58,6 +58,9 @@ pub struct JobView {
     pub notify_program: String,
     /// Its command line.
     pub notify_parameters: String,
+    /// A callback is registered.
+    #[serde(default)]
+    pub notify_interface: bool,
     /// Proxy settings.
     pub proxy: ProxyView,
     /// The service completes the job by itself.

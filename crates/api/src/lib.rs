@@ -4,6 +4,7 @@
 //! types is committed as `docs/openapi.json`. [`socket`] says where the service listens.
 #![forbid(unsafe_code)]
 
+pub mod callback;
 pub mod error;
 pub mod event;
 pub mod job;
@@ -13,8 +14,12 @@ pub mod service;
 pub mod socket;
 pub mod why;
 
+pub use callback::{
+    CallbackAnswer, CallbackKind, CallbackView, FileRangeView, ListenerView, NotifyInterfaceView,
+    SetNotifyInterface,
+};
 pub use error::{ErrorRow, ErrorText, Problem};
-pub use event::{EventKind, EventView};
+pub use event::{EventKind, EventView, JobLog, LogView};
 pub use job::{
     ErrorView, FileList, FileView, JobPage, JobView, NumberedProperty, Outcome, PaceView, ProxyView,
 };

@@ -1,5 +1,7 @@
 //! The commands.
 
+mod doctor;
+mod log;
 mod policy;
 mod set;
 mod wait;
@@ -28,6 +30,8 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
     match &cli.command {
         Command::Get(args) => return get::run(&context, args).await,
         Command::Wait(args) => return wait::run(&context, args).await,
+        Command::Doctor(args) => return doctor::run(&context, args).await,
+        Command::Log(args) => return log::run(&context, args).await,
         Command::Watch(args) => return watch::run(&context, args).await,
         Command::Policy(command) => return policy::run(&context, command).await,
         Command::Create(args) => create_job(&context, args).await?,
@@ -52,9 +56,6 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         }
         Command::Set(args) => {
             let properties = set::properties(&args.properties)?;
-            if properties.notify_command.as_ref().is_some_and(|c| c.program.is_some()) {
-                context.note("bits: the notification command is stored, but not run by this version");
-            }
             let id = resolve::job(&context.client, &args.job).await?;
             outcome(&context, &context.client.set_properties(id, &properties).await?)?;
         }

@@ -5,8 +5,11 @@
 //! before it are durable; so may every other effect.
 
 mod calls;
+mod census;
 mod effect;
 mod facts;
+mod notify;
+mod record;
 mod reports;
 mod run;
 mod timers;
@@ -22,11 +25,14 @@ use crate::time::{Mono, Now};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 pub use calls::{Call, Called, NewJob};
+pub use census::States;
 pub use effect::{Effect, Failure, Notice, NoticeKind};
 pub use facts::PolicyBlocks;
+pub use notify::{CallId, Callback, CallbackKind, ListenerId, Program, ProgramEnd};
 pub use reports::FileReport;
 pub use why::{Reason, Why};
 
+use notify::Notifier;
 use run::{Finish, Run};
 
 /// How a background transfer behaves towards others on its path, as its worker told last.
@@ -72,6 +78,10 @@ pub struct Queue {
     paused: bool,
     next_attempt: u64,
     next_ticket: u64,
+    notify: Notifier,
+    census: census::Census,
+    /// Who asked for a Complete that is under way.
+    completers: HashMap<JobId, Uid>,
     effects: Vec<Effect>,
     /// Jobs that have a [`Effect::Save`] in `effects`.
     saved: HashSet<JobId>,
@@ -102,6 +112,9 @@ impl Queue {
             paused: true,
             next_attempt: 1,
             next_ticket: 1,
+            notify: Notifier::default(),
+            census: census::Census::default(),
+            completers: HashMap::new(),
             effects: Vec::new(),
             saved: HashSet::new(),
         };
@@ -110,6 +123,7 @@ impl Queue {
         for mut job in jobs {
             let _ = job.apply(crate::job::event::Event::ServiceRestarted, now);
             let id = job.id;
+            queue.notify.touch_if_owed(&job);
             queue.admit(job);
             queue.settle(id, now);
         }
@@ -138,7 +152,7 @@ impl Queue {
 
     /// True if there is something to take.
     pub fn has_effects(&self) -> bool {
-        !self.effects.is_empty()
+        !self.effects.is_empty() || self.owes_a_look()
     }
 
     /// What has to be done now, in order. Drain it after every input.
@@ -151,8 +165,12 @@ impl Queue {
     pub fn set_limits(&mut self, limits: Limits, now: Now) {
         let periods = |l: &Limits| (l.job_inactivity_s, l.max_download_s, l.retry);
         let changed = periods(&limits) != periods(&self.limits);
+        let programs = limits.notify != self.limits.notify;
         self.scheduler.set_fair(limits.per_user_fairness);
         self.limits = limits;
+        if programs {
+            self.review_notices();
+        }
         if changed {
             for id in self.ids_by_age(|_| true) {
                 self.arm_inactivity(id);
@@ -258,6 +276,7 @@ impl Queue {
         let shift = old.next_attempt.max(old.next_ticket);
         self.next_attempt += shift;
         self.next_ticket += shift;
+        self.notify.continue_numbers(&old.notify);
     }
 
     /// Jobs in the order of their creation: whatever is done to many jobs at once keeps them roughly first in, first out.
@@ -281,6 +300,7 @@ impl Queue {
         }
         let id = job.id;
         self.jobs.insert(id, job);
+        self.count_job(id);
         self.arm_inactivity(id);
     }
 
@@ -301,6 +321,9 @@ impl Queue {
     fn retire(&mut self, id: JobId) {
         self.unlist(id);
         let Some(job) = self.jobs.remove(&id) else { return };
+        self.completers.remove(&id);
+        self.census.forget(id);
+        self.unregister(id);
         self.scheduler.remove(id);
         self.timers.forget(id);
         self.effects.push(Effect::Delete(id));

@@ -59,6 +59,7 @@ impl Queue {
         {
             file.size = size;
         }
+        self.record_started(id, attempt, file);
         self.apply(id, Event::Answered, now);
     }
 
@@ -103,6 +104,10 @@ impl Queue {
             if file.transferred || file.completed {
                 continue;
             }
+            if report.done.len() > file.done.len() {
+                self.census.receive(job.owner, report.done.len() - file.done.len());
+                self.notify.note_ranges(id, report.file, &file.done, &report.done);
+            }
             moved |= report.done.len() > file.done.len() || report.finished;
             file.ahead = report.done.len();
             file.size = report.size.or(file.size);
@@ -129,6 +134,7 @@ impl Queue {
             if !all {
                 self.change(id, Event::FileFinished, now);
             }
+            self.record_transferred(id, attempt, file);
             self.notice(id, NoticeKind::FileTransferred(file), now.wall);
         }
     }
@@ -181,6 +187,7 @@ impl Queue {
         if !self.is_live(id, attempt) {
             return;
         }
+        self.record_failed(id, attempt, &error);
         self.runs.remove(&id);
         let event = match retry {
             Some(retry_after_ms) => Event::Recoverable { error, retry_after_ms },

@@ -50,10 +50,14 @@ impl Queue {
     pub(super) fn change(&mut self, id: JobId, event: Event, now: Now) -> bool {
         // Turns and bytes need not be durable: after a crash the job is QUEUED again, and its ranges are saved apart.
         let volatile = matches!(event, Event::Turn | Event::BytesMoved);
+        let blocked = event == Event::PolicyBlocks;
         let bytes = matches!(event, Event::BytesMoved | Event::FileFinished);
         let Some(change) = self.jobs.get_mut(&id).and_then(|job| job.apply(event, now)) else { return false };
         if !volatile {
             self.save(id);
+        }
+        if blocked {
+            self.record_blocked(id);
         }
         if !bytes {
             self.tell(id, change.notice, now);
@@ -311,6 +315,7 @@ impl Queue {
                 let before = job.state;
                 match job.completed(result, now) {
                     Ok(change) => {
+                        self.record_completed(id);
                         self.notice(id, NoticeKind::Acknowledged, now.wall);
                         self.retire(id);
                         self.answer(finish.caller, Ok(change.code));

@@ -6,6 +6,7 @@ mod errors;
 mod facts;
 mod finish;
 mod limits;
+mod notify;
 mod policy;
 mod promises;
 mod random;

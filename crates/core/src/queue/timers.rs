@@ -14,6 +14,7 @@ pub(super) enum Kind {
     Retry,
     DownloadTime,
     Inactivity,
+    Notify,
 }
 
 /// At most one entry for each job and kind.
@@ -37,7 +38,7 @@ impl Timers {
 
     /// Forgets a job that is gone: nobody is woken for it.
     pub(super) fn forget(&mut self, job: JobId) {
-        for kind in [Kind::NoProgress, Kind::Retry, Kind::DownloadTime, Kind::Inactivity] {
+        for kind in [Kind::NoProgress, Kind::Retry, Kind::DownloadTime, Kind::Inactivity, Kind::Notify] {
             if let Some(at) = self.armed.remove(&(job, kind)) {
                 self.order.remove(&(at, job, kind));
             }
@@ -75,6 +76,10 @@ impl Queue {
 
     fn look(&mut self, id: JobId, kind: Kind, now: Now) {
         let Some(job) = self.jobs.get(&id) else { return };
+        if kind == Kind::Notify {
+            self.notify.touch(id);
+            return;
+        }
         if job.finishing.is_some() && kind != Kind::Inactivity {
             return; // a Complete that fails arms them again
         }
@@ -91,6 +96,7 @@ impl Queue {
                 let at = job.last_activity.max(if busy { now.mono } else { Mono(i64::MIN) });
                 (Some(at.plus_s(self.limits.job_inactivity_s)), Event::Inactive)
             }
+            Kind::Notify => return,
         };
         let Some(deadline) = deadline else { return };
         if deadline > now.mono {
@@ -113,6 +119,7 @@ impl Queue {
     /// Inactivity clean-up: like Cancel, without a caller.
     fn scavenge(&mut self, id: JobId, now: Now) {
         if self.change(id, Event::Inactive, now) {
+            self.record_scavenged(id);
             self.notice(id, NoticeKind::Modified, now.wall);
             self.begin_cancel_files(id, None, now);
         }

@@ -3,6 +3,7 @@
 use super::Brain;
 use crate::order;
 use crate::workers::{WorkerMessage, WorkerNews};
+use openbits_core::events_log::Record;
 use openbits_core::hresult as h;
 use openbits_core::job::ErrorRecord;
 use openbits_core::job::api::FinishResult;
@@ -124,8 +125,10 @@ impl Brain {
             Event::Stopped { job, attempt } => self.queue.on_stopped(job, attempt, now),
             Event::Probed { ticket, result } => self.on_probed(ticket, result),
             Event::FinishDone { ticket, renamed, error, lost, left, job } => {
-                if !left.is_empty() {
-                    tracing::warn!(?left, "temporary files could not be removed");
+                let gone = self.queue.held_job(openbits_core::Caller::root(), job);
+                if let (false, Ok(gone)) = (left.is_empty(), gone) {
+                    let record = Record::of_job(16_385, gone).with("FileList", left.join(" "));
+                    self.log(&record);
                 }
                 let code = error.as_ref().map(|(_, code, _)| *code);
                 let result = FinishResult { renamed, lost, error: code, left_behind: !left.is_empty() };

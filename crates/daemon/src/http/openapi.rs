@@ -1,6 +1,6 @@
 //! The description of the API, generated from the handlers.
 
-use super::{events, jobs, policy, properties, service};
+use super::{callbacks, events, jobs, metrics, policy, properties, service};
 use axum::Json;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{RefOr, Schema};
@@ -14,6 +14,7 @@ use utoipa::{Modify, OpenApi};
     paths(
         service::service, service::error_text, jobs::create, jobs::list, jobs::show, jobs::set, jobs::files, jobs::add_files,
         jobs::resume, jobs::suspend, jobs::cancel, jobs::complete, jobs::take_ownership, jobs::error, jobs::why, events::events,
+        events::job_log, callbacks::callbacks, callbacks::answer, callbacks::get, callbacks::set, callbacks::clear, metrics::metrics,
         properties::get, properties::set,
         policy::show, policy::check, policy::reload, policy::explain,
     ),
