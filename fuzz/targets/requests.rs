@@ -8,19 +8,28 @@ use openbits_core::queue::{Call, NewJob};
 use openbits_core::{Caller, FileTime, JobId, JobType, Limits, Mono, Now, Queue};
 use openbits_daemon::clock::Clock;
 use openbits_daemon::http::jobs;
+use openbits_daemon::secrets::{Vault, intake};
 use openbits_daemon::{rows, views};
 use openbits_store::Loaded;
 
 const OWNER: Caller = Caller::user(1000);
 const NOW: Now = Now { mono: Mono(0), wall: FileTime(133_000_000_000_000_000) };
 
+fn id() -> JobId {
+    JobId::from_bytes([1; 16])
+}
+
+fn vault() -> Vault {
+    Vault::with_key(b"fuzz")
+}
+
 fn new_job(body: CreateJob) -> NewJob {
     NewJob {
-        id: JobId::from_bytes([1; 16]),
+        id: id(),
         display_name: body.display_name,
         kind: body.kind,
-        properties: jobs::properties(body.properties).unwrap_or_default(),
-        files: jobs::new_files(body.files),
+        properties: jobs::properties(&vault(), id(), body.properties).unwrap_or_default(),
+        files: intake::files(&vault(), id(), body.files).expect("sealed"),
         resume: body.resume,
         extras: Extras::NONE,
     }
@@ -60,15 +69,15 @@ fuzz_target!(|data: &[u8]| {
         properties: SetProperties::default(),
         environment_proxy: None,
     };
-    let id = queue.create(OWNER, new_job(plain), NOW).expect("a plain job");
+    let job = queue.create(OWNER, new_job(plain), NOW).expect("a plain job");
     if let Ok(body) = serde_json::from_slice::<SetProperties>(data) {
-        let list = jobs::properties(body).unwrap_or_default();
+        let list = jobs::properties(&vault(), id(), body).unwrap_or_default();
         for property in &list {
             let _ = property.check(kind);
         }
-        let _ = queue.call(OWNER, id, Call::Set(list), NOW);
+        let _ = queue.call(OWNER, job, Call::Set(list), NOW);
     } else if let Ok(body) = serde_json::from_slice::<AddFiles>(data) {
-        let _ = queue.call(OWNER, id, Call::AddFiles(jobs::new_files(body.files)), NOW);
+        let _ = queue.call(OWNER, job, Call::AddFiles(intake::files(&vault(), id(), body.files).expect("sealed")), NOW);
     }
     look(&queue);
 });

@@ -50,12 +50,15 @@ pub(crate) fn bench(name: &str, arguments: &[&str]) -> Result<()> {
             command.args(arguments);
             step(command)
         }
-        "transfer" => {
+        "transfer" | "rate" => {
             step(cargo(&["build", "--release", "--package", "openbits-cli"]))?;
             let mut command = std::process::Command::new("python3");
-            command.arg(root().join("bench/transfer.py")).args(arguments).current_dir(root());
+            let program = root().join("bench").join(name).with_extension("py");
+            command.arg(program).args(arguments).current_dir(root());
             step(command)
         }
-        other => bail!("there is no benchmark {other:?}; there are queue and transfer (bench/README.md)"),
+        other => {
+            bail!("there is no benchmark {other:?}; there are queue, rate and transfer (bench/README.md)")
+        }
     }
 }

@@ -10,6 +10,8 @@ const PEERS: &[(&str, &str, &str)] = &[
     ("nginx-light", "/usr/sbin/nginx", "-v"),
     ("strace", "strace", "--version"),
     ("python3-prometheus-client", "python3", "-cimport prometheus_client"),
+    ("dbus-daemon", "dbus-daemon", "--version"),
+    ("iproute2", "ip", "-V"),
 ];
 
 pub(crate) fn run() -> Result<()> {

@@ -100,6 +100,11 @@ pub fn row(code: HResult) -> ErrorRow {
             exit::JOB_ERROR,
             "The server or proxy asks for credentials; correct them and `bits resume`.",
         ),
+        h::BG_E_INVALID_CREDENTIALS => (
+            409,
+            exit::JOB_ERROR,
+            "The stored credentials cannot be read any more; set them again and `bits resume`.",
+        ),
         h::BG_E_HTTP_ERROR_404 | h::BG_E_HTTP_ERROR_410 => (502, exit::JOB_ERROR, "Check the URL."),
         h::BG_E_HTTP_ERROR_403 => {
             (502, exit::JOB_ERROR, "The server refuses; a signed URL may have expired.")

@@ -52,7 +52,8 @@ pub struct AddFiles {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddFile {
-    /// URL (http or https), used exactly as given; at most 2,200 characters.
+    /// URL (http or https), used exactly as given; at most 2,200 characters. A `user:password@` in it is kept sealed and shown by no
+    /// call.
     pub remote_name: String,
     /// Absolute local path.
     pub local_name: String,

@@ -280,6 +280,40 @@ pub(crate) enum Policy {
     },
     /// Read the policy's files again (root, for the system's service)
     Reload,
+    /// Make a policy file of the original's settings; what has no counterpart is listed on standard error
+    ///
+    /// Exit status: 0 also when something was left out.
+    Import(ImportPolicy),
+    /// Make a registry file of the policy in force, or of a policy file
+    ///
+    /// Only keys that a file sets and that have a counterpart are written; the others are listed on standard error.
+    Export(ExportPolicy),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportPolicy {
+    /// An exported registry file (.reg); `-` is standard input
+    #[arg(long, value_name = "FILE", required_unless_present = "mdm", conflicts_with = "mdm")]
+    pub(crate) reg: Option<PathBuf>,
+    /// SyncML or JSON of a device manager; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mdm: Option<PathBuf>,
+    /// Where the policy file goes [default: standard output]
+    #[arg(long, short, value_name = "PATH")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportPolicy {
+    /// As a registry file (the only form there is)
+    #[arg(long, required = true)]
+    pub(crate) reg: bool,
+    /// The policy file [default: what is in force in the service]
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Where the registry file goes, in its own encoding (UTF-16) [default: standard output, UTF-8]
+    #[arg(long, short, value_name = "PATH")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

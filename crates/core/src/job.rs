@@ -1,6 +1,7 @@
 //! The job: its data. What may happen to it is in [`api`] (calls) and [`event`] (everything else).
 
 pub mod api;
+pub mod credential;
 pub mod error;
 pub mod event;
 pub mod file;
@@ -9,13 +10,17 @@ pub mod progress;
 pub mod property;
 pub mod retry;
 
-use crate::enums::{AuthScheme, AuthTarget, JobState, JobType, Priority, notify};
+use crate::enums::{JobState, JobType, Priority, notify};
+use crate::gate::Gate;
 use crate::hresult::HResult;
 use crate::id::{JobId, Uid};
 use crate::notify::{Owed, Subject};
+use crate::secret::{Sealed, Slot};
 use crate::time::{FileTime, Mono, Now};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
+pub use credential::Credential;
 pub use error::ErrorRecord;
 pub use file::{File, NewFile};
 pub use options::{Options, Setting};
@@ -77,6 +82,42 @@ pub enum Wait {
     Volume,
     /// Until the bandwidth policy allows background transfers again.
     Policy,
+    /// Until the network costs less, or the job may pay more.
+    Cost,
+    /// Until the machine has mains power again.
+    Battery,
+    /// Until the power saver is off.
+    Saver,
+    /// Until the game is over.
+    Game,
+}
+
+impl Wait {
+    /// The gate that the job waits before.
+    pub const fn gate(self) -> Option<Gate> {
+        match self {
+            Self::Retry { .. } | Self::Volume => None,
+            Self::Network => Some(Gate::Network),
+            Self::Policy => Some(Gate::Policy),
+            Self::Cost => Some(Gate::Cost),
+            Self::Battery => Some(Gate::Battery),
+            Self::Saver => Some(Gate::Saver),
+            Self::Game => Some(Gate::Game),
+        }
+    }
+}
+
+impl From<Gate> for Wait {
+    fn from(gate: Gate) -> Self {
+        match gate {
+            Gate::Network => Self::Network,
+            Gate::Policy => Self::Policy,
+            Gate::Cost => Self::Cost,
+            Gate::Battery => Self::Battery,
+            Gate::Saver => Self::Saver,
+            Gate::Game => Self::Game,
+        }
+    }
 }
 
 /// A last step that was begun and is repeated after a crash until it is done.
@@ -145,9 +186,12 @@ pub struct Job {
     /// Proxy settings; `None` = PRECONFIG.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Box<ProxySettings>>,
-    /// Credential slots in use; the secrets themselves are kept elsewhere.
+    /// Credentials, at most one for each target and scheme.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub credentials: Vec<(AuthTarget, AuthScheme)>,
+    pub credentials: Vec<Credential>,
+    /// Other secrets, sealed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<Slot, Sealed>,
     /// Reply part of an upload-reply job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<Box<Reply>>,
@@ -245,6 +289,7 @@ impl Job {
             error: None,
             proxy: None,
             credentials: Vec::new(),
+            secrets: BTreeMap::new(),
             reply: (kind == JobType::UploadReply).then(Box::default),
             extras: None,
             options: None,
@@ -270,6 +315,13 @@ impl Job {
     /// True if there is nothing left to transfer (and there is at least one file).
     pub fn all_transferred(&self) -> bool {
         !self.files.is_empty() && self.files.iter().all(|f| f.transferred)
+    }
+
+    /// True if every unfinished file comes from an address that the URL names and that is like this.
+    pub fn comes_from(&self, wanted: impl Fn(std::net::IpAddr) -> bool) -> bool {
+        let mut files = self.files.iter().filter(|file| !file.transferred).peekable();
+        files.peek().is_some()
+            && files.all(|file| crate::subnet::literal_address(&file.remote).is_some_and(&wanted))
     }
 
     /// Name of a file's temporary file, beside its destination.

@@ -8,6 +8,7 @@ pub mod cost;
 pub mod finding;
 pub mod kind;
 pub mod reference;
+pub mod registry;
 pub mod resolve;
 pub mod security;
 pub mod table;
@@ -15,6 +16,7 @@ pub mod value;
 pub mod window;
 
 use crate::enums::Priority;
+use crate::gate;
 use crate::hresult::{self as h, HResult};
 use crate::job::retry::RetryRules;
 use crate::limits::Limits;
@@ -193,6 +195,35 @@ impl Policy {
                 _ => RequireDigest::Never,
             },
         }
+    }
+
+    /// What the policy makes of the machine's state.
+    pub fn gate_rules(&self) -> gate::Rules {
+        gate::Rules {
+            on_battery: match self.text("power.on_battery") {
+                Some("foreground-only") => gate::OnBattery::ForegroundOnly,
+                Some("stop") => gate::OnBattery::Stop,
+                _ => gate::OnBattery::Run,
+            },
+            saver_holds: self.flag("power.saver_blocks_background"),
+            game_holds: self.flag("power.game_mode"),
+        }
+    }
+
+    /// Cost of the network in use: bits of [`cost`]. `names`: what the connection is called, the best name first; `metered`: what the
+    /// system says about it.
+    pub fn cost_state(&self, names: &[&str], metered: Option<bool>, roaming: bool) -> u32 {
+        let Value::Map(table) = self.value("cost.override") else { return cost::UNRESTRICTED };
+        let word = names.iter().find_map(|name| table.get(*name));
+        let known = word.and_then(|word| cost::STATES.iter().find(|(state, _)| state == word));
+        let unknown_is_metered = self.text("cost.treat_unknown_as") == Some("metered");
+        let told = match metered {
+            Some(true) => cost::USAGE_BASED,
+            None if unknown_is_metered => cost::USAGE_BASED,
+            _ => cost::UNRESTRICTED,
+        };
+        // An override is the last word: also that a roaming network is free.
+        known.map_or(told | if roaming { cost::ROAMING } else { 0 }, |(_, bit)| *bit)
     }
 
     /// Masks of network costs for jobs without one of their own.

@@ -16,6 +16,7 @@ mod timers;
 mod why;
 
 use crate::caller::Caller;
+use crate::gate::{Machine, Rules};
 use crate::hresult::{self as h, HResult};
 use crate::id::{AttemptId, JobId, Ticket, Uid};
 use crate::job::{Job, Wait};
@@ -72,7 +73,8 @@ pub struct Queue {
     /// Calls that wait for a Complete in progress.
     deferred: HashMap<JobId, Vec<(Ticket, Caller, Call)>>,
     timers: Timers,
-    network: bool,
+    machine: Machine,
+    gate_rules: Rules,
     policy_blocks: PolicyBlocks,
     policy_review: Option<Mono>,
     paused: bool,
@@ -106,7 +108,8 @@ impl Queue {
             finishes: HashMap::new(),
             deferred: HashMap::new(),
             timers: Timers::default(),
-            network: true,
+            machine: Machine::default(),
+            gate_rules: Rules::default(),
             policy_blocks: PolicyBlocks::NONE,
             policy_review: None,
             paused: true,
@@ -142,7 +145,7 @@ impl Queue {
             }
         }
         // A condition may have ended while nobody looked, and a job that completes itself was not completed.
-        let waits_for_gate = |job: &Job| matches!(job.wait, Some(Wait::Network | Wait::Policy));
+        let waits_for_gate = |job: &Job| job.wait.and_then(Wait::gate).is_some();
         let completes = |job: &Job| job.extras().auto_complete && job.all_transferred();
         for id in self.ids_by_age(|job| waits_for_gate(job) || completes(job)) {
             self.settle(id, now);
@@ -166,6 +169,7 @@ impl Queue {
         let periods = |l: &Limits| (l.job_inactivity_s, l.max_download_s, l.retry);
         let changed = periods(&limits) != periods(&self.limits);
         let programs = limits.notify != self.limits.notify;
+        let costs = limits.cost_masks != self.limits.cost_masks;
         self.scheduler.set_fair(limits.per_user_fairness);
         self.limits = limits;
         if programs {
@@ -176,6 +180,9 @@ impl Queue {
                 self.arm_inactivity(id);
                 self.arm_for(id, now);
             }
+        }
+        if costs {
+            self.look_at_gates(now);
         }
         self.reschedule(now);
     }

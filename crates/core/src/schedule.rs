@@ -94,6 +94,11 @@ impl Scheduler {
         true
     }
 
+    /// True if the job waits for a turn.
+    pub fn is_waiting(&self, job: JobId) -> bool {
+        self.places.contains_key(&job)
+    }
+
     /// Number of jobs that wait at a level.
     pub fn waiting(&self, priority: Priority) -> usize {
         self.levels[priority as usize].count

@@ -47,7 +47,13 @@ fn state(name: &str) -> JobState {
 }
 
 fn file(n: u32) -> NewFile {
-    NewFile { remote: format!("http://h/{n}"), local: format!("/d/{n}"), size: None, sha256: None }
+    NewFile {
+        remote: format!("http://h/{n}"),
+        local: format!("/d/{n}"),
+        login: None,
+        size: None,
+        sha256: None,
+    }
 }
 
 fn record() -> ErrorRecord {

@@ -9,7 +9,9 @@
 mod act;
 mod ask;
 mod callbacks;
+mod machine;
 mod policy;
+mod rates;
 mod recover;
 mod worker_events;
 
@@ -20,13 +22,15 @@ use crate::journal::Journal;
 use crate::metrics::Counters;
 use crate::notify::{self, Runner};
 use crate::policy::Settings;
+use crate::secrets::Vault;
 use crate::workers::{WorkerMessage, Workers};
 use openbits_core::{HResult, JobId, Mono, Queue, Ticket, Uid};
+use openbits_link::Facts;
 use openbits_store::{CommitError, Store};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 pub use act::Action;
 pub use ask::{Answer, Ask, Handle, View};
@@ -80,6 +84,9 @@ pub struct Brain {
     clock: Clock,
     store: Arc<Store>,
     settings: Arc<Settings>,
+    vault: Arc<Vault>,
+    facts: watch::Receiver<Facts>,
+    sharing: rates::Sharing,
     workers: Workers,
     hub: Hub,
     asks: mpsc::Receiver<Ask>,
@@ -125,6 +132,10 @@ pub struct Parts {
     pub event_seq: u64,
     /// Settings in force.
     pub settings: Arc<Settings>,
+    /// Opens what workers need.
+    pub vault: Arc<Vault>,
+    /// What is known about the machine, and whenever that changes.
+    pub facts: watch::Receiver<Facts>,
     /// Workers.
     pub workers: Workers,
     /// Their messages.
@@ -150,6 +161,9 @@ impl Brain {
             clock: parts.clock,
             store: parts.store,
             settings: parts.settings,
+            vault: parts.vault,
+            facts: parts.facts,
+            sharing: rates::Sharing::default(),
             workers: parts.workers,
             hub: parts.hub,
             asks,
@@ -181,8 +195,10 @@ impl Brain {
     /// Runs until a shutdown is asked for and everything is stored.
     pub async fn run(mut self) {
         self.review_bandwidth();
+        self.review_machine();
         self.suspend_forbidden();
         self.queue.start(self.clock.now());
+        self.review_rates();
         self.flush();
         loop {
             let deadline = [
@@ -199,6 +215,8 @@ impl Brain {
             tokio::select! {
                 () = committed.notify.notified() => {}
                 () = self.alarm.fired() => {}
+                // Nobody will tell any more once the watcher is gone: then the facts stay as they are.
+                Ok(()) = self.facts.changed() => self.review_machine(),
                 Some(message) = self.worker_messages.recv(), if room => self.on_worker(message),
                 ask = self.asks.recv(), if room => match ask {
                     Some(ask) => self.on_ask(ask),
@@ -226,6 +244,7 @@ impl Brain {
                 self.review_bandwidth();
             }
             self.check_workers(now);
+            self.review_rates();
             // What is carried out may have consequences of its own; nothing is left lying until the next message.
             self.flush();
             self.settle_commits();

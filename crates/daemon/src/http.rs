@@ -20,14 +20,18 @@ pub mod service;
 
 use crate::brain::Handle;
 use crate::policy::keeper::Reloads;
+use crate::secrets::Vault;
 use axum::Router;
 use axum::routing::{get, post};
+use std::sync::Arc;
 
 /// What every handler has.
 #[derive(Clone)]
 pub struct App {
     /// The brain.
     pub brain: Handle,
+    /// Seals the secrets that come in.
+    pub vault: Arc<Vault>,
     /// Reads the policy again.
     pub reloads: Reloads,
     /// `user` or `system`.

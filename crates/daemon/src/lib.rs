@@ -14,6 +14,7 @@ pub mod notify;
 pub mod order;
 pub mod policy;
 pub mod rows;
+pub mod secrets;
 pub mod service;
 pub mod system;
 pub mod views;

@@ -1,6 +1,8 @@
 //! Orders for workers, made of jobs.
 
 use crate::policy::Settings;
+use crate::secrets::Vault;
+use crate::secrets::outgoing::Lost;
 use openbits_core::hresult::ERROR_DISK_FULL;
 use openbits_core::job::api::FinishPlan;
 use openbits_core::job::{ErrorRecord, File};
@@ -11,22 +13,25 @@ use openbits_transfer::protocol::{
     TransferOptions, Validator,
 };
 
-/// The order for an attempt: every unfinished file.
-pub fn order(job: &Job, attempt: AttemptId, settings: &Settings) -> Order {
+/// The order for an attempt: every unfinished file, with the secrets that its worker needs.
+///
+/// # Errors
+/// A secret cannot be opened: the job needs its credentials anew.
+pub fn order(job: &Job, attempt: AttemptId, settings: &Settings, vault: &Vault) -> Result<Order, Lost> {
     let files = (0u32..).zip(&job.files).filter(|(_, file)| !file.transferred);
-    Order {
+    Ok(Order {
         job: job.id,
         attempt,
         priority: job.priority,
-        files: files.map(|(index, file)| file_order(job, index, file)).collect(),
-        options: options(job, settings),
-    }
+        files: files.map(|(index, file)| file_order(job, index, file, vault)).collect::<Result<_, _>>()?,
+        options: options(job, settings, vault)?,
+    })
 }
 
-fn file_order(job: &Job, index: u32, file: &File) -> FileOrder {
-    FileOrder {
+fn file_order(job: &Job, index: u32, file: &File, vault: &Vault) -> Result<FileOrder, Lost> {
+    Ok(FileOrder {
         index,
-        remote: file.remote.to_string(),
+        remote: vault.remote(job, index, file)?,
         local: file.local.to_string(),
         temp: job.temporary_name(index),
         size: file.size,
@@ -36,7 +41,7 @@ fn file_order(job: &Job, index: u32, file: &File) -> FileOrder {
             .sha256
             .as_deref()
             .map(|hex| Digest { algorithm: DigestAlgorithm::Sha256, hex: hex.to_owned() }),
-    }
+    })
 }
 
 fn validator(file: &File) -> Option<Validator> {
@@ -47,32 +52,33 @@ fn validator(file: &File) -> Option<Validator> {
     (validator != Validator::default()).then_some(validator)
 }
 
-fn options(job: &Job, settings: &Settings) -> TransferOptions {
+fn options(job: &Job, settings: &Settings, vault: &Vault) -> Result<TransferOptions, Lost> {
     let mut options = settings.transfer.clone();
     if let Some(bind) = &job.extras().bind {
         options.bind = Some(bind.clone());
     }
     options.proxy = match job.proxy.as_deref() {
-        None => preconfigured(job),
+        None => preconfigured(job, vault)?,
         Some(proxy) => match proxy.usage {
-            ProxyUsage::Preconfig | ProxyUsage::Autodetect => preconfigured(job),
+            ProxyUsage::Preconfig | ProxyUsage::Autodetect => preconfigured(job, vault)?,
             ProxyUsage::NoProxy => Proxy::None,
             ProxyUsage::Override => {
-                Proxy::List { list: proxy.list.clone().unwrap_or_default(), bypass: proxy.bypass.clone() }
+                Proxy::List { list: vault.proxy_list(job)?, bypass: proxy.bypass.clone() }
             }
         },
     };
-    options
+    Ok(options)
 }
 
 /// PRECONFIG: the environment captured when the job was created (spec/behaviour.md 20, Linux).
-fn preconfigured(job: &Job) -> Proxy {
-    job.extras().environment_proxy.as_ref().map_or(Proxy::None, |e| Proxy::Environment {
-        http: e.http.clone(),
-        https: e.https.clone(),
-        all: e.all.clone(),
-        no: e.no.clone(),
-    })
+fn preconfigured(job: &Job, vault: &Vault) -> Result<Proxy, Lost> {
+    let environment = vault.environment(job)?;
+    Ok(environment.map_or(Proxy::None, |e| Proxy::Environment {
+        http: e.http,
+        https: e.https,
+        all: e.all,
+        no: e.no,
+    }))
 }
 
 /// The order for the last step of a job.

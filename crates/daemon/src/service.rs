@@ -10,15 +10,17 @@ use crate::policy::Settings;
 use crate::policy::files::{Sources, Trust};
 use crate::policy::keeper::Keeper;
 use crate::rows;
+use crate::secrets::{self, Vault};
 use crate::system::paths::Paths;
 use crate::system::socket::{Access, Origin, listen};
 use crate::workers::{Mode, Workers};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
-use openbits_core::Uid;
 use openbits_core::events_log::Record;
 use openbits_core::queue::Queue;
-use openbits_store::{Finding, OpenError, Opened, Store};
+use openbits_core::{Job, Uid};
+use openbits_link::Watcher;
+use openbits_store::{Finding, Op, OpenError, Opened, Store};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -122,6 +124,7 @@ fn run(arguments: Run) -> Result<()> {
     start_log();
     // `bits` runs this code too (docs/decisions/0001); in lists of processes it is the service.
     let _ = rustix::thread::set_name(c"bitsd");
+    keep_memory_private();
     raise_descriptor_limit();
     let uid = rustix::process::geteuid().as_raw();
     if arguments.system && uid != 0 {
@@ -156,6 +159,17 @@ fn run(arguments: Run) -> Result<()> {
     });
     runtime.shutdown_timeout(Duration::from_millis(200));
     result
+}
+
+/// Secrets pass through this process: no other of the user's programs may look into it, and no core dump is written.
+fn keep_memory_private() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "the service's memory could not be closed to other programs");
+    }
+    if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
+        tracing::warn!(%error, "core dumps could not be switched off");
+    }
 }
 
 /// Connections and running jobs each need descriptors; the usual soft limit of 1,024 is for programs that use select(2).
@@ -196,9 +210,21 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources, edges: Edg
     settings.log().iter().for_each(|record| journal.write(record));
     let Opened { store, loaded, findings } = open_queue(&paths).await.context("opening the queue")?;
     let mut notes = describe(&findings);
+    for finding in &findings {
+        if let Finding::DamagedKeptAside { reason, .. } = finding {
+            journal.write(&Record::new(16_391).with("Reason", reason));
+        }
+    }
     let event_seq = loaded.last_event_seq;
     let (mut jobs, complaints) = rows::jobs(loaded);
     notes.extend(complaints);
+    let state = paths.database.parent().context("the folder of the queue")?;
+    let secrets::Opened { vault, findings } = Vault::open(state)?;
+    notes.extend(findings);
+    if seal_old_rows(&vault, &mut jobs, &store).await? {
+        notes.push("passwords that an earlier version had stored in the clear are sealed now".to_owned());
+    }
+    let vault = Arc::new(vault);
     if !system {
         // Whatever is in the queue is done with this user's rights.
         let before = jobs.len();
@@ -213,11 +239,6 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources, edges: Edg
     for note in &notes {
         tracing::warn!("{note}");
     }
-    for finding in &findings {
-        if let Finding::DamagedKeptAside { reason, .. } = finding {
-            journal.write(&Record::new(16_391).with("Reason", reason));
-        }
-    }
     journal.write(&Record::new(306).with("seconds", begun.elapsed().as_secs_f32()));
     let count = jobs.len();
     let queue = Queue::load(settings.limits.clone(), jobs, clock.now());
@@ -229,11 +250,14 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources, edges: Edg
     let mode =
         if system { Mode::Process { program: "/proc/self/exe".into() } } else { Mode::Thread(Uid(uid)) };
     let store = Arc::new(store);
+    // A user's own service belongs to his session; the system's to none.
+    let machine = Watcher::start(openbits_link::Options { session_bus: !system });
     let (brain, handle) = Brain::new(Parts {
         clock,
         store: Arc::clone(&store),
         queue,
         event_seq,
+        vault: Arc::clone(&vault),
         workers: Workers::new(mode, sender),
         worker_messages,
         hub: Hub::default(),
@@ -241,6 +265,7 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources, edges: Edg
         journal,
         notify: crate::notify::Settings { system, socket: paths.socket.clone() },
         settings: Arc::clone(&settings),
+        facts: machine.facts(),
     })?;
     let now_ms = Box::new(move || clock.now().wall.unix_ms());
     let (keeper, reloads, current) = Keeper::new(sources, settings, handle.clone(), now_ms)?;
@@ -248,7 +273,7 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources, edges: Edg
     let mut brain = tokio::spawn(brain.run());
     let (close, closing) = watch::channel(false);
     let mode = if system { "system" } else { "user" };
-    let app = App { brain: handle.clone(), reloads, mode, closing: closing.clone() };
+    let app = App { brain: handle.clone(), vault, reloads, mode, closing: closing.clone() };
     if let Some(listener) = metrics {
         let app = app.clone();
         let mut closing = closing.clone();
@@ -300,6 +325,29 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources, edges: Edg
 
 /// A start or stop that takes longer is a slow one, in seconds.
 const SLOW_S: f32 = 10.0;
+/// Seals what earlier versions stored in the clear, in memory and on disk, and wipes what the database still has of it. True if there
+/// was anything.
+async fn seal_old_rows(vault: &Vault, jobs: &mut [Job], store: &Store) -> Result<bool> {
+    let mut operations = Vec::new();
+    for job in jobs {
+        let changed = secrets::migrate::seal(vault, job)?;
+        if changed.job {
+            operations.push(Op::PutJob(rows::job_row(job)));
+        }
+        operations
+            .extend(changed.files.iter().filter_map(|index| rows::file_row(job, *index)).map(Op::PutFile));
+    }
+    if operations.is_empty() {
+        return Ok(false);
+    }
+    let (sender, stored) = tokio::sync::oneshot::channel();
+    store.submit(operations, Box::new(move |result| drop(sender.send(result))))?;
+    stored.await?.context("sealing passwords of an earlier version")?;
+    if let Err(error) = store.wipe_deleted() {
+        tracing::warn!(%error, "sealed, but what was deleted could not be wiped from the database file");
+    }
+    Ok(true)
+}
 
 /// How long a service that is on its way out may hold the queue.
 const SUCCESSION: Duration = Duration::from_secs(5);
@@ -348,4 +396,54 @@ fn describe(findings: &[Finding]) -> Vec<String> {
             other => Some(format!("{other:?}")),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openbits_core::job::File;
+    use openbits_core::{FileTime, JobId, JobType, Mono, Now};
+
+    /// A queue of an earlier version: after the first start of this one, no byte of the passwords is left in the state folder.
+    #[tokio::test]
+    async fn passwords_of_an_earlier_version_are_wiped_from_the_disk() {
+        let state = tempfile::tempdir().unwrap();
+        let path = state.path().join("queue.db");
+        let now = Now { mono: Mono(0), wall: FileTime::ZERO };
+        let mut job = Job::new(JobId::from_bytes([3; 16]), Uid(7), JobType::Download, "x", now);
+        job.files = (0..300)
+            .map(|n| File {
+                remote: format!("https://u:hunter2@h/{n}").into(),
+                local: format!("/d/{n}").into(),
+                ..File::default()
+            })
+            .collect();
+        let found = |text: &[u8]| {
+            std::fs::read_dir(state.path()).unwrap().any(|entry| {
+                let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+                bytes.windows(text.len()).any(|window| window == text)
+            })
+        };
+        {
+            let Opened { store, .. } = Store::open(&path, openbits_store::Options::default()).unwrap();
+            let mut rows = vec![Op::PutJob(rows::job_row(&job))];
+            rows.extend((0..300).map(|n| Op::PutFile(rows::file_row(&job, n).unwrap())));
+            let (sender, done) = tokio::sync::oneshot::channel();
+            store.submit(rows, Box::new(move |result| drop(sender.send(result)))).unwrap();
+            done.await.unwrap().unwrap();
+            assert!(found(b"hunter2"), "that is how it was");
+        }
+        let Opened { store, loaded, .. } = Store::open(&path, openbits_store::Options::default()).unwrap();
+        let (mut jobs, _) = rows::jobs(loaded);
+        let vault = Vault::open(state.path()).unwrap().vault;
+        assert!(seal_old_rows(&vault, &mut jobs, &store).await.unwrap());
+        assert!(!found(b"hunter2"), "while the service runs");
+        let (again, _) = rows::jobs(store.reload().unwrap());
+        assert_eq!(again, jobs);
+        assert_eq!(vault.remote(&again[0], 299, &again[0].files[299]).unwrap(), "https://u:hunter2@h/299");
+        store.close();
+        assert!(!found(b"hunter2"), "and after its end");
+        let Opened { store, loaded, .. } = Store::open(&path, openbits_store::Options::default()).unwrap();
+        assert!(!seal_old_rows(&vault, &mut rows::jobs(loaded).0, &store).await.unwrap(), "once");
+    }
 }

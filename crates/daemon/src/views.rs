@@ -133,11 +133,9 @@ pub fn error_view(job: &Job, record: &ErrorRecord) -> ErrorView {
 /// What exactly happened; and for a password that was not sent in the clear, that it was not (spec/behaviour.md 19).
 fn detail(job: &Job, record: &ErrorRecord) -> String {
     let file = record.file.and_then(|index| job.files.get(usize::try_from(index).ok()?));
-    let scheme_and_rest = file.and_then(|file| file.remote.split_once("://"));
     let withheld = record.http_status == Some(401)
-        && scheme_and_rest.is_some_and(|(scheme, rest)| {
-            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-            scheme.eq_ignore_ascii_case("http") && authority.contains('@')
+        && file.filter(|file| file.login.is_some()).is_some_and(|file| {
+            file.remote.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("http"))
         });
     if withheld {
         let sentence = "The user name and password of the URL were not sent: they go over https only.";
@@ -300,6 +298,31 @@ fn words(reason: Reason) -> (&'static str, &'static str, &'static str) {
             "blocked-by-policy",
             "The bandwidth policy allows jobs of this priority nothing now.",
             "Wait for the end of the interval, or `bits set JOB priority=FOREGROUND`; `bits policy explain JOB` names the rule.",
+        ),
+        Reason::BlockedByCost => (
+            "blocked-by-cost",
+            "The network costs what the job is not allowed to pay.",
+            "The job goes on by itself on a cheaper network; `bits set JOB priority=FOREGROUND` may pay more (cost.* in the policy).",
+        ),
+        Reason::OnBattery => (
+            "on-battery",
+            "The machine runs on battery, and the policy holds jobs meanwhile (power.on_battery).",
+            "The job goes on by itself with mains power.",
+        ),
+        Reason::PowerSaver => (
+            "power-saver",
+            "The power saver is on, and the policy holds background jobs meanwhile (power.saver_blocks_background).",
+            "Turn it off, or `bits set JOB priority=FOREGROUND`.",
+        ),
+        Reason::GameMode => (
+            "game-mode",
+            "A game runs, and the policy holds background jobs meanwhile (power.game_mode).",
+            "The job goes on by itself after the game, or now with `bits set JOB priority=FOREGROUND`.",
+        ),
+        Reason::OwnerAbsent => (
+            "owner-absent",
+            "The owner is not logged on, and the policy lets only jobs of people who are run (owner.presence).",
+            "The job goes on by itself when the owner logs on.",
         ),
         Reason::VolumeLocked => (
             "volume-locked",

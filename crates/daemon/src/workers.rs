@@ -169,6 +169,11 @@ impl Workers {
         Ok(())
     }
 
+    /// Number of the owner's present worker, if there is one that stays.
+    pub fn generation(&self, owner: Uid) -> Option<u64> {
+        self.slots.get(&owner).filter(|slot| slot.leaving.is_none()).map(|slot| slot.generation)
+    }
+
     /// True if the message is of the owner's present worker.
     pub fn is_current(&self, owner: Uid, generation: u64) -> bool {
         self.slots.get(&owner).is_some_and(|slot| slot.generation == generation)

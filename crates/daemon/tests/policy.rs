@@ -2,110 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-use openbits_api::{AddFile, CheckPolicy, CreateJob, JobView, PolicyView, SetProperties};
-use openbits_client::blocking::Client;
-use openbits_client::{Action, Client as Async, Endpoint, Error, Kind, Timeouts};
+mod common;
+
+use common::{Service, wait};
+use openbits_api::{CheckPolicy, PolicyView, SetProperties};
+use openbits_client::{Action, Error};
 use openbits_core::hresult::{self as h, HResult};
-use openbits_core::{JobId, JobState, JobType, Priority};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use openbits_core::{JobState, Priority};
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
-
-/// A service of this user with a policy file of its own.
-struct Service {
-    child: Child,
-    folder: TempDir,
-    client: Client,
-}
-
-impl Service {
-    fn start(policy: &str) -> Self {
-        Self::start_as("--user", policy)
-    }
-
-    fn start_as(mode: &str, policy: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let at = folder.path();
-        std::fs::write(at.join("policy.toml"), policy).unwrap();
-        let socket = at.join("s.sock");
-        let child = Command::new(env!("CARGO_BIN_EXE_bitsd"))
-            .arg(mode)
-            .arg("--socket")
-            .arg(&socket)
-            .arg("--database")
-            .arg(at.join("queue.db"))
-            .arg("--policy")
-            .arg(at.join("policy.toml"))
-            .env("XDG_CONFIG_HOME", at.join("config"))
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let endpoint = Endpoint { path: socket, kind: Kind::Given, owner: None };
-        let client = Client::new(Async::new(endpoint, None, Timeouts::default())).unwrap();
-        let service = Self { child, folder, client };
-        wait("the service is there", || service.client.service_info().ok());
-        service
-    }
-
-    fn write(&self, policy: &str) {
-        std::fs::write(self.folder.path().join("policy.toml"), policy).unwrap();
-    }
-
-    fn reload(&self, policy: &str) -> bool {
-        self.write(policy);
-        self.client.reload_policy().unwrap().usable
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn request(&self, priority: Priority) -> CreateJob {
-        let local_name = self.path("out").display().to_string();
-        // Nobody listens there: an attempt fails at once, and is tried again after ten minutes.
-        let remote_name = "http://127.0.0.1:1/x".to_owned();
-        CreateJob {
-            id: None,
-            display_name: priority.to_string(),
-            kind: JobType::Download,
-            files: vec![AddFile { remote_name, local_name, sha256: None }],
-            resume: true,
-            properties: SetProperties { priority: Some(priority), ..SetProperties::default() },
-            environment_proxy: None,
-        }
-    }
-
-    fn create(&self, priority: Priority) -> JobId {
-        self.client.create_job(&self.request(priority)).unwrap().job.id.parse().unwrap()
-    }
-
-    fn job(&self, id: JobId) -> JobView {
-        self.client.job(id, false, true).unwrap()
-    }
-
-    fn code(&self, id: JobId) -> Option<HResult> {
-        self.job(id).error.and_then(|e| openbits_api::error::parse_code(&e.hresult))
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_secs(15);
-    loop {
-        match look() {
-            Some(found) => return found,
-            None if Instant::now() > end => panic!("not within 15 s: {what}"),
-            None => std::thread::sleep(Duration::from_millis(20)),
-        }
-    }
-}
 
 fn refusal(result: Result<impl std::fmt::Debug, Error>) -> (HResult, String) {
     match result.unwrap_err() {
@@ -121,7 +25,7 @@ fn value(policy: &PolicyView, key: &str) -> String {
 const HELD: &str = "[bandwidth.simple]\nenabled = true\nrate = 0\nhours = \"00-00\"\n";
 
 #[test]
-fn row_01_an_empty_policy_shows_every_default() {
+fn policy_01_an_empty_policy_shows_every_default() {
     let service = Service::start("");
     let policy = service.client.policy().unwrap();
     assert_eq!(policy.keys.len(), openbits_core::policy::KEYS.len());
@@ -133,7 +37,7 @@ fn row_01_an_empty_policy_shows_every_default() {
 }
 
 #[test]
-fn row_02_the_limit_per_user_is_the_machines() {
+fn policy_02_the_limit_per_user_is_the_machines() {
     let service = Service::start("[limits]\njobs_per_user = 100\njobs_per_machine = 50\n");
     let policy = service.client.policy().unwrap();
     assert_eq!(value(&policy, "limits.jobs_per_user"), "50");
@@ -141,7 +45,7 @@ fn row_02_the_limit_per_user_is_the_machines() {
 }
 
 #[test]
-fn row_03_a_rate_of_zero_holds_background_jobs_until_the_window_ends() {
+fn policy_03_a_rate_of_zero_holds_background_jobs_until_the_window_ends() {
     let service = Service::start(HELD);
     let (normal, foreground) = (service.create(Priority::Normal), service.create(Priority::Foreground));
     assert_eq!(
@@ -160,7 +64,7 @@ fn row_03_a_rate_of_zero_holds_background_jobs_until_the_window_ends() {
 
 /// A window that ends at the next full minute: nobody does anything, and the job goes on.
 #[test]
-fn row_03_the_end_of_a_window_comes_by_itself() {
+fn policy_03_the_end_of_a_window_comes_by_itself() {
     let now_s = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     if now_s % 60 < 35 && std::env::var_os("CI").is_none() {
         eprintln!("SKIPPED: it would take {} s", 60 - now_s % 60);
@@ -189,7 +93,7 @@ fn row_03_the_end_of_a_window_comes_by_itself() {
 }
 
 #[test]
-fn row_12_a_faulty_profile_is_told_with_its_event() {
+fn policy_12_a_faulty_profile_is_told_with_its_event() {
     let service =
         Service::start("[bandwidth]\nschedule_enabled = true\n[bandwidth.work]\nlow = \"banana\"\n");
     let events: Vec<_> = service.client.policy().unwrap().findings.iter().filter_map(|f| f.event).collect();
@@ -198,7 +102,7 @@ fn row_12_a_faulty_profile_is_told_with_its_event() {
 
 /// Quotas of root: the system's service, which only root can start.
 #[test]
-fn row_14_root_is_exempt() {
+fn policy_14_root_is_exempt() {
     if !rustix::process::geteuid().is_root() {
         eprintln!("SKIPPED: needs root");
         return;
@@ -212,7 +116,7 @@ fn row_14_root_is_exempt() {
 }
 
 #[test]
-fn row_15_preferences_set_no_limits() {
+fn policy_15_preferences_set_no_limits() {
     let service = Service::start("");
     std::fs::create_dir_all(service.path("config/openbits")).unwrap();
     let text = "[limits]\njobs_per_user = 1000\n[peer]\nenabled = true\n";
@@ -228,7 +132,7 @@ fn row_15_preferences_set_no_limits() {
 }
 
 #[test]
-fn row_16_a_broken_file_leaves_the_policy_as_it_is() {
+fn policy_16_a_broken_file_leaves_the_policy_as_it_is() {
     let service = Service::start("[limits]\nfiles_per_job = 7\n");
     assert!(!service.reload("[limits\nfiles_per_job = 8"));
     let policy = service.client.policy().unwrap();

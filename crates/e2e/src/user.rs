@@ -139,6 +139,13 @@ impl Drop for User {
                 lines[lines.len().saturating_sub(40)..].join("\n")
             );
         }
+        // The service closes its memory, and with it its environment, to everybody but root: it is found by its socket too.
+        if let Ok(stream) = self.door().connect()
+            && let Ok(peer) =
+                nix::sys::socket::getsockopt(&stream, nix::sys::socket::sockopt::PeerCredentials)
+        {
+            u32::try_from(peer.pid()).into_iter().for_each(kill);
+        }
         kill_group_of_environment(self.sandbox.path());
     }
 }

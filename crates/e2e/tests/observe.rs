@@ -89,14 +89,7 @@ fn metrics_are_open_metrics_at_the_socket_and_at_a_port() {
     let mut service = start(&user, &["--metrics-address", &port.to_string()]);
     let origin = Origin::start();
     let _ = two_jobs(&user, &origin);
-    let reply = user.door().ask("GET", "/metrics", None).unwrap();
-    assert!(
-        reply.head.to_lowercase().contains("content-type: application/openmetrics-text"),
-        "{}",
-        reply.head
-    );
-    let text = String::from_utf8(reply.body.clone()).unwrap();
-    for line in [
+    let lines = [
         "openbits_jobs{state=\"transferred\"} 1\n",
         "openbits_jobs{state=\"error\"} 1\n",
         "openbits_jobs{state=\"queued\"} 0\n",
@@ -104,9 +97,18 @@ fn metrics_are_open_metrics_at_the_socket_and_at_a_port() {
         "openbits_events_total{id=\"3\",level=\"information\"} 2\n",
         "openbits_events_total{id=\"61\",level=\"warning\"} 1\n",
         "# EOF\n",
-    ] {
-        assert!(text.contains(line), "{line:?} in {text}");
-    }
+    ];
+    let ask = || user.door().ask("GET", "/metrics", None).unwrap();
+    // An event counts when it is durable, a moment after the state that it tells of.
+    let all = || String::from_utf8(ask().body).is_ok_and(|text| lines.iter().all(|line| text.contains(line)));
+    assert!(wait_until(Duration::from_secs(10), all), "{lines:?} in {}", ask());
+    let reply = ask();
+    assert!(
+        reply.head.to_lowercase().contains("content-type: application/openmetrics-text"),
+        "{}",
+        reply.head
+    );
+    let text = String::from_utf8(reply.body).unwrap();
     let mut stream = std::net::TcpStream::connect(port).unwrap();
     write!(stream, "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
     let mut all = String::new();

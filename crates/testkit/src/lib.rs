@@ -4,6 +4,8 @@
 
 mod background;
 mod behaviour;
+#[cfg(feature = "bus")]
+pub mod bus;
 mod content;
 mod cutter;
 mod origin;

@@ -10,6 +10,7 @@ mod http;
 mod pace;
 pub mod protocol;
 pub mod pump;
+mod rate;
 pub mod sandbox;
 mod sys;
 pub mod worker;

@@ -52,8 +52,8 @@ struct Member {
     before: u64,
     /// Its reader does not take what comes.
     held: Cell<bool>,
-    /// Window it was told last.
-    told: Cell<u64>,
+    /// Largest window that a limit of bandwidth wants; zero: any.
+    limit: Rc<Cell<u64>>,
 }
 
 /// A connection under pacing; dropping it sets the connection free.
@@ -66,7 +66,13 @@ pub(crate) struct Paced {
 impl Pacers {
     /// Puts a connection under the controller of its path. Nothing for FOREGROUND, for peers on this machine, and for sockets that the
     /// kernel tells nothing about.
-    pub(crate) fn join(&self, peer: IpAddr, socket: &Rc<OwnedFd>, priority: Priority) -> Option<Paced> {
+    pub(crate) fn join(
+        &self,
+        peer: IpAddr,
+        socket: &Rc<OwnedFd>,
+        limit: Rc<Cell<u64>>,
+        priority: Priority,
+    ) -> Option<Paced> {
         if priority == Priority::Foreground || peer.to_canonical().is_loopback() {
             return None;
         }
@@ -75,12 +81,8 @@ impl Pacers {
         if facts.rtt_us > 0 && facts.received < 10_000 {
             path.controller.borrow_mut().handshake(path.now_us(), facts.rtt_us);
         }
-        let member = Rc::new(Member {
-            socket: socket.clone(),
-            before: facts.received,
-            held: Cell::new(false),
-            told: Cell::new(0),
-        });
+        let member =
+            Rc::new(Member { socket: socket.clone(), before: facts.received, held: Cell::new(false), limit });
         path.members.borrow_mut().push(member.clone());
         sys::set_dscp(socket.as_fd(), LOWER_EFFORT);
         path.apply(path.controller.borrow().view().window_bytes);
@@ -160,7 +162,8 @@ impl Path {
         let members = self.members.borrow();
         let part = window / (members.len().max(1) as u64);
         for member in members.iter() {
-            member.told.set(part);
+            let limit = member.limit.get();
+            let part = if limit > 0 { part.min(limit) } else { part };
             sys::set_window_clamp(member.socket.as_fd(), part);
         }
     }
@@ -171,7 +174,8 @@ impl Path {
         self.members.borrow_mut().retain(|other| !Rc::ptr_eq(other, member));
         self.used.set(Instant::now());
         sys::set_dscp(member.socket.as_fd(), 0);
-        sys::set_window_clamp(member.socket.as_fd(), UNCLAMPED);
+        let limit = member.limit.get();
+        sys::set_window_clamp(member.socket.as_fd(), if limit > 0 { limit } else { UNCLAMPED });
     }
 }
 

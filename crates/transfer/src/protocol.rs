@@ -6,6 +6,7 @@
 use openbits_core::pace::Mode;
 use openbits_core::{AttemptId, ErrorContext, HResult, JobId, Priority, RangeSet, Ticket};
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 use std::path::Path;
 
 /// From the service to the worker.
@@ -38,8 +39,32 @@ pub enum Command {
         /// Comes back in the answer.
         count: u64,
     },
+    /// Limits of bandwidth from now on. Before the first there are none.
+    Rates(Box<Rates>),
+    /// A running job has another priority now.
+    Level {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// Its new priority.
+        priority: Priority,
+    },
     /// Checkpoint and stop every attempt, then leave.
     Shutdown,
+}
+
+/// Limits of bandwidth of one worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rates {
+    /// Bytes a second for each priority, in numeric order; `None`: no limit.
+    pub levels: [Option<u64>; 4],
+    /// Levels without a limit for servers in the own subnets.
+    pub near_free: [bool; 4],
+    /// The own subnets: an address, and the number of leading bits.
+    pub subnets: Vec<(IpAddr, u8)>,
+    /// Other workers share the limits: tell twice a second what moved ([`Event::Moved`]).
+    pub report: bool,
 }
 
 impl Command {
@@ -78,7 +103,9 @@ impl Command {
                 })
             }
             Self::Probe { ticket, .. } => Some(Event::Probed { ticket: *ticket, result: Err(code) }),
-            Self::Stop { .. } | Self::Ping { .. } | Self::Shutdown => None,
+            Self::Stop { .. } | Self::Ping { .. } | Self::Rates(_) | Self::Level { .. } | Self::Shutdown => {
+                None
+            }
         }
     }
 }
@@ -368,6 +395,13 @@ pub enum Event {
         /// Temporary files that could not be removed (absolute paths; a few, if there are many).
         left: Vec<String>,
     },
+    /// What moved under limits since the last report, while [`Rates::report`] asks for it and something runs.
+    Moved {
+        /// Bytes for each priority, in numeric order.
+        bytes: [u64; 4],
+        /// Milliseconds of the report.
+        ms: u64,
+    },
     /// Answer to [`Command::Ping`].
     Pong {
         /// From the question.
@@ -479,6 +513,10 @@ pub fn check(event: &Event) -> Result<(), &'static str> {
         | Event::Stopped { .. }
         | Event::Probed { .. }
         | Event::Pong { .. } => Ok(()),
+        // Nobody moves more than a terabyte in a report of half a second; the sum stays far from an overflow.
+        Event::Moved { bytes, .. } => {
+            all(bytes.iter().all(|bytes| *bytes <= 1 << 48), "more bytes than there can be")
+        }
     }
 }
 

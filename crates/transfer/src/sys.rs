@@ -1,4 +1,4 @@
-//! The only unsafe code of this crate: three system calls that no safe library offers.
+//! The only unsafe code of this crate: four system calls that no safe library offers.
 #![allow(unsafe_code)]
 
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -14,6 +14,22 @@ pub(crate) fn set_receive_low_water(socket: BorrowedFd<'_>, bytes: u32) {
             socket.as_raw_fd(),
             libc::SOL_SOCKET,
             libc::SO_RCVLOWAT,
+            (&raw const value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        );
+    }
+}
+
+/// Sets `TCP_WINDOW_CLAMP`: the largest receive window that is offered to the sender, in bytes. Best effort; nothing for a socket that is
+/// not TCP. The kernel never takes back what was offered already.
+pub(crate) fn set_window_clamp(socket: BorrowedFd<'_>, bytes: u64) {
+    let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    // SAFETY: the descriptor is open for the call, the pointer is to a live c_int, and its exact size is given.
+    unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_WINDOW_CLAMP,
             (&raw const value).cast(),
             size_of::<libc::c_int>() as libc::socklen_t,
         );
@@ -88,12 +104,6 @@ pub(crate) fn tcp_facts(socket: BorrowedFd<'_>) -> Option<TcpFacts> {
         acknowledged: large(ACKNOWLEDGED),
         received: large(RECEIVED),
     })
-}
-
-/// Sets `TCP_WINDOW_CLAMP`: the largest window that the peer is told. Best effort.
-pub(crate) fn set_window_clamp(socket: BorrowedFd<'_>, bytes: u64) {
-    let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
-    set_option(socket, libc::IPPROTO_TCP, libc::TCP_WINDOW_CLAMP, value);
 }
 
 /// Marks what the socket sends with a DSCP code point, on IPv4 and IPv6. Best effort.

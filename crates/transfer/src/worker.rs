@@ -9,18 +9,23 @@ mod report;
 use crate::file;
 use crate::http::Pool;
 use crate::protocol::{Command, Event, FailureClass};
+use crate::rate::Limiter;
 use attempt::Attempt;
 use futures_util::FutureExt;
 use openbits_core::hresult::E_UNEXPECTED;
-use openbits_core::{AttemptId, JobId};
+use openbits_core::{AttemptId, JobId, Priority};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinSet, LocalSet};
+use tokio::time::Instant;
 
+/// Beat of the reports of what moves under limits.
+const REPORT: Duration = Duration::from_millis(500);
 /// Room for events that the service has not read yet, in the channels made here.
 const EVENTS: usize = 256;
 /// Room for commands that the worker has not read yet.
@@ -55,7 +60,8 @@ pub fn spawn() -> std::io::Result<Handle> {
 ///
 /// The future stays on one thread: call it with `block_on` of a current-thread runtime that has I/O and time.
 pub async fn run(commands: mpsc::Receiver<Command>, events: mpsc::Sender<Event>) {
-    let worker = Worker { events, pool: Pool::default(), running: Rc::default(), tasks: JoinSet::new() };
+    let (pool, limiter) = (Pool::default(), Rc::default());
+    let worker = Worker { events, pool, limiter, running: Rc::default(), tasks: JoinSet::new() };
     LocalSet::new().run_until(worker.run(commands)).await;
 }
 
@@ -65,6 +71,7 @@ struct Running {
     attempt: AttemptId,
     stop: Rc<Stop>,
     ended: Rc<Notify>,
+    level: Rc<Cell<Priority>>,
 }
 
 /// Asks an attempt to end.
@@ -94,14 +101,30 @@ type Map = Rc<RefCell<HashMap<JobId, Running>>>;
 struct Worker {
     events: mpsc::Sender<Event>,
     pool: Pool,
+    limiter: Rc<Limiter>,
     running: Map,
     tasks: JoinSet<()>,
 }
 
 impl Worker {
     async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut report_at = None;
         loop {
+            // Nobody is woken for a report while nothing runs, or nobody wants it.
+            let reports = self.limiter.reports() && !self.running.borrow().is_empty();
+            report_at = reports.then(|| report_at.unwrap_or_else(|| Instant::now() + REPORT));
+            let report = async {
+                match report_at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
+                () = report => {
+                    report_at = None;
+                    let (bytes, ms) = self.limiter.report();
+                    self.say(Event::Moved { bytes, ms }).await;
+                }
                 command = commands.recv() => match command {
                     None | Some(Command::Shutdown) => break,
                     Some(command) => self.command(command).await,
@@ -131,6 +154,12 @@ impl Worker {
                     None => self.say(Event::Stopped { job, attempt }).await,
                 }
             }
+            Command::Rates(rates) => self.limiter.set(*rates),
+            Command::Level { job, attempt, priority } => {
+                if let Some(running) = self.running.borrow().get(&job).filter(|r| r.attempt == attempt) {
+                    running.level.set(priority);
+                }
+            }
             Command::Ping { count } => self.say(Event::Pong { count }).await,
             Command::Probe { ticket, path, purpose } => {
                 self.aside(crashed, move || Event::Probed { ticket, result: file::probe(&path, purpose) });
@@ -158,16 +187,18 @@ impl Worker {
     fn start(&mut self, order: crate::protocol::Order, crashed: Option<Event>) {
         let (job, attempt) = (order.job, order.attempt);
         let (stop, ended) = (Rc::new(Stop::default()), Rc::new(Notify::new()));
-        let running = Running { attempt, stop: stop.clone(), ended: ended.clone() };
+        let level = Rc::new(Cell::new(order.priority));
+        let running = Running { attempt, stop: stop.clone(), ended: ended.clone(), level: level.clone() };
         let before = self.running.borrow_mut().insert(job, running);
         let (events, pool, map) = (self.events.clone(), self.pool.clone(), self.running.clone());
+        let limiter = self.limiter.clone();
         self.tasks.spawn_local(async move {
             if let Some(before) = before {
                 // The service starts a job again only after it ended; if not, the older attempt must be out of the file first.
                 before.stop.ask();
                 before.ended.notified().await;
             }
-            let attempt_at = Attempt::new(order, events.clone(), pool).go(&stop);
+            let attempt_at = Attempt::new(order, events.clone(), pool, limiter, level).go(&stop);
             // A panic ends this attempt and no other, and is told like any error. Bytes that its writer still holds may reach the file
             // later: they are of the version that they belong to, and a restart has another file.
             let last = AssertUnwindSafe(Box::pin(attempt_at)).catch_unwind().await;

@@ -1,5 +1,7 @@
 //! `bits policy`: what the administrator says, and what it means for a job.
 
+mod exchange;
+
 use crate::args::{Policy, ShowPolicy};
 use crate::context::{Context, print, print_json};
 use crate::failure::Failure;
@@ -43,22 +45,29 @@ pub(crate) async fn run(context: &Context, command: &Policy) -> Result<u8, Failu
             let outcome = context.client.reload_policy().await?;
             told(context, &outcome, "in force", "not in force; the policy before it stays")
         }
+        Policy::Import(args) => exchange::import(args),
+        Policy::Export(args) => exchange::export(context, args).await,
     }
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
+    let bytes = read_bytes(file)?;
+    String::from_utf8(bytes).map_err(|e| Failure::Usage(format!("{}: {e}", file.display())))
+}
+
+fn read_bytes(file: &Path) -> Result<Vec<u8>, Failure> {
     let bad = |why: String| Failure::Usage(format!("{}: {why}", file.display()));
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let read = if file == Path::new("-") {
-        std::io::stdin().lock().take(FILE_BYTES_MAX + 1).read_to_string(&mut text)
+        std::io::stdin().lock().take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)
     } else {
-        std::fs::File::open(file).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
+        std::fs::File::open(file).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
     };
     read.map_err(|e| bad(e.to_string()))?;
-    if text.len() as u64 > FILE_BYTES_MAX {
+    if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(bad("a policy file is at most 1 MiB long".to_owned()));
     }
-    Ok(text)
+    Ok(bytes)
 }
 
 /// A policy that cannot be used is a failure; warnings are not.

@@ -6,6 +6,7 @@ use crate::resolve::id_of;
 use crate::text::{self, clean};
 use openbits_api::{AddFile, JobView};
 use openbits_client::{Action, Client, Error, JobQuery};
+use openbits_core::secret::split_login;
 use openbits_core::{JobState, JobType, hresult as h};
 use std::collections::{BTreeMap, HashMap};
 
@@ -37,7 +38,9 @@ fn assign(jobs: Vec<JobView>, files: Vec<AddFile>) -> (Vec<Existing>, Vec<AddFil
     let mut found: BTreeMap<usize, Vec<AddFile>> = BTreeMap::new();
     let mut rest = Vec::new();
     for file in files {
-        match fetched_by.get(&(file.remote_name.as_str(), file.local_name.as_str())) {
+        // The service shows no users and passwords.
+        let (remote, _) = split_login(&file.remote_name);
+        match fetched_by.get(&(remote.as_str(), file.local_name.as_str())) {
             // A digest that the job does not check must be checked by a job that does.
             Some((i, digest)) if file.sha256.is_none() || file.sha256 == **digest => {
                 found.entry(*i).or_default().push(file);

@@ -15,7 +15,7 @@ const fn event(
 }
 
 const PEERS: Source = None("LAN sharing is not there yet");
-const COST: Source = None("the gates of network cost are not wired into the queue yet");
+const COST: Source = None("what is not known about the machine's network holds nobody, and is not an event");
 const TRANSFER: &[&str] = &[
     "transferId",
     "name",
@@ -63,8 +63,8 @@ pub const EVENTS: &[EventType] = &[
     event(31, E, "search request failed", &["requestId", "searchId", "peer", "hr"], PEERS),
     event(32, I, "peer record matched", &["requestId", "id", "url", "rangecount", "Range"], PEERS),
     event(33, I, "peer address set updated", &["count", "addresses"], PEERS),
-    event(34, W, "blocked by cost policy", &["jobName", "jobId", "FileCount", "jobTransferPolicy", "globalTransferPolicy"], COST),
-    event(37, W, "cost state changed", &["nlmCost", "usage", "cap", "isThrottled", "isOvercap", "isRoaming", "globalTransferPolicy"], COST),
+    event(34, W, "blocked by cost policy", &["jobName", "jobId", "FileCount", "jobTransferPolicy", "globalTransferPolicy"], Emitted),
+    event(37, W, "cost state changed", &["nlmCost", "usage", "cap", "isThrottled", "isOvercap", "isRoaming", "globalTransferPolicy"], Emitted),
     event(59, I, "transfer started", TRANSFER, Emitted),
     event(60, I, "transfer stopped, success", TRANSFER, Emitted),
     event(61, W, "transfer stopped, error", TRANSFER, Emitted),
@@ -99,7 +99,7 @@ pub const EVENTS: &[EventType] = &[
     event(209, I, "HIGH_PERFORMANCE changed", &["jobName", "jobId"], Emitted),
     event(210, W, "no Content-Range: the transfer is not throttled", &["jobName", "url"], None("transfers here need no such answer to be throttled")),
     event(211, E, "job error", &["JobGuid", "Title", "ErrorCode", "Message"], Emitted),
-    event(212, V, "system event seen", &["SystemEvent"], None("power and session events are not wired into the queue yet")),
+    event(212, V, "system event seen", &["SystemEvent"], Emitted),
     event(213, W, "blocked by transfer policy against system state", &["jobName", "jobId", "FileCount", "BlockReasonErrorCode"], Emitted),
     event(281, V, "start phase 1", &[], None("the start has no phases that can be slow apart; see 301 and 306")),
     event(282, V, "start phase 2", &[], None("the start has no phases that can be slow apart; see 301 and 306")),

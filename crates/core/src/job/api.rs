@@ -216,6 +216,8 @@ impl Job {
         }
         self.owner = new_owner;
         self.credentials.clear();
+        self.secrets.clear();
+        self.files.iter_mut().for_each(|file| file.login = None);
         self.notify_command = None;
         // The old owner's proxy may carry his password, and what he set going must not go on with the new owner's rights unasked.
         if let Some(extras) = self.extras.as_deref_mut() {

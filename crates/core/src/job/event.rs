@@ -2,6 +2,7 @@
 
 use super::{Change, ErrorRecord, Finishing, Job, Notice, Wait};
 use crate::enums::{ErrorContext, JobState};
+use crate::gate::Gate;
 use crate::hresult::{self as h, HResult};
 use crate::time::Now;
 
@@ -43,6 +44,10 @@ pub enum Event {
     PolicyBlocks,
     /// It allows something again.
     PolicyUnblocks,
+    /// Cost, battery, power saver or a game hold the job.
+    GateCloses(Gate),
+    /// That gate is open again.
+    GateOpens(Gate),
     /// The destination's volume is locked.
     VolumeLocked,
     /// The remote file changed: that file begins again.
@@ -121,6 +126,13 @@ impl Job {
             (Event::PolicyUnblocks, S::TransientError) if self.wait == Some(Wait::Policy) => {
                 self.moved(S::Queued, now)
             }
+            (Event::GateCloses(gate), S::Queued | S::Connecting | S::Transferring) => {
+                let error = self.gate(gate.code(), now);
+                self.park(error, gate.into(), now)
+            }
+            (Event::GateOpens(gate), S::TransientError) if self.wait == Some(gate.into()) => {
+                self.moved(S::Queued, now)
+            }
             (Event::VolumeLocked, S::Transferring) => {
                 let error = ErrorRecord::new(h::BG_E_DESTINATION_LOCKED, ErrorContext::LocalFile, now.wall);
                 self.fail(error, Wait::Volume, now)
@@ -190,7 +202,13 @@ impl Job {
         self.wait = Some(wait);
         match wait {
             Wait::Retry { .. } => self.leave_gate(now.mono),
-            Wait::Network | Wait::Volume | Wait::Policy => self.enter_gate(now.mono),
+            Wait::Network
+            | Wait::Volume
+            | Wait::Policy
+            | Wait::Cost
+            | Wait::Battery
+            | Wait::Saver
+            | Wait::Game => self.enter_gate(now.mono),
         }
         Some(Change::ok(Notice::Modification))
     }

@@ -1,13 +1,16 @@
 //! One file of a job.
 
 use crate::range_set::RangeSet;
+use crate::secret::Sealed;
 use serde::{Deserialize, Serialize};
 
 /// A file as a caller adds it; syntax already checked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewFile {
-    /// Remote name (URL).
+    /// Remote name (URL), without user and password.
     pub remote: String,
+    /// User and password that stood in the URL, sealed for the job and the URL's origin.
+    pub login: Option<Sealed>,
     /// Absolute local path.
     pub local: String,
     /// Size of an upload's source.
@@ -19,12 +22,15 @@ pub struct NewFile {
 /// A file of a job. `remote` and `local` have columns of their own in the store.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct File {
-    /// Remote name, byte for byte what the caller gave.
+    /// Remote name, byte for byte what the caller gave but for user and password.
     #[serde(skip)]
     pub remote: Box<str>,
     /// Absolute local path.
     #[serde(skip)]
     pub local: Box<str>,
+    /// User and password that stood in the URL, sealed for the job and the URL's origin; of no use at another origin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<Sealed>,
     /// Size, once known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
@@ -74,6 +80,7 @@ impl File {
         Self {
             remote: file.remote.into(),
             local: file.local.into(),
+            login: file.login,
             size: file.size,
             sha256: file.sha256.map(Into::into),
             ..Self::default()

@@ -1,11 +1,12 @@
 //! Properties and their checks: values, lengths, types (spec/bits-core.md 5.2 setters, 5.3).
 
 use super::{Change, Job, Notice, Options, RETRY_DELAY_FLOOR_S, Setting};
-use crate::enums::{AuthScheme, AuthTarget, JobState, JobType, Priority, ProxyUsage, notify};
+use crate::enums::{JobState, JobType, Priority, ProxyUsage, notify};
 use crate::hresult::{self as h, HResult};
 use crate::id::Uid;
 use crate::names;
 use crate::notify::command_line;
+use crate::secret::{Sealed, Slot};
 use crate::time::Now;
 use serde::{Deserialize, Serialize};
 
@@ -117,6 +118,8 @@ pub enum Property {
     Bind(Option<String>),
     /// A property that came after BITS 1.5; its checks need the job ([`super::options`]).
     Option(Setting),
+    /// A secret, sealed for this job and slot; `None` forgets it. It goes with the property that it belongs to, and after it.
+    Sealed(Slot, Option<Sealed>),
 }
 
 impl Property {
@@ -135,6 +138,7 @@ impl Property {
             Self::AutoComplete(_) => "AutoComplete",
             Self::Bind(_) => "Bind",
             Self::Option(_) => "Property",
+            Self::Sealed(..) => "Secret",
         }
     }
 
@@ -154,7 +158,8 @@ impl Property {
             Self::MinimumRetryDelay(_)
             | Self::NoProgressTimeout(_)
             | Self::AutoComplete(_)
-            | Self::Option(_) => Ok(()),
+            | Self::Option(_)
+            | Self::Sealed(..) => Ok(()),
             Self::Proxy { usage, list, bypass } => check_proxy(*usage, list.as_deref(), bypass.as_deref()),
             Self::NotifyCommand { program, parameters } => {
                 check_notify_command(program.as_deref(), parameters.as_deref())
@@ -257,6 +262,7 @@ impl Job {
             Property::NoProgressTimeout(s) => self.no_progress_timeout_s = s,
             Property::Proxy { usage, list, bypass } => {
                 let usage = ProxyUsage::from_value(usage).expect("checked before");
+                self.secrets.remove(&Slot::ProxyList);
                 self.proxy =
                     (usage != ProxyUsage::Preconfig).then(|| Box::new(ProxySettings { usage, list, bypass }));
             }
@@ -275,6 +281,8 @@ impl Job {
             Property::AutoComplete(on) => self.extras_mut().auto_complete = on,
             Property::Bind(name) => self.extras_mut().bind = name,
             Property::Option(_) => {} // stored with all others of its kind
+            Property::Sealed(slot, Some(sealed)) => drop(self.secrets.insert(slot, sealed)),
+            Property::Sealed(slot, None) => drop(self.secrets.remove(&slot)),
         }
     }
 
@@ -298,54 +306,6 @@ impl Job {
     /// Extras for changing.
     pub fn extras_mut(&mut self) -> &mut Extras {
         self.extras.get_or_insert_default()
-    }
-
-    /// SetCredentials: checks and notes the slot. The secret itself is the caller's to keep, encrypted.
-    pub fn set_credentials(
-        &mut self,
-        target: i64,
-        scheme: i64,
-        user: Option<&str>,
-        password: Option<&str>,
-        now: Now,
-    ) -> Result<Change, HResult> {
-        let target = AuthTarget::from_value(target).ok_or(h::BG_E_INVALID_AUTH_TARGET)?;
-        let scheme = AuthScheme::from_value(scheme).ok_or(h::BG_E_INVALID_AUTH_SCHEME)?;
-        if user.is_some_and(|u| names::utf16_len(u) > names::USER_NAME_MAX) {
-            return Err(h::BG_E_USERNAME_TOO_LARGE);
-        }
-        if password.is_some_and(|p| names::utf16_len(p) > names::PASSWORD_MAX) {
-            return Err(h::BG_E_PASSWORD_TOO_LARGE);
-        }
-        let implicit = user.is_none() && password.is_none();
-        let may_be_implicit = matches!(scheme, AuthScheme::Ntlm | AuthScheme::Negotiate);
-        if (implicit && !may_be_implicit) || (!implicit && (user.is_none() || password.is_none())) {
-            return Err(h::E_INVALIDARG);
-        }
-        if self.state.is_final() {
-            return Err(h::BG_E_INVALID_STATE);
-        }
-        if !self.credentials.contains(&(target, scheme)) {
-            self.credentials.push((target, scheme));
-        }
-        self.touch(now);
-        Ok(Change::ok(Notice::Modification))
-    }
-
-    /// RemoveCredentials: `S_FALSE` if nothing is stored for the pair.
-    pub fn remove_credentials(&mut self, target: i64, scheme: i64, now: Now) -> Result<Change, HResult> {
-        let target = AuthTarget::from_value(target).ok_or(h::BG_E_INVALID_AUTH_TARGET)?;
-        let scheme = AuthScheme::from_value(scheme).ok_or(h::BG_E_INVALID_AUTH_SCHEME)?;
-        if self.state.is_final() {
-            return Err(h::BG_E_INVALID_STATE);
-        }
-        let before = self.credentials.len();
-        self.credentials.retain(|slot| *slot != (target, scheme));
-        if self.credentials.len() == before {
-            return Ok(Change { code: h::S_FALSE, notice: Notice::None });
-        }
-        self.touch(now);
-        Ok(Change::ok(Notice::Modification))
     }
 
     /// GetReplyFileName.

@@ -265,8 +265,7 @@ pub const KEYS: &[Key] = &[
         FALSE,
         "Throttling\\IgnoreBandwidthLimitsOnLan",
         "no limit of the schedule for servers in the own subnet",
-    )
-    .unused(),
+    ),
     key(
         "bandwidth.work.days",
         Kind::Days,
@@ -371,8 +370,7 @@ pub const KEYS: &[Key] = &[
         text("always"),
         "TransferPolicy\\…ForegroundPriorityValue",
         "networks that FOREGROUND jobs may use",
-    )
-    .unused(),
+    ),
     key(
         "cost.high",
         Kind::Cost,
@@ -380,8 +378,7 @@ pub const KEYS: &[Key] = &[
         "TransferPolicy\\…HighPriorityValue",
         "networks that HIGH jobs may use",
     )
-    .strict(text("always"))
-    .unused(),
+    .strict(text("always")),
     key(
         "cost.normal",
         Kind::Cost,
@@ -389,8 +386,7 @@ pub const KEYS: &[Key] = &[
         "TransferPolicy\\…NormalPriorityValue",
         "networks that NORMAL jobs may use",
     )
-    .strict(text("always"))
-    .unused(),
+    .strict(text("always")),
     key(
         "cost.low",
         Kind::Cost,
@@ -398,8 +394,7 @@ pub const KEYS: &[Key] = &[
         "TransferPolicy\\…LowPriorityValue",
         "networks that LOW jobs may use",
     )
-    .strict(text("always"))
-    .unused(),
+    .strict(text("always")),
     key("peer.enabled", Kind::Bool, FALSE, "EnablePeercaching", "fetch from peers and serve them")
         .preference()
         .unused(),
@@ -459,13 +454,12 @@ pub const KEYS: &[Key] = &[
         "compat.strict",
         Kind::Bool,
         FALSE,
-        "behave as the original where ours is kinder: limits of names, clock and cost defaults",
+        "behave as the original where ours is kinder: presence of owners, limits of names, clock and cost defaults",
     ),
     new("owner.presence", Kind::Word(&["any", "logged-on"]), text("any"), "who counts as online")
-        .strict(text("logged-on"))
-        .unused(),
-    new("owner.count_lingering", Kind::Bool, TRUE, "a lingering user counts as logged on").unused(),
-    new("owner.count_remote_sessions", Kind::Bool, TRUE, "ssh sessions count").unused(),
+        .strict(text("logged-on")),
+    new("owner.count_lingering", Kind::Bool, TRUE, "a lingering user counts as logged on"),
+    new("owner.count_remote_sessions", Kind::Bool, TRUE, "ssh sessions count"),
     new(
         "limits.exempt_groups",
         Kind::List,
@@ -545,13 +539,16 @@ pub const KEYS: &[Key] = &[
         Kind::Word(&["unrestricted", "metered"]),
         text("unrestricted"),
         "cost of a network that tells none",
-    )
-    .unused(),
-    new("cost.override", Kind::States, Literal::EmptyTable, "cost of named connections").unused(),
-    new("power.on_battery", Kind::Word(&["run", "foreground-only", "stop"]), text("run"), "jobs on battery")
-        .unused(),
-    new("power.saver_blocks_background", Kind::Bool, TRUE, "the power saver holds background jobs").unused(),
-    new("power.game_mode", Kind::Bool, FALSE, "a game holds background jobs").unused(),
+    ),
+    new(
+        "cost.override",
+        Kind::States,
+        Literal::EmptyTable,
+        "cost of connections, by their name or their interface's",
+    ),
+    new("power.on_battery", Kind::Word(&["run", "foreground-only", "stop"]), text("run"), "jobs on battery"),
+    new("power.saver_blocks_background", Kind::Bool, TRUE, "the power saver holds background jobs"),
+    new("power.game_mode", Kind::Bool, FALSE, "a game holds background jobs"),
     new(
         "retry.min_delay_floor",
         Kind::Duration { min_s: 5, max_s: LONG_S },

@@ -71,6 +71,11 @@ impl Hours {
         Some(Self { from_min: minute(from)?, to_min: minute(to)? })
     }
 
+    /// From (inclusive) and to (exclusive), as minutes of the day.
+    pub const fn ends(self) -> (u32, u32) {
+        (self.from_min, self.to_min)
+    }
+
     /// Length in minutes, 1 to 1,440.
     pub const fn length_min(self) -> u32 {
         let length = (self.to_min + DAY_MIN - self.from_min) % DAY_MIN;

@@ -6,7 +6,7 @@ use crate::enums::{JobType, notify};
 use crate::hresult::{self as h, HResult};
 use crate::id::{JobId, Ticket};
 use crate::job::property::Property;
-use crate::job::{Extras, File, Finishing, Job, NewFile};
+use crate::job::{Credential, Extras, File, Finishing, Job, NewFile};
 use crate::limits::{FILES_PER_CALL, FILES_PER_JOB_EXEMPT};
 use crate::names;
 use crate::time::Now;
@@ -47,6 +47,16 @@ pub enum Call {
     Complete,
     /// TakeOwnership; the new owner's access to the files was checked.
     TakeOwnership,
+    /// SetCredentials: only by the owner himself. What [`crate::job::credential::check`] said of the values comes with it, since rights are
+    /// looked at first.
+    SetCredentials(Result<Credential, HResult>),
+    /// RemoveCredentials: only by the owner himself.
+    RemoveCredentials {
+        /// BG_AUTH_TARGET
+        target: i64,
+        /// BG_AUTH_SCHEME
+        scheme: i64,
+    },
 }
 
 /// When a call is answered.
@@ -162,6 +172,13 @@ impl Queue {
         if call == Call::TakeOwnership && !caller.is_administrator() {
             return Err(Failure::new(h::E_ACCESSDENIED, "only root may take ownership"));
         }
+        let own_affair = matches!(call, Call::SetCredentials(_) | Call::RemoveCredentials { .. });
+        if own_affair && job.owner != caller.uid {
+            return Err(Failure::new(h::E_ACCESSDENIED, "credentials are the job's owner's own affair"));
+        }
+        if let Call::SetCredentials(Err(code)) = &call {
+            return Err((*code).into());
+        }
         if let Call::Set(properties) = &call {
             for property in properties {
                 property.check(job.kind)?;
@@ -214,6 +231,8 @@ impl Queue {
             Call::Resume => job.resume(now)?,
             Call::Suspend => job.suspend(now)?,
             Call::TakeOwnership => return self.take_ownership(caller, id, now),
+            Call::SetCredentials(credential) => job.set_credentials(credential?, now)?,
+            Call::RemoveCredentials { target, scheme } => job.remove_credentials(target, scheme, now)?,
             Call::Cancel => {
                 job.cancel(now)?;
                 self.save(id);
@@ -269,6 +288,8 @@ impl Queue {
     fn take_ownership(&mut self, caller: Caller, id: JobId, now: Now) -> Result<Called, Failure> {
         let job = self.jobs.get_mut(&id).ok_or(h::BG_E_NOT_FOUND)?;
         let old = job.owner;
+        let logins: Vec<usize> =
+            job.files.iter().enumerate().filter(|(_, file)| file.login.is_some()).map(|(at, _)| at).collect();
         let change = job.take_ownership(caller.uid, now)?;
         if old != caller.uid {
             if let Some(ids) = self.by_owner.get_mut(&old) {
@@ -287,53 +308,12 @@ impl Queue {
             }
         }
         self.save(id);
+        if old != caller.uid {
+            logins.into_iter().for_each(|at| self.save_files(id, at..at + 1));
+        }
         self.tell(id, change.notice, now);
         self.settle(id, now);
         Ok(Called::Done(Ok(change.code)))
-    }
-
-    /// SetCredentials: only the owner himself; the caller keeps the secret.
-    pub fn set_credentials(
-        &mut self,
-        caller: Caller,
-        id: JobId,
-        slot: (i64, i64),
-        user: Option<&str>,
-        password: Option<&str>,
-        now: Now,
-    ) -> Result<HResult, Failure> {
-        self.owner_only(caller, id)?;
-        let job = self.jobs.get_mut(&id).ok_or(h::BG_E_NOT_FOUND)?;
-        let change = job.set_credentials(slot.0, slot.1, user, password, now)?;
-        self.save(id);
-        self.tell(id, change.notice, now);
-        Ok(change.code)
-    }
-
-    /// RemoveCredentials: only the owner himself.
-    pub fn remove_credentials(
-        &mut self,
-        caller: Caller,
-        id: JobId,
-        slot: (i64, i64),
-        now: Now,
-    ) -> Result<HResult, Failure> {
-        self.owner_only(caller, id)?;
-        let job = self.jobs.get_mut(&id).ok_or(h::BG_E_NOT_FOUND)?;
-        let change = job.remove_credentials(slot.0, slot.1, now)?;
-        if change.code == h::S_OK {
-            self.save(id);
-            self.tell(id, change.notice, now);
-        }
-        Ok(change.code)
-    }
-
-    fn owner_only(&self, caller: Caller, id: JobId) -> Result<(), Failure> {
-        let job = self.held_job(caller, id)?;
-        if job.owner != caller.uid {
-            return Err(h::E_ACCESSDENIED.into());
-        }
-        if job.state.is_final() { Err(h::BG_E_INVALID_STATE.into()) } else { Ok(()) }
     }
 
     /// Quota of files for this caller.

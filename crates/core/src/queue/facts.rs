@@ -2,73 +2,104 @@
 
 use super::Queue;
 use crate::enums::{JobState, Priority};
+use crate::gate::{Gate, Machine, Rules};
 use crate::id::JobId;
+use crate::job::Job;
 use crate::job::event::Event;
-use crate::job::{Job, Wait};
 use crate::time::{Mono, Now};
 
 /// For each priority level: nothing may be transferred, and until when (`None`: not known by time).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct PolicyBlocks([Option<Option<Mono>>; 4]);
+pub struct PolicyBlocks {
+    held: [Option<Option<Mono>>; 4],
+    /// Also from servers in the own subnets.
+    near: [bool; 4],
+}
 
 impl PolicyBlocks {
     /// Nothing is held.
-    pub const NONE: Self = Self([None; 4]);
+    pub const NONE: Self = Self { held: [None; 4], near: [false; 4] };
 
     /// The three background levels are held.
-    pub const BACKGROUND: Self = Self([None, Some(None), Some(None), Some(None)]);
+    pub const BACKGROUND: Self =
+        Self { held: [None, Some(None), Some(None), Some(None)], near: [false, true, true, true] };
 
     /// Holds a level.
     #[must_use]
     pub const fn hold(mut self, priority: Priority, until: Option<Mono>) -> Self {
-        self.0[priority as usize] = Some(until);
+        self.held[priority as usize] = Some(until);
+        self.near[priority as usize] = true;
+        self
+    }
+
+    /// Servers in the own subnets are not concerned by the hold of a level.
+    #[must_use]
+    pub const fn spare_near(mut self, priority: Priority) -> Self {
+        self.near[priority as usize] = false;
         self
     }
 
     /// True if the level is held.
     pub const fn holds(self, priority: Priority) -> bool {
-        self.0[priority as usize].is_some()
+        self.held[priority as usize].is_some()
     }
 
     /// When the hold ends.
     pub fn until(self, priority: Priority) -> Option<Mono> {
-        self.0[priority as usize].flatten()
+        self.held[priority as usize].flatten()
     }
 }
 
 impl Queue {
     /// The network is there, or not. Its return requeues every job in TRANSIENT_ERROR, whatever its error.
     pub fn set_network(&mut self, up: bool, now: Now) {
-        if self.network == up {
-            return;
-        }
-        self.network = up;
-        let event = if up { Event::NetworkAvailable } else { Event::NetworkLost };
-        self.apply_to_all(&event, now);
-        self.reschedule(now);
+        self.set_machine(Machine { network: up, ..self.machine.clone() }, now);
     }
 
     /// True while the network is there.
     pub fn network(&self) -> bool {
-        self.network
+        self.machine.network
+    }
+
+    /// What is known about the machine has changed: gates close and open at once.
+    pub fn set_machine(&mut self, machine: Machine, now: Now) {
+        if self.machine == machine {
+            return;
+        }
+        let before = std::mem::replace(&mut self.machine, machine);
+        if self.machine.network && !before.network {
+            for id in self.ids_by_age(is_busy) {
+                self.apply(id, Event::NetworkAvailable, now);
+            }
+        }
+        self.look_at_gates(now);
+        self.reschedule(now);
+    }
+
+    /// What is known about the machine.
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// What the policy makes of the machine.
+    pub fn set_gate_rules(&mut self, rules: Rules, now: Now) {
+        if std::mem::replace(&mut self.gate_rules, rules) != rules {
+            self.look_at_gates(now);
+            self.reschedule(now);
+        }
     }
 
     /// Levels for which the bandwidth policy allows nothing now, and when to ask it again ([`Queue::policy_review`]).
     pub fn set_policy_blocks(&mut self, blocks: PolicyBlocks, review: Option<Mono>, now: Now) {
         self.policy_review = review;
         let before = std::mem::replace(&mut self.policy_blocks, blocks);
-        if Priority::ALL.iter().all(|p| before.holds(*p) == blocks.holds(*p)) {
+        let same = |p: &Priority| {
+            before.holds(*p) == blocks.holds(*p) && before.near[*p as usize] == blocks.near[*p as usize]
+        };
+        if Priority::ALL.iter().all(same) {
             return;
         }
-        let moved = |job: &Job| before.holds(job.priority) != blocks.holds(job.priority);
-        let busy = |state| matches!(state, JobState::Queued | JobState::TransientError) || state.is_running();
-        for id in self.ids_by_age(|job| moved(job) && busy(job.state) && job.finishing.is_none()) {
-            let event = match self.jobs.get(&id).map(|job| blocks.holds(job.priority)) {
-                Some(true) => Event::PolicyBlocks,
-                _ => Event::PolicyUnblocks,
-            };
-            self.apply(id, event, now);
-        }
+        self.look_at_gates(now);
         self.reschedule(now);
     }
 
@@ -102,25 +133,61 @@ impl Queue {
         if job.finishing.is_some() {
             return None;
         }
-        let blocked = self.policy_blocks.holds(job.priority);
         match job.wait {
             // What is known about the machine is not complete before the start.
-            Some(Wait::Network) if self.network && !self.paused => Some(Event::NetworkAvailable),
-            Some(Wait::Policy) if !blocked && !self.paused => Some(Event::PolicyUnblocks),
-            Some(_) => None,
+            Some(wait) => {
+                let gate = wait.gate().filter(|gate| !self.paused && !self.is_closed(*gate, job))?;
+                Some(match gate {
+                    Gate::Network => Event::NetworkAvailable,
+                    Gate::Policy => Event::PolicyUnblocks,
+                    gate => Event::GateOpens(gate),
+                })
+            }
+            None if job.state.is_running() && !self.machine.is_present(job.owner) => {
+                Some(Event::OwnerLoggedOff)
+            }
             None if job.state != JobState::Queued && !job.state.is_running() => None,
-            None if !self.network => Some(Event::NetworkLost),
-            None if blocked => Some(Event::PolicyBlocks),
-            None => None,
+            None => Gate::ALL.into_iter().find(|gate| self.is_closed(*gate, job)).map(|gate| match gate {
+                Gate::Network => Event::NetworkLost,
+                Gate::Policy => Event::PolicyBlocks,
+                gate => Event::GateCloses(gate),
+            }),
         }
     }
 
-    fn apply_to_all(&mut self, event: &Event, now: Now) {
-        let busy = |state| {
-            matches!(state, JobState::Queued | JobState::TransientError) || JobState::is_running(state)
-        };
-        for id in self.ids_by_age(|job| busy(job.state) && job.finishing.is_none()) {
-            self.apply(id, event.clone(), now);
+    /// True if the gate is closed for the job. What it needs from this machine alone needs no network, and costs nothing.
+    pub(super) fn is_closed(&self, gate: Gate, job: &Job) -> bool {
+        match gate {
+            Gate::Policy if self.policy_blocks.holds(job.priority) => {
+                self.policy_blocks.near[job.priority as usize]
+                    || !job.comes_from(|address| self.machine.subnets.contains(address))
+            }
+            Gate::Policy => false,
+            _ => {
+                let rules = &self.gate_rules;
+                rules.closes(gate, &self.machine, job.priority, job.cost_flags(&self.limits))
+                    && (!matches!(gate, Gate::Network | Gate::Cost)
+                        || !job.comes_from(|address| address.is_loopback()))
+            }
         }
     }
+
+    /// Every job that something may have changed for, in the order of their creation.
+    pub(super) fn look_at_gates(&mut self, now: Now) {
+        for id in self.ids_by_age(|job| is_busy(job) && self.moves_by_gates(job)) {
+            self.settle(id, now);
+        }
+    }
+
+    /// A gate, or the owner's presence, makes a difference for the job now.
+    fn moves_by_gates(&self, job: &Job) -> bool {
+        let queued = job.state == JobState::Queued;
+        let has_place = self.scheduler.is_waiting(job.id);
+        self.gate_event(job).is_some() || (queued && has_place != self.machine.is_present(job.owner))
+    }
+}
+
+fn is_busy(job: &Job) -> bool {
+    let waits = matches!(job.state, JobState::Queued | JobState::TransientError);
+    (waits || job.state.is_running()) && job.finishing.is_none()
 }

@@ -4,6 +4,7 @@ use super::{Call, Effect, Notice, NoticeKind, ProgramEnd, Queue};
 use crate::caller::Caller;
 use crate::enums::JobState;
 use crate::events_log::{Record, redacted};
+use crate::gate::Gate;
 use crate::hresult as h;
 use crate::id::{AttemptId, JobId};
 use crate::job::options::Setting;
@@ -54,6 +55,8 @@ impl Queue {
             Call::TakeOwnership => {
                 records.extend(foreign.then(|| Record::of_job(16_388, job).with("User", user)));
             }
+            // Secrets leave no traces.
+            Call::SetCredentials(_) | Call::RemoveCredentials { .. } => {}
             Call::AddFiles(files) => records.extend(added(job, files)),
             Call::Set(properties) => {
                 for property in properties {
@@ -108,8 +111,11 @@ impl Queue {
         self.log_of(16_389, id, |record, _| record.with("DayCount", days));
     }
 
-    pub(super) fn record_blocked(&mut self, id: JobId) {
-        self.log_of(213, id, |record, _| record.with("BlockReasonErrorCode", h::BG_E_BLOCKED_BY_POLICY));
+    pub(super) fn record_blocked(&mut self, id: JobId, gate: Gate) {
+        match gate {
+            Gate::Cost => self.log_of(34, id, |record, _| record),
+            gate => self.log_of(213, id, |record, _| record.with("BlockReasonErrorCode", gate.code())),
+        }
     }
 
     pub(super) fn record_completed(&mut self, id: JobId) {

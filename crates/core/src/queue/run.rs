@@ -2,6 +2,7 @@
 
 use super::{Effect, Failure, NoticeKind, Pace, Queue};
 use crate::enums::{ErrorContext, JobState, Priority};
+use crate::gate::Gate;
 use crate::hresult::HResult;
 use crate::id::{AttemptId, JobId, Ticket, Uid};
 use crate::job::api::FinishResult;
@@ -50,14 +51,18 @@ impl Queue {
     pub(super) fn change(&mut self, id: JobId, event: Event, now: Now) -> bool {
         // Turns and bytes need not be durable: after a crash the job is QUEUED again, and its ranges are saved apart.
         let volatile = matches!(event, Event::Turn | Event::BytesMoved);
-        let blocked = event == Event::PolicyBlocks;
+        let blocked = match event {
+            Event::PolicyBlocks => Some(Gate::Policy),
+            Event::GateCloses(gate) => Some(gate).filter(|gate| *gate != Gate::Network),
+            _ => None,
+        };
         let bytes = matches!(event, Event::BytesMoved | Event::FileFinished);
         let Some(change) = self.jobs.get_mut(&id).and_then(|job| job.apply(event, now)) else { return false };
         if !volatile {
             self.save(id);
         }
-        if blocked {
-            self.record_blocked(id);
+        if let Some(gate) = blocked {
+            self.record_blocked(id, gate);
         }
         if !bytes {
             self.tell(id, change.notice, now);
@@ -81,7 +86,8 @@ impl Queue {
         let Some(job) = self.jobs.get(&id) else { return };
         let (state, owner, priority) = (job.state, job.owner, job.priority);
         let run = self.runs.get(&id).map(|run| (run.stopping, run.owner));
-        let waits = state == JobState::Queued && run.is_none() && job.finishing.is_none();
+        let present = self.machine.is_present(owner);
+        let waits = state == JobState::Queued && run.is_none() && job.finishing.is_none() && present;
         let completes = state == JobState::Transferred
             && job.extras().auto_complete
             && job.finishing.is_none()
@@ -134,7 +140,7 @@ impl Queue {
 
     /// Gives turns: all foreground jobs, and the background slots by strict levels (spec/behaviour.md 3.3).
     pub(super) fn reschedule(&mut self, now: Now) {
-        if self.paused || !self.network {
+        if self.paused {
             return;
         }
         let cap = self.limits.max_foreground as usize;

@@ -5,6 +5,7 @@ mod crash;
 mod errors;
 mod facts;
 mod finish;
+mod gates;
 mod limits;
 mod notify;
 mod policy;

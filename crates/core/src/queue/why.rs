@@ -28,6 +28,16 @@ pub enum Reason {
     NoNetwork,
     /// The bandwidth policy allows jobs of this level nothing.
     BlockedByPolicy,
+    /// The network costs what the job may not pay.
+    BlockedByCost,
+    /// The machine runs on battery.
+    OnBattery,
+    /// The power saver is on.
+    PowerSaver,
+    /// A game runs.
+    GameMode,
+    /// The owner is not logged on, and the policy wants him to be.
+    OwnerAbsent,
     /// The destination's volume is locked.
     VolumeLocked,
     /// A recoverable error: the next attempt is timed.
@@ -71,15 +81,18 @@ impl Queue {
             JobState::Suspended => Reason::Suspended,
             JobState::Connecting | JobState::Transferring => Reason::Moving,
             JobState::Queued if self.paused => Reason::StoreUnavailable,
-            JobState::Queued if !self.network => Reason::NoNetwork,
             JobState::Queued if run.is_some() => Reason::Stopping,
-            JobState::Queued if self.policy_blocks.holds(job.priority) => Reason::BlockedByPolicy,
+            JobState::Queued if !self.machine.is_present(job.owner) => Reason::OwnerAbsent,
             JobState::Queued if job.priority == Priority::Foreground => Reason::WaitsForForegroundSlot,
             JobState::Queued => Reason::WaitsForTurn,
             JobState::TransientError => match job.wait {
                 Some(Wait::Network) => Reason::NoNetwork,
                 Some(Wait::Volume) => Reason::VolumeLocked,
                 Some(Wait::Policy) => Reason::BlockedByPolicy,
+                Some(Wait::Cost) => Reason::BlockedByCost,
+                Some(Wait::Battery) => Reason::OnBattery,
+                Some(Wait::Saver) => Reason::PowerSaver,
+                Some(Wait::Game) => Reason::GameMode,
                 Some(Wait::Retry { .. }) | None => Reason::WaitsForRetry,
             },
             JobState::Error => Reason::Error,
@@ -88,7 +101,6 @@ impl Queue {
         let until = match reason {
             Reason::WaitsForRetry => job.retry_at(&self.limits.retry),
             Reason::BlockedByPolicy => self.policy_blocks.until(job.priority),
-            Reason::NoNetwork | Reason::VolumeLocked => None,
             Reason::WaitsForComplete | Reason::Suspended | Reason::Empty | Reason::Error => {
                 Some(job.last_activity.plus_s(self.limits.job_inactivity_s))
             }

@@ -46,9 +46,14 @@ impl Brain {
                 operations.push(Op::DeleteJob(*id.as_bytes()));
             }
             Effect::Start { job, attempt } => {
-                if let Some(job) = self.queue.get(job) {
-                    let order = order::order(job, attempt, &self.settings);
-                    actions.push(Action::Worker(job.owner, Command::Start(Box::new(order))));
+                let Some(job) = self.queue.get(job) else { return };
+                match order::order(job, attempt, &self.settings, &self.vault) {
+                    Ok(order) => actions.push(Action::Worker(job.owner, Command::Start(Box::new(order)))),
+                    Err(lost) => {
+                        tracing::warn!(job = %job.id, %lost, "a job needs its credentials anew");
+                        let (id, now) = (job.id, self.clock.now());
+                        self.queue.on_failed(id, attempt, lost.record(now.wall), None, now);
+                    }
                 }
             }
             Effect::Stop { job, attempt, owner } => {

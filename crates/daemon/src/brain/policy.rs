@@ -9,7 +9,7 @@ use openbits_core::job::property::Property;
 use openbits_core::policy::Rate;
 use openbits_core::policy::security::{Forbidden, Security};
 use openbits_core::queue::{Call, Failure, NewJob, PolicyBlocks};
-use openbits_core::{Caller, Job, JobId, JobState, Mono, Now, Priority};
+use openbits_core::{Caller, Job, JobId, JobState, Mono, Now, Priority, Uid};
 use std::sync::Arc;
 
 /// Seconds since 1970 on the clock that the schedule follows, and the way back to the timers' clock.
@@ -56,24 +56,41 @@ impl Brain {
             self.queue.set_limits(self.settings.limits.clone(), now);
         }
         self.review_bandwidth();
+        self.review_machine();
         if old.security != self.settings.security {
             self.suspend_forbidden();
         }
     }
 
-    /// Holds and releases priority levels by the schedule as it is now, and sets the time of the next look.
+    /// Who must be logged on to use the service, and is not.
+    fn check_presence(&self, uid: Uid) -> Result<(), Failure> {
+        if self.queue.machine().is_present(uid) {
+            return Ok(());
+        }
+        let detail = "owner.presence in the policy lets only people who are logged on create and resume jobs";
+        Err(Failure::new(h::ERROR_NOT_LOGGED_ON, detail))
+    }
+
+    /// Holds and releases priority levels, and limits them, by the schedule as it is now, and sets the time of the next look.
     pub(super) fn review_bandwidth(&mut self) {
         let now = self.clock.now();
         let clock = ScheduleClock::of(&self.settings, now);
         let mut blocks = PolicyBlocks::NONE;
         let mut review: Option<Mono> = None;
         for &priority in Priority::ALL {
-            let limit = self.settings.policy.rate(&self.settings.zone, clock.unix_s(), priority, false);
-            let until = limit.until.map(|at| clock.mono(at));
-            if limit.rate == Rate::Blocked {
+            let [far, near] = [false, true].map(|on_lan| {
+                self.settings.policy.rate(&self.settings.zone, clock.unix_s(), priority, on_lan)
+            });
+            let until = far.until.map(|at| clock.mono(at));
+            if far.rate == Rate::Blocked {
                 blocks = blocks.hold(priority, until);
+                if near.rate != Rate::Blocked {
+                    blocks = blocks.spare_near(priority);
+                }
             }
-            review = [review, until].into_iter().flatten().min();
+            self.sharing.set(priority, &far, &near);
+            let near_until = near.until.map(|at| clock.mono(at));
+            review = [review, until, near_until].into_iter().flatten().min();
         }
         if blocks != self.queue.policy_blocks() {
             let record = Record::new(205).with("profileType", "schedule");
@@ -119,6 +136,7 @@ impl Brain {
                 format!("{key} in the policy does not let you create jobs"),
             ));
         }
+        self.check_presence(caller.uid)?;
         let priority = priority_of(&new.properties).unwrap_or(Priority::Normal);
         self.check_digests(priority, new.files.iter().map(|file| file.sha256.is_some()))
     }
@@ -131,6 +149,7 @@ impl Brain {
 
     pub(super) fn check_resume(&self, caller: Caller, id: JobId) -> Result<(), Failure> {
         let Ok(job) = self.queue.job(caller, id) else { return Ok(()) };
+        self.check_presence(caller.uid)?;
         forbidden(&self.settings.security, job).map_or(Ok(()), |forbidden| Err(refused(&forbidden)))
     }
 

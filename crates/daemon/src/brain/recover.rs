@@ -63,6 +63,7 @@ impl Brain {
                 queue.continue_numbers(&self.queue);
                 self.queue = queue;
                 self.review_bandwidth();
+                self.review_machine();
             }
             Err(error) => {
                 // Neither written nor read: nothing can be promised any more. A restart keeps the file aside and salvages it.

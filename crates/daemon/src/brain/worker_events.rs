@@ -53,7 +53,7 @@ impl Brain {
                     self.fail_probes(Some(message.owner), "the worker was replaced; try again");
                     self.queue.on_worker_lost(message.owner, now);
                 } else if self.may_speak(message.owner, &event) {
-                    self.on_event(event, now);
+                    self.on_event(message.owner, event, now);
                 } else {
                     tracing::error!(owner = message.owner.0, "a worker spoke of a job that it does not have");
                 }
@@ -92,13 +92,13 @@ impl Brain {
             Event::Probed { ticket, .. } => {
                 return self.probes.owner(*ticket).is_none_or(|asked| asked == owner);
             }
-            Event::Pong { .. } => return true,
+            Event::Pong { .. } | Event::Moved { .. } => return true,
         };
         // A late word about a job that nobody has any more is harmless, and ignored further on.
         self.queue.worker_of(job).is_none_or(|holder| holder == owner)
     }
 
-    fn on_event(&mut self, event: Event, now: Now) {
+    fn on_event(&mut self, owner: Uid, event: Event, now: Now) {
         match event {
             Event::Connected { job, attempt, file, size, peer } => {
                 self.queue.on_connected(job, attempt, file, size, &peer, now);
@@ -134,6 +134,7 @@ impl Brain {
                 let result = FinishResult { renamed, lost, error: code, left_behind: !left.is_empty() };
                 self.queue.on_finish_done(job, ticket, &result, error, now);
             }
+            Event::Moved { bytes, ms } => self.sharing.moved(owner, bytes, ms),
             Event::Pong { .. } => {}
         }
     }

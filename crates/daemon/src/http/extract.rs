@@ -12,6 +12,7 @@ use openbits_core::hresult::{BG_E_NOT_FOUND, E_INVALIDARG};
 use openbits_core::queue::Failure;
 use openbits_core::{Caller, HResult, JobId};
 use serde::de::DeserializeOwned;
+use zeroize::Zeroize as _;
 
 /// A refused call as `application/problem+json`.
 #[derive(Debug)]
@@ -104,9 +105,14 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             let status = rejection.status();
             Refusal::new(E_INVALIDARG, rejection.body_text()).with_status(status)
         })?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+        let result = serde_json::from_slice(&bytes).map(Self).map_err(|error| {
             Refusal::new(E_INVALIDARG, format!("the body is not what is expected here: {error}"))
-        })
+        });
+        // It may hold a password.
+        if let Ok(mut bytes) = bytes.try_into_mut() {
+            bytes.zeroize();
+        }
+        result
     }
 }
 

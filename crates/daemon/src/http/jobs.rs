@@ -3,18 +3,19 @@
 use super::App;
 use super::extract::{Answer, Body, Id, Params, Peer, Refusal};
 use crate::brain::View;
+use crate::secrets::{CannotSeal, Vault, intake};
 use crate::views;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use openbits_api::{
-    AddFile, AddFiles, CreateJob, ErrorView, FileList, JobPage, JobView, Outcome, PAGE_MAX, Problem, SCHEMA,
+    AddFiles, CreateJob, ErrorView, FileList, JobPage, JobView, Outcome, PAGE_MAX, Problem, SCHEMA,
     SetProperties, Why, error,
 };
 use openbits_core::hresult::{self as h, HResult};
 use openbits_core::job::options::{PropertyId, PropertyValue};
 use openbits_core::job::property::{EnvironmentProxy, Property};
-use openbits_core::job::{Extras, NewFile, Setting};
+use openbits_core::job::{Extras, Setting};
 use openbits_core::queue::{Call, Failure, NewJob};
 use openbits_core::{Caller, Job, JobId, JobState, Uid};
 use serde::Deserialize;
@@ -24,22 +25,17 @@ pub(super) fn outcome((code, job): (HResult, JobView)) -> Outcome {
     Outcome { hresult: code.to_string(), name: error::name(code), job }
 }
 
-/// The files of a request as the queue takes them.
-pub fn new_files(files: Vec<AddFile>) -> Vec<NewFile> {
-    let new = |f: AddFile| NewFile {
-        remote: f.remote_name,
-        local: f.local_name,
-        size: None,
-        sha256: f.sha256.map(|hex| hex.to_ascii_lowercase()),
-    };
-    files.into_iter().map(new).collect()
+impl From<CannotSeal> for Refusal {
+    fn from(error: CannotSeal) -> Self {
+        Self::new(h::E_UNEXPECTED, error.to_string())
+    }
 }
 
 /// The properties of a request as the queue takes them.
 ///
 /// # Errors
-/// A text that is no value of its property.
-pub fn properties(set: SetProperties) -> Result<Vec<Property>, HResult> {
+/// A text that is no value of its property, or a secret that cannot be kept.
+pub fn properties(vault: &Vault, job: JobId, set: SetProperties) -> Result<Vec<Property>, Refusal> {
     let mut list = Vec::new();
     list.extend(set.display_name.map(Property::DisplayName));
     list.extend(set.description.map(Property::Description));
@@ -47,11 +43,9 @@ pub fn properties(set: SetProperties) -> Result<Vec<Property>, HResult> {
     list.extend(set.notify_flags.map(Property::NotifyFlags));
     list.extend(set.minimum_retry_delay_s.map(Property::MinimumRetryDelay));
     list.extend(set.no_progress_timeout_s.map(Property::NoProgressTimeout));
-    list.extend(set.proxy.map(|p| Property::Proxy {
-        usage: i64::from(p.usage.value()),
-        list: p.list,
-        bypass: p.bypass,
-    }));
+    if let Some(proxy) = set.proxy {
+        list.extend(intake::proxy(vault, job, proxy)?);
+    }
     list.extend(set.notify_command.map(|c| match c.argv {
         // Both at once contradict each other; the program alone says what is wrong.
         Some(argv) if c.program.is_none() && c.parameters.is_none() => Property::NotifyArguments(argv),
@@ -103,13 +97,7 @@ pub async fn create(
     Peer(caller): Peer,
     Body(body): Body<CreateJob>,
 ) -> Answer<(StatusCode, Json<Outcome>)> {
-    let environment = body.environment_proxy.map(|e| EnvironmentProxy {
-        http: e.http,
-        https: e.https,
-        all: e.all,
-        no: e.no,
-    });
-    if let Some(e) = &environment {
+    if let Some(e) = &body.environment_proxy {
         let texts = [&e.http, &e.https, &e.all, &e.no];
         if texts.into_iter().flatten().any(|t| t.len() > 4096 || t.contains(['\0', '\n', '\r'])) {
             return Err(Refusal::new(
@@ -118,12 +106,19 @@ pub async fn create(
             ));
         }
     }
+    let id = body.id.as_deref().map_or_else(fresh_id, given_id)?;
+    let mut properties = properties(&app.vault, id, body.properties)?;
+    let environment = body.environment_proxy.map(|e| intake::environment(&app.vault, id, e)).transpose()?;
+    let environment = environment.map(|(environment, sealed)| {
+        properties.extend(sealed);
+        environment
+    });
     let new = NewJob {
-        id: body.id.as_deref().map_or_else(fresh_id, given_id)?,
+        id,
         display_name: body.display_name,
         kind: body.kind,
-        properties: properties(body.properties)?,
-        files: new_files(body.files),
+        properties,
+        files: intake::files(&app.vault, id, body.files)?,
         resume: body.resume,
         extras: Extras {
             environment_proxy: environment.filter(|e| *e != EnvironmentProxy::default()),
@@ -293,7 +288,8 @@ pub async fn add_files(
     Id(id): Id,
     Body(body): Body<AddFiles>,
 ) -> Answer<Json<Outcome>> {
-    call(&app, caller, id, Call::AddFiles(new_files(body.files))).await
+    let files = intake::files(&app.vault, id, body.files)?;
+    call(&app, caller, id, Call::AddFiles(files)).await
 }
 
 /// Set properties, all or none.
@@ -305,7 +301,8 @@ pub async fn set(
     Id(id): Id,
     Body(body): Body<SetProperties>,
 ) -> Answer<Json<Outcome>> {
-    call(&app, caller, id, Call::Set(properties(body)?)).await
+    let properties = properties(&app.vault, id, body)?;
+    call(&app, caller, id, Call::Set(properties)).await
 }
 
 pub(super) async fn call(app: &App, caller: Caller, id: JobId, call: Call) -> Answer<Json<Outcome>> {

@@ -11,7 +11,9 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// Files that change together count as one change.
+/// Files that change together count as one change: it is over when nothing changed for so long.
+const QUIET: Duration = Duration::from_millis(400);
+/// Changes without a pause do not put the reading off for longer (spec/policy.md C1).
 const DEBOUNCE: Duration = Duration::from_secs(2);
 
 /// What a reload came to.
@@ -66,11 +68,14 @@ impl Keeper {
     pub async fn run(mut self) {
         let mut clock = noticed("the wall clock", ClockWatch::new());
         let mut files = noticed("the policy's files", FileWatch::new(&self.sources));
-        let mut changed_at: Option<tokio::time::Instant> = None;
+        // When the present change began, and when its last part came.
+        let mut changed_at: Option<(tokio::time::Instant, tokio::time::Instant)> = None;
         loop {
             let settled = async {
                 match changed_at {
-                    Some(at) => tokio::time::sleep_until(at + DEBOUNCE).await,
+                    Some((first, last)) => {
+                        tokio::time::sleep_until((last + QUIET).min(first + DEBOUNCE)).await;
+                    }
                     None => std::future::pending().await,
                 }
             };
@@ -86,7 +91,8 @@ impl Keeper {
                 }
                 () = set(clock.as_mut()) => self.brain.clock_was_set().await,
                 () = changed(files.as_mut()) => {
-                    changed_at.get_or_insert_with(tokio::time::Instant::now);
+                    let now = tokio::time::Instant::now();
+                    changed_at = Some((changed_at.map_or(now, |(first, _)| first), now));
                 }
                 () = settled => {
                     changed_at = None;

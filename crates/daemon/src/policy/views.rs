@@ -133,15 +133,32 @@ pub fn explain(view: &View<'_>, job: &Job) -> PolicyExplanation {
                 out.rule(rule, reason == Some(Reason::BlockedByPolicy), text, until_ms);
             }
             rate => {
-                let text = format!(
-                    "{} jobs have {rate} now; this version does not shape transfers yet",
-                    job.priority
-                );
+                let text =
+                    format!("{} jobs have {rate} now, together with all others that run", job.priority);
                 out.rule(rule, false, text, until_ms);
             }
         }
     }
+    let cost_key = match job.priority {
+        Priority::Foreground => "cost.foreground",
+        Priority::High => "cost.high",
+        Priority::Normal => "cost.normal",
+        Priority::Low => "cost.low",
+    };
     match reason {
+        Some(Reason::BlockedByCost) if job.options().cost_flags.is_some() => {
+            let text = "the job has a mask of its own, which goes before it and forbids the network's cost";
+            out.rule(cost_key, false, text, None);
+        }
+        Some(Reason::BlockedByCost) => {
+            out.rule(cost_key, true, "it forbids the network's present cost", None);
+        }
+        Some(Reason::OnBattery) => out.rule("power.on_battery", true, "the machine runs on battery", None),
+        Some(Reason::PowerSaver) => {
+            out.rule("power.saver_blocks_background", true, "the power saver is on", None);
+        }
+        Some(Reason::GameMode) => out.rule("power.game_mode", true, "a game runs", None),
+        Some(Reason::OwnerAbsent) => out.rule("owner.presence", true, "the owner is not logged on", None),
         Some(Reason::WaitsForTurn) => {
             out.rule("scheduler.max_background", true, "as many background jobs run already", None);
             out.rule("scheduler.time_slice", false, "then another job of the level has its turn", None);

@@ -10,6 +10,7 @@ use super::tls::{self, TlsCache};
 use crate::failure::{Outcome, transport, with};
 use crate::pace::{Paced, Pacers};
 use crate::protocol::Pace;
+use crate::rate::{Limiter, Shaped, Tap};
 use crate::sys;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -22,6 +23,7 @@ use openbits_core::classify::{self, Class};
 use openbits_core::hresult::*;
 use openbits_core::plan::{Fail, Framing};
 use openbits_core::{ErrorContext, Priority};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
@@ -65,7 +67,10 @@ pub(crate) struct Link {
     address: IpAddr,
     paced: Option<Paced>,
     plain: bool,
+    /// No proxy is in between.
+    direct: bool,
     peer: String,
+    tap: Tap,
     water: Water,
 }
 
@@ -111,7 +116,7 @@ impl Link {
 
     /// Puts the connection under the pacing of its path, if jobs of this priority are paced.
     pub(super) fn pace(&mut self, pacers: &Pacers, priority: Priority) {
-        self.paced = pacers.join(self.address, &self.socket, priority);
+        self.paced = pacers.join(self.address, &self.socket, self.tap.window(), priority);
     }
 
     /// State of the pacing; `None` if the connection is not paced.
@@ -131,6 +136,17 @@ impl Link {
         &self.peer
     }
 
+    /// From now on bytes move under these limits, at this level.
+    pub(crate) fn shape(&self, limiter: &Rc<Limiter>, level: &Rc<Cell<Priority>>) {
+        let peer = self.peer.parse().ok().filter(|_| self.direct);
+        self.tap.open(limiter, level, peer);
+    }
+
+    /// True while the limit of bandwidth, and not the server, lets us wait.
+    pub(crate) fn is_held(&self) -> bool {
+        self.tap.is_held()
+    }
+
     /// HTTP/2 was agreed on.
     pub(crate) fn is_http2(&self) -> bool {
         matches!(self.sender, Sender::H2(_))
@@ -146,6 +162,7 @@ impl Link {
     pub(super) fn reusable(&mut self) -> bool {
         self.paced = None;
         self.lower_water();
+        self.tap.close();
         self.seems_alive()
     }
 
@@ -325,6 +342,8 @@ async fn open(route: &Route, tls: &TlsCache) -> Outcome<Link> {
     let address = stream.peer_addr().map_err(failed)?;
     let peer = address.to_string();
     let socket = Rc::new(stream.as_fd().try_clone_to_owned().map_err(failed)?);
+    let (stream, tap) = Shaped::new(stream);
+    let direct = matches!(route.via, Via::Direct);
     let water = Water { raised: false, since: Instant::now(), bytes: 0 };
     let link = |sender, connection, plain| Link {
         sender,
@@ -334,7 +353,9 @@ async fn open(route: &Route, tls: &TlsCache) -> Outcome<Link> {
         address: address.ip(),
         paced: None,
         plain,
+        direct,
         peer,
+        tap,
         water,
     };
     if !route.tls {

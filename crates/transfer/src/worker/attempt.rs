@@ -7,10 +7,13 @@ use crate::failure::Outcome;
 use crate::file::{self, Finished, Folder, Group, Part, Place, Reopened};
 use crate::http::{self, Link, Pool, Reply, Route};
 use crate::protocol::{DigestAlgorithm, Event, FileOrder, Order};
-use openbits_core::RangeSet;
+use crate::rate::Limiter;
 use openbits_core::plan::{Accept, Decision, Ended, Fail, FilePlan, Head, Limits, Next, Request, Restart};
+use openbits_core::{Priority, RangeSet};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
@@ -25,6 +28,8 @@ pub(super) struct Attempt {
     order: Order,
     reporter: Reporter,
     pool: Pool,
+    limiter: Rc<Limiter>,
+    level: Rc<Cell<Priority>>,
     folders: HashMap<PathBuf, Arc<Folder>>,
     group: Group,
     current: Option<Current>,
@@ -47,10 +52,17 @@ pub(super) struct Current {
 }
 
 impl Attempt {
-    pub(super) fn new(order: Order, events: mpsc::Sender<Event>, pool: Pool) -> Self {
+    pub(super) fn new(
+        order: Order,
+        events: mpsc::Sender<Event>,
+        pool: Pool,
+        limiter: Rc<Limiter>,
+        level: Rc<Cell<Priority>>,
+    ) -> Self {
         let group = Group::new(order.job, order.attempt, events.clone());
         let reporter = Reporter { job: order.job, attempt: order.attempt, events };
-        Self { order, reporter, pool, folders: HashMap::new(), group, current: None, told: None }
+        let folders = HashMap::new();
+        Self { order, reporter, pool, limiter, level, folders, group, current: None, told: None }
     }
 
     /// Runs to the end, or until it is stopped. Everything that is durable has been reported when this returns; the last event
@@ -247,6 +259,7 @@ impl Attempt {
         for via in http::routes(&options.proxy, &request.url)? {
             let route = Route::new(&request.url, via, options);
             if let Some(mut link) = self.pool.take(&route, self.order.priority) {
+                link.shape(&self.limiter, &self.level);
                 let message = http::build(request, options, &route, link.is_http2(), original)?;
                 match link.ask(message, idle).await {
                     Ok(reply) => return Ok((route, link, reply)),
@@ -256,6 +269,7 @@ impl Attempt {
             }
             match self.pool.open(&route, connect, self.order.priority).await {
                 Ok(mut link) => {
+                    link.shape(&self.limiter, &self.level);
                     let message = http::build(request, options, &route, link.is_http2(), original)?;
                     let reply = link.ask(message, idle).await.map_err(|(fail, _)| fail)?;
                     return Ok((route, link, reply));

@@ -95,7 +95,7 @@ pub(super) async fn stream(
         }
         let full = part.unsynced() >= MAX_UNSYNCED;
         let waiting = full || part.syncing();
-        link.hold(full);
+        link.hold(full || link.is_held());
         tokio::select! {
             biased;
             synced = part.progressed(), if waiting => {
@@ -143,7 +143,7 @@ pub(super) async fn stream(
                         reporter.pace(pace);
                     }
                 }
-                if full {
+                if full || link.is_held() {
                     last_piece = Instant::now(); // we do not listen, so silence proves nothing
                 } else if last_piece.elapsed() >= TICK {
                     link.lower_water();

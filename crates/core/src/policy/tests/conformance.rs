@@ -15,7 +15,7 @@ fn rate(p: &Policy, at: i64, priority: Priority) -> Rate {
 }
 
 #[test]
-fn row_01_an_empty_policy_has_every_default() {
+fn policy_01_an_empty_policy_has_every_default() {
     let p = Policy::default();
     assert_eq!((p.findings().len(), p.entries().count()), (0, KEYS.len()));
     for (key, entry) in p.entries() {
@@ -30,7 +30,7 @@ fn row_01_an_empty_policy_has_every_default() {
 }
 
 #[test]
-fn row_02_the_limit_per_user_is_not_above_the_machines() {
+fn policy_02_the_limit_per_user_is_not_above_the_machines() {
     let p = policy(&[("limits.jobs_per_user", Raw::Int(100)), ("limits.jobs_per_machine", Raw::Int(50))]);
     assert_eq!((p.limits().jobs_per_user, p.limits().jobs_per_machine), (50, 50));
     assert_eq!(p.findings()[0].about.event(), Some(16_397));
@@ -39,7 +39,7 @@ fn row_02_the_limit_per_user_is_not_above_the_machines() {
 
 /// The states of jobs in this row are a test of the queue.
 #[test]
-fn row_03_a_simple_rate_of_zero_holds_background_jobs_inside_its_hours() {
+fn policy_03_a_simple_rate_of_zero_holds_background_jobs_inside_its_hours() {
     let p = policy(&[("bandwidth.simple.enabled", Raw::Bool(true)), ("bandwidth.simple.rate", Raw::Int(0))]);
     let at = MONDAY + 9 * HOUR;
     let limit = p.rate(&Fixed(0), at, Priority::Normal, false);
@@ -53,13 +53,13 @@ fn row_03_a_simple_rate_of_zero_holds_background_jobs_inside_its_hours() {
 }
 
 #[test]
-fn row_04_a_rate_of_one_is_about_two_kilobits() {
+fn policy_04_a_rate_of_one_is_about_two_kilobits() {
     let p = policy(&[("bandwidth.simple.enabled", Raw::Bool(true)), ("bandwidth.simple.rate", Raw::Int(1))]);
     assert_eq!(rate(&p, MONDAY + 9 * HOUR, Priority::Low), Rate::Limit(2_000));
 }
 
 #[test]
-fn row_05_the_schedule_goes_before_the_simple_limit_with_one_warning() {
+fn policy_05_the_schedule_goes_before_the_simple_limit_with_one_warning() {
     let p = policy(&[
         ("bandwidth.simple.enabled", Raw::Bool(true)),
         ("bandwidth.simple.rate", Raw::Int(10)),
@@ -87,7 +87,7 @@ fn working_week() -> Vec<(&'static str, Raw)> {
 }
 
 #[test]
-fn row_06_maintenance_goes_before_work() {
+fn policy_06_maintenance_goes_before_work() {
     let p = policy(&working_week());
     let wednesday = MONDAY + 2 * DAY;
     assert_eq!(rate(&p, wednesday + 9 * HOUR, Priority::Normal), Rate::Limit(1_000_000));
@@ -99,7 +99,7 @@ fn row_06_maintenance_goes_before_work() {
 }
 
 #[test]
-fn row_07_servers_in_the_own_subnet_have_no_limit() {
+fn policy_07_servers_in_the_own_subnet_have_no_limit() {
     let p = policy(&working_week());
     for hour in [9, 10, 20] {
         let at = MONDAY + 2 * DAY + hour * HOUR;
@@ -116,13 +116,13 @@ fn row_07_servers_in_the_own_subnet_have_no_limit() {
 }
 
 #[test]
-fn row_08_the_jobs_own_download_time_goes_before_the_policys() {
+fn policy_08_the_jobs_own_download_time_goes_before_the_policys() {
     let p = policy(&[("timeouts.max_download", Raw::Int(60))]);
     assert_eq!((p.max_download_s(Some(3_600)), p.max_download_s(None)), (3_600, 60));
 }
 
 #[test]
-fn row_09_the_jobs_own_cost_mask_goes_before_the_policys() {
+fn policy_09_the_jobs_own_cost_mask_goes_before_the_policys() {
     let p = policy(&[("cost.normal", text("unconstrained"))]);
     let metered = cost::USAGE_BASED;
     assert!(cost::allows(p.cost_masks().of(Some(cost::ALWAYS), Priority::Normal), metered));
@@ -130,7 +130,7 @@ fn row_09_the_jobs_own_cost_mask_goes_before_the_policys() {
 }
 
 #[test]
-fn row_10_the_policys_cost_mask_follows_the_priority() {
+fn policy_10_the_policys_cost_mask_follows_the_priority() {
     let p = policy(&[("cost.normal", text("unconstrained")), ("cost.foreground", text("always"))]);
     let allowed = |priority| cost::allows(p.cost_masks().of(None, priority), cost::USAGE_BASED);
     assert!(!allowed(Priority::Normal) && allowed(Priority::Foreground));
@@ -145,7 +145,7 @@ fn row_10_the_policys_cost_mask_follows_the_priority() {
 
 /// What the clock shows decides, not what it showed before; the service hands in a clock that stands on its own in strict mode.
 #[test]
-fn row_11_a_clock_that_is_moved_moves_the_slot() {
+fn policy_11_a_clock_that_is_moved_moves_the_slot() {
     let p = policy(&working_week());
     assert_eq!(rate(&p, MONDAY + 7 * HOUR, Priority::Low), Rate::Limit(8_000_000));
     assert_eq!(rate(&p, MONDAY + 9 * HOUR, Priority::Low), Rate::Blocked);
@@ -154,7 +154,7 @@ fn row_11_a_clock_that_is_moved_moves_the_slot() {
 }
 
 #[test]
-fn row_12_a_profile_with_a_bad_value_is_ignored_and_the_others_apply() {
+fn policy_12_a_profile_with_a_bad_value_is_ignored_and_the_others_apply() {
     let mut keys = working_week();
     keys.retain(|(name, _)| *name != "bandwidth.work.low");
     keys.push(("bandwidth.work.low", text("banana")));
@@ -181,7 +181,7 @@ fn row_12_a_profile_with_a_bad_value_is_ignored_and_the_others_apply() {
 
 /// The call itself comes with the peer cache; this is what it asks.
 #[test]
-fn row_13_a_preference_for_a_locked_group_is_recorded_and_not_used() {
+fn policy_13_a_preference_for_a_locked_group_is_recorded_and_not_used() {
     let admin = layer(Origin::Administrator, &[("meta.locked", list(&["peer"]))]);
     let user = layer(Origin::Preference, &[("peer.enabled", Raw::Bool(true))]);
     let p = Policy::new(&[admin, user]).expect("usable");
@@ -194,7 +194,7 @@ fn row_13_a_preference_for_a_locked_group_is_recorded_and_not_used() {
 }
 
 #[test]
-fn row_15_a_users_file_sets_no_limits() {
+fn policy_15_a_users_file_sets_no_limits() {
     let user = layer(Origin::Preference, &[("limits.jobs_per_user", Raw::Int(10_000))]);
     let p = Policy::new(&[user]).expect("usable");
     assert_eq!(p.limits().jobs_per_user, 60);
@@ -202,7 +202,7 @@ fn row_15_a_users_file_sets_no_limits() {
 }
 
 #[test]
-fn row_18_days_wrap_around_the_week() {
+fn policy_18_days_wrap_around_the_week() {
     let mut keys = working_week();
     keys.push(("bandwidth.work.days", list(&["fri-mon"])));
     let p = policy(&keys);

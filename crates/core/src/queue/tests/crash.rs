@@ -6,6 +6,7 @@ use crate::enums::{JobState, JobType, Priority};
 use crate::hresult as h;
 use crate::job::property::Property;
 use crate::queue::Call;
+use crate::secret::{Sealed, Slot};
 use crate::time::FileTime;
 use JobState::{Acknowledged, Cancelled, Connecting, Error, Queued, Suspended, Transferred, TransientError};
 
@@ -71,8 +72,9 @@ fn every_property_survives() {
     ] {
         w.set(job, property).expect("settable");
     }
-    w.q.set_credentials(ALICE, job, (2, 4), None, None, w.now).expect("settable");
-    w.drain();
+    w.set_credentials(ALICE, job, (2, 4), None, None).expect("settable");
+    w.set_credentials(ALICE, job, (1, 1), Some("u"), Some("p")).expect("settable");
+    w.set(job, Property::Sealed(Slot::Headers, Some(Sealed::new("s")))).expect("settable");
     let before = w.job(job).clone();
     w.crash_stopped();
     assert_eq!(w.job(job), &before);

@@ -3,6 +3,7 @@
 use super::store::durable_part;
 use super::world::{Attempt, FileWork, ROOT, Torn, Workers, World};
 use crate::enums::{ErrorContext, JobState, Priority};
+use crate::gate::Gate;
 use crate::id::{AttemptId, JobId, Ticket};
 use crate::job::Job;
 use crate::queue::{Effect, Notice, NoticeKind};
@@ -116,7 +117,10 @@ impl World {
     fn execute_start(&mut self, id: JobId, attempt: AttemptId) {
         assert!(self.attempt(id).is_none(), "a job never has two attempts");
         let job = &self.q.jobs[&id];
-        assert!(!self.paused && self.q.network(), "nothing starts while the queue is held");
+        assert!(!self.paused, "nothing starts while the queue is held");
+        let closed = Gate::ALL.into_iter().find(|gate| self.q.is_closed(*gate, job));
+        assert_eq!(closed, None, "nothing starts before a closed gate");
+        assert!(self.q.machine().is_present(job.owner), "nor while its owner is away");
         let stored = self.store.get(id).expect("stored");
         assert!(stored.files.iter().all(|f| f.begun || f.transferred), "the beginning is durable first");
         self.attempts.insert(attempt, Attempt { job: id, owner: job.owner, stopping: false });
@@ -207,10 +211,14 @@ impl World {
         }
         let mut waiting = 0;
         for (id, job) in &q.jobs {
-            let waits = job.state == JobState::Queued && !q.runs.contains_key(id) && job.finishing.is_none();
+            let present = q.machine.is_present(job.owner);
+            let waits = job.state == JobState::Queued
+                && !q.runs.contains_key(id)
+                && job.finishing.is_none()
+                && present;
             assert_eq!(q.scheduler.ahead(*id).is_some(), waits, "membership of {job:?}");
             waiting += usize::from(waits);
-            if !waits || self.paused || !q.network || self.policy_blocks.holds(job.priority) {
+            if !waits || self.paused || !q.machine.network || self.policy_blocks.holds(job.priority) {
                 continue;
             }
             if job.priority == Priority::Foreground {

@@ -32,11 +32,8 @@ fn calls() -> Vec<Call> {
 }
 
 fn credentials(w: &mut World, caller: Caller, job: JobId) -> [Result<HResult, HResult>; 2] {
-    let set = w.q.set_credentials(caller, job, (1, 1), Some("u"), Some("p"), w.now);
-    w.drain();
-    let remove = w.q.remove_credentials(caller, job, (1, 1), w.now);
-    w.drain();
-    [set.map_err(|f| f.code), remove.map_err(|f| f.code)]
+    let set = w.set_credentials(caller, job, (1, 1), Some("u"), Some("p"));
+    [set, w.remove_credentials(caller, job, (1, 1))]
 }
 
 #[test]
@@ -89,11 +86,7 @@ fn credentials_are_the_owners_own_affair() {
 fn values_of_credentials() {
     let mut w = World::new();
     let job = w.create(ALICE, Plan::default());
-    let mut set = |slot, user, password| {
-        let result = w.q.set_credentials(ALICE, job, slot, user, password, w.now).map_err(|f| f.code);
-        w.drain();
-        result
-    };
+    let mut set = |slot, user, password| w.set_credentials(ALICE, job, slot, user, password);
     let (u, p) = (Some("u"), Some("p"));
     assert_eq!(set((0, 0), u, p), Err(h::BG_E_INVALID_AUTH_TARGET), "the target is looked at first");
     assert_eq!(set((3, 1), u, p), Err(h::BG_E_INVALID_AUTH_TARGET), "no masks");
@@ -109,11 +102,7 @@ fn values_of_credentials() {
     assert_eq!(set((1, 1), u, p), Ok(h::S_OK));
     assert_eq!(set((1, 1), Some("other"), p), Ok(h::S_OK), "replaces");
     assert_eq!(w.job(job).credentials.len(), 3);
-    let mut remove = |slot| {
-        let result = w.q.remove_credentials(ALICE, job, slot, w.now).map_err(|f| f.code);
-        w.drain();
-        result
-    };
+    let mut remove = |slot| w.remove_credentials(ALICE, job, slot);
     assert_eq!((remove((1, 1)), remove((1, 1))), (Ok(h::S_OK), Ok(h::S_FALSE)));
     assert_eq!(remove((0, 1)), Err(h::BG_E_INVALID_AUTH_TARGET));
     assert_eq!(remove((1, 0)), Err(h::BG_E_INVALID_AUTH_SCHEME));

@@ -6,6 +6,7 @@ use crate::hresult as h;
 use crate::id::Uid;
 use crate::job::property::{NotifyCommand, Property};
 use crate::queue::{Call, Called, Reason};
+use crate::secret::{Sealed, Slot};
 use JobState::{Cancelled, Connecting, Queued, Suspended, Transferring};
 
 /// A job that moves bytes, and workers that answer when the test says so.
@@ -227,13 +228,15 @@ fn a_worker_lost_while_it_renames_has_its_work_repeated() {
 fn take_ownership_of_a_running_job_stops_the_old_owners_worker_and_starts_the_new_ones() {
     let (mut w, job) = moving();
     w.checkpoint(job, 0, 300);
-    assert_eq!(w.q.set_credentials(ALICE, job, (1, 1), Some("u"), Some("p"), w.now), Ok(h::S_OK));
+    assert_eq!(w.set_credentials(ALICE, job, (1, 1), Some("u"), Some("p")), Ok(h::S_OK));
+    w.set(job, Property::Sealed(Slot::Headers, Some(Sealed::new("s")))).expect("settable");
     let notify = Property::NotifyCommand { program: Some("/bin/true".into()), parameters: None };
     assert_eq!(w.call(ALICE, job, Call::Set(vec![notify])), Ok(h::S_OK));
     assert!(matches!(w.job(job).notify_command.as_deref(), Some(NotifyCommand { .. })));
     assert_eq!(w.begin(ROOT, job, Call::TakeOwnership), Called::Done(Ok(h::S_OK)));
     assert_eq!((w.job(job).owner, w.state(job)), (Uid::ROOT, Queued));
     assert!(w.job(job).credentials.is_empty() && w.job(job).notify_command.is_none());
+    assert!(w.job(job).secrets.is_empty());
     let old = w.attempt(job).expect("still stopping");
     assert_eq!(w.attempts[&old].owner, ALICE.uid);
     assert!(w.q.owner_is_busy(ALICE.uid), "her worker still has it");

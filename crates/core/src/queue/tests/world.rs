@@ -7,12 +7,14 @@ use crate::events_log::Record;
 use crate::hresult::HResult;
 use crate::id::{AttemptId, JobId, Ticket, Uid};
 use crate::job::api::FinishPlan;
+use crate::job::credential;
 use crate::job::property::Property;
-use crate::job::{Extras, Job, NewFile};
+use crate::job::{Credential, Extras, Job, NewFile};
 use crate::limits::Limits;
 use crate::queue::{
     Call, Callback, Called, Failure, NewJob, Notice, NoticeKind, PolicyBlocks, Program, Queue, Reason,
 };
+use crate::secret::Sealed;
 use crate::time::{FileTime, Mono, Now};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -103,7 +105,13 @@ impl Default for Plan {
 }
 
 pub(super) fn file(n: u32) -> NewFile {
-    NewFile { remote: format!("http://h/{n}"), local: format!("/d/{n}"), size: None, sha256: None }
+    NewFile {
+        remote: format!("http://h/{n}"),
+        local: format!("/d/{n}"),
+        login: None,
+        size: None,
+        sha256: None,
+    }
 }
 
 impl World {
@@ -176,6 +184,31 @@ impl World {
     /// A job of Alice's with one file, resumed.
     pub(super) fn job_at(&mut self, priority: Priority) -> JobId {
         self.create(ALICE, Plan { priority, ..Plan::default() })
+    }
+
+    /// SetCredentials, as the door makes it: the values are looked at, the secret is sealed.
+    pub(super) fn set_credentials(
+        &mut self,
+        caller: Caller,
+        id: JobId,
+        slot: (i64, i64),
+        user: Option<&str>,
+        password: Option<&str>,
+    ) -> Result<HResult, HResult> {
+        let checked = credential::check(slot.0, slot.1, user, password);
+        let sealed = user.map(|user| Sealed::new(format!("sealed {user}")));
+        let credential = checked.map(|(target, scheme)| Credential { target, scheme, sealed });
+        self.call(caller, id, Call::SetCredentials(credential))
+    }
+
+    /// RemoveCredentials.
+    pub(super) fn remove_credentials(
+        &mut self,
+        caller: Caller,
+        id: JobId,
+        slot: (i64, i64),
+    ) -> Result<HResult, HResult> {
+        self.call(caller, id, Call::RemoveCredentials { target: slot.0, scheme: slot.1 })
     }
 
     /// A call whose answer may come later.

@@ -1,0 +1,127 @@
+//! A service with a policy file of its own, for tests through its door.
+
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test file uses a part; a failed unwrap fails the test"
+)]
+
+use openbits_api::{AddFile, CreateJob, JobView, SetProperties};
+use openbits_client::blocking::Client;
+use openbits_client::{Client as Async, Endpoint, Kind, Timeouts};
+use openbits_core::hresult::HResult;
+use openbits_core::{JobId, JobType, Priority};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A service of this user with a policy file of its own.
+pub struct Service {
+    pub child: Child,
+    pub folder: TempDir,
+    pub client: Client,
+}
+
+impl Service {
+    pub fn start(policy: &str) -> Self {
+        Self::start_as("--user", policy)
+    }
+
+    pub fn start_as(mode: &str, policy: &str) -> Self {
+        // A bus of the machine that runs the tests must not decide how they end.
+        Self::start_with(mode, policy, &[("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere")])
+    }
+
+    pub fn start_with(mode: &str, policy: &str, environment: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        std::fs::write(at.join("policy.toml"), policy).unwrap();
+        let socket = at.join("s.sock");
+        let child = Command::new(env!("CARGO_BIN_EXE_bitsd"))
+            .arg(mode)
+            .arg("--socket")
+            .arg(&socket)
+            .arg("--database")
+            .arg(at.join("queue.db"))
+            .arg("--policy")
+            .arg(at.join("policy.toml"))
+            .env("XDG_CONFIG_HOME", at.join("config"))
+            .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")
+            .envs(environment.iter().copied())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let endpoint = Endpoint { path: socket, kind: Kind::Given, owner: None };
+        let client = Client::new(Async::new(endpoint, None, Timeouts::default())).unwrap();
+        let service = Self { child, folder, client };
+        wait("the service is there", || service.client.service_info().ok());
+        service
+    }
+
+    pub fn write(&self, policy: &str) {
+        std::fs::write(self.folder.path().join("policy.toml"), policy).unwrap();
+    }
+
+    pub fn reload(&self, policy: &str) -> bool {
+        self.write(policy);
+        self.client.reload_policy().unwrap().usable
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn request(&self, priority: Priority) -> CreateJob {
+        // Nobody listens there: an attempt fails at once, and is tried again after ten minutes.
+        self.request_of(priority, "http://127.0.0.1:1/x", "out")
+    }
+
+    pub fn request_of(&self, priority: Priority, url: &str, name: &str) -> CreateJob {
+        let local_name = self.path(name).display().to_string();
+        let remote_name = url.to_owned();
+        CreateJob {
+            id: None,
+            display_name: priority.to_string(),
+            kind: JobType::Download,
+            files: vec![AddFile { remote_name, local_name, sha256: None }],
+            resume: true,
+            properties: SetProperties { priority: Some(priority), ..SetProperties::default() },
+            environment_proxy: None,
+        }
+    }
+
+    pub fn create(&self, priority: Priority) -> JobId {
+        self.client.create_job(&self.request(priority)).unwrap().job.id.parse().unwrap()
+    }
+
+    pub fn fetch(&self, priority: Priority, url: &str, name: &str) -> JobId {
+        self.client.create_job(&self.request_of(priority, url, name)).unwrap().job.id.parse().unwrap()
+    }
+
+    pub fn job(&self, id: JobId) -> JobView {
+        self.client.job(id, false, true).unwrap()
+    }
+
+    pub fn code(&self, id: JobId) -> Option<HResult> {
+        self.job(id).error.and_then(|e| openbits_api::error::parse_code(&e.hresult))
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + Duration::from_secs(15);
+    loop {
+        match look() {
+            Some(found) => return found,
+            None if Instant::now() > end => panic!("not within 15 s: {what}"),
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}

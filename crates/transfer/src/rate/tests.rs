@@ -1,0 +1,121 @@
+use super::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A connection to a sender that never stops, read for so long at a limit; bytes read.
+async fn read_for(limiter: &Rc<Limiter>, priority: Priority, ms: u64, change: impl AsyncFn(u64)) -> u64 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
+    let address = listener.local_addr().expect("an address");
+    let send = async {
+        let (mut peer, _) = listener.accept().await.expect("connects");
+        let piece = vec![7; 64 << 10];
+        while peer.write_all(&piece).await.is_ok() {}
+    };
+    let read = async {
+        let (mut stream, tap) = Shaped::new(TcpStream::connect(address).await.expect("connects"));
+        tap.open(limiter, &Rc::new(Cell::new(priority)), Some(address));
+        let end = Instant::now() + Duration::from_millis(ms);
+        let (mut buffer, mut total) = (vec![0; 1 << 20], 0);
+        while let Ok(got) = tokio::time::timeout_at(end.into(), stream.read(&mut buffer)).await {
+            total += got.expect("reads") as u64;
+            change(total).await;
+        }
+        total
+    };
+    tokio::select! {
+        () = send => unreachable!("the reader ends first"),
+        total = read => total,
+    }
+}
+
+fn limiter(rates: Rates) -> Rc<Limiter> {
+    let limiter = Limiter::default();
+    limiter.set(rates);
+    Rc::new(limiter)
+}
+
+async fn nothing(_: u64) {}
+
+#[tokio::test]
+async fn a_limit_is_kept() {
+    let normal = |rate| Rates { levels: [None, None, Some(rate), None], ..Rates::default() };
+    for rate in [40_000, 1_000_000, 20_000_000] {
+        let limiter = limiter(normal(rate));
+        let total = read_for(&limiter, Priority::Normal, 1_500, nothing).await;
+        let expected = rate * 3 / 2;
+        let slack = expected / 20 + Bucket::new(rate).slice();
+        assert!(total.abs_diff(expected) <= slack, "{total} at {rate}");
+        let (moved, ms) = limiter.report();
+        assert_eq!(moved, [0, 0, total, 0]);
+        assert!((1_500..3_000).contains(&ms));
+    }
+}
+
+#[tokio::test]
+async fn other_levels_and_neighbours_have_none() {
+    let rates = Rates { levels: [None, None, Some(1_000), None], near_free: [true; 4], ..Rates::default() };
+    let free = limiter(rates.clone());
+    assert!(read_for(&free, Priority::Normal, 300, nothing).await > 10_000_000, "the loopback is near");
+    let held = limiter(Rates { near_free: [true, true, false, true], ..rates });
+    assert!(read_for(&held, Priority::Normal, 300, nothing).await < 3_000);
+    assert!(read_for(&held, Priority::High, 300, nothing).await > 10_000_000);
+}
+
+#[tokio::test]
+async fn a_changed_limit_counts_within_a_fraction_of_a_second() {
+    let slow = Rates { levels: [Some(1_000); 4], ..Rates::default() };
+    let limiter = limiter(slow);
+    let changed = Cell::new(None);
+    let begun = Instant::now();
+    let total = read_for(&limiter, Priority::Low, 1_200, async |total| {
+        if total >= 512 && changed.get().is_none() {
+            changed.set(Some(begun.elapsed()));
+            limiter.set(Rates::default());
+        }
+    })
+    .await;
+    assert!(changed.get().is_some() && total > 5_000_000, "{total}");
+}
+
+#[tokio::test]
+async fn connections_share_a_limit_evenly_and_writes_count_too() {
+    let limiter = limiter(Rates { levels: [Some(2_000_000); 4], ..Rates::default() });
+    let one = || read_for(&limiter, Priority::High, 1_000, nothing);
+    let (a, b, c, d) = tokio::join!(one(), one(), one(), one());
+    assert!((a + b + c + d).abs_diff(2_000_000) < 500_000, "{a} {b} {c} {d}");
+    for part in [a, b, c, d] {
+        assert!(part.abs_diff(500_000) < 150_000, "{a} {b} {c} {d}");
+    }
+    let (client, mut server) = tokio::net::UnixStream::pair().expect("a pair");
+    let (mut stream, tap) = Shaped::new(client);
+    tap.open(&limiter, &Rc::new(Cell::new(Priority::Low)), None);
+    let reader = async {
+        let mut buffer = vec![0; 1 << 20];
+        while server.read(&mut buffer).await.expect("reads") > 0 {}
+    };
+    let begun = Instant::now();
+    let writer = async {
+        stream.write_all(&vec![1; 1_000_000]).await.expect("writes");
+        drop(stream);
+    };
+    tokio::join!(reader, writer);
+    let took = begun.elapsed().as_millis();
+    assert!((400..650).contains(&took), "{took} ms for 1 MB at 2 MB/s");
+}
+
+#[tokio::test]
+async fn a_closed_tap_gives_back_what_was_reserved() {
+    let limiter = limiter(Rates { levels: [Some(1_000); 4], ..Rates::default() });
+    let (client, mut server) = tokio::net::UnixStream::pair().expect("a pair");
+    server.write_all(&[1; 2_000]).await.expect("writes");
+    let (mut stream, tap) = Shaped::new(client);
+    tap.open(&limiter, &Rc::new(Cell::new(Priority::Low)), None);
+    let mut buffer = [0; 600];
+    assert_eq!(stream.read(&mut buffer).await.expect("reads"), 512);
+    let next = tokio::time::timeout(Duration::from_millis(20), stream.read(&mut buffer)).await;
+    assert!(next.is_err() && tap.is_held());
+    tap.close();
+    assert!(!tap.is_held());
+    let rest = tokio::time::timeout(Duration::from_millis(20), stream.read(&mut buffer)).await;
+    assert_eq!(rest.expect("no limit any more").expect("reads"), 600);
+}
