@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """One background transfer by the shipped service, as a command that the politeness testbed runs in its client namespace.
 
-    background.py BITS FOLDER SOURCE-ADDRESS URL [JOBS [PRIORITY [system|user]]]
+    background.py BITS FOLDER SOURCE-ADDRESS URL [--jobs N] [--priority LEVEL] [--mode system|user] [--tls]
 
-Starts a service of its own (state in FOLDER), creates JOBS jobs bound to the source address, and stays until it is terminated;
-then it stops the service and prints its CPU seconds (service and workers) to FOLDER/bg.json.
+Starts a service of its own (state outside of FOLDER, log in it), creates the jobs bound to the source address, and stays until it is
+terminated; then it stops the service and says on standard error, as JSON, how many CPU seconds service and workers took, and what
+the pacing did. `--tls` starts a second server, with TLS, in the testbed's server namespace.
 """
+import argparse
 import http.client
 import json
 import os
@@ -36,12 +38,37 @@ def ask(path, method, target, body=None):
     return answer.status, json.loads(answer.read() or b"null")
 
 
+def secure(place, url):
+    """The same files over TLS: an nginx of our own in the server's namespace, which the address tells (10.100+N.0.1)."""
+    address = url.split("/")[2].split(":")[0]
+    number = int(address.split(".")[1]) - 100
+    tls = place / "tls"
+    tls.mkdir()
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=bottleneck",
+                    "-addext", f"subjectAltName=IP:{address}", "-addext", "basicConstraints=critical,CA:FALSE",
+                    "-keyout", str(tls / "key.pem"), "-out", str(tls / "cert.pem")], check=True, stderr=subprocess.DEVNULL)
+    (tls / "nginx.conf").write_text(f"""
+daemon off; worker_processes 1; pid {tls}/nginx.pid; error_log {tls}/err.log; events {{ worker_connections 512; }}
+http {{ access_log off; client_body_temp_path {tls}/1; proxy_temp_path {tls}/2; fastcgi_temp_path {tls}/3; uwsgi_temp_path {tls}/4;
+ scgi_temp_path {tls}/5; server {{ listen 8443 ssl; http2 on; ssl_certificate {tls}/cert.pem; ssl_certificate_key {tls}/key.pem;
+ root /dev/shm/bp; }} }}""".replace(" http2 on;", ""))
+    server = subprocess.Popen(["nice", "-n", "-10", "ip", "netns", "exec", f"bp{number}s", "nginx", "-p", str(tls), "-c", str(tls / "nginx.conf")],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(0.5)
+    return f"https://{address}:8443/" + url.split("/", 3)[3], server
+
+
 def main():
-    bits, folder, source, url = sys.argv[1:5]
-    jobs = int(sys.argv[5]) if len(sys.argv) > 5 else 1
-    priority = sys.argv[6] if len(sys.argv) > 6 else "NORMAL"
-    mode = sys.argv[7] if len(sys.argv) > 7 else "user"
-    place = pathlib.Path(folder)
+    parser = argparse.ArgumentParser()
+    for name in ("bits", "folder", "source", "url"):
+        parser.add_argument(name)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--priority", default="NORMAL")
+    parser.add_argument("--mode", default="system")
+    parser.add_argument("--tls", action="store_true")
+    given = parser.parse_args()
+    bits, source, url, jobs, priority, mode = given.bits, given.source, given.url, given.jobs, given.priority, given.mode
+    place = pathlib.Path(given.folder)
     home = pathlib.Path("/var/tmp") / f"openbits-politeness-{os.getpid()}"
     (home / "run").mkdir(parents=True, mode=0o700)
     policy = home / "policy.toml"
@@ -49,11 +76,15 @@ def main():
         policy.write_text(f"[queue]\nmax_background = {jobs}\n")
     env = {"PATH": os.environ["PATH"], "HOME": str(home), "XDG_RUNTIME_DIR": str(home / "run"),
            "XDG_STATE_HOME": str(home / "state"), "XDG_CONFIG_HOME": str(home / "config"), "STATE_DIRECTORY": str(home / "state"),
-           "RUNTIME_DIRECTORY": str(home / "run"), "SSL_CERT_FILE": os.environ.get("SSL_CERT_FILE", "")}
+           "RUNTIME_DIRECTORY": str(home / "run")}
+    server = None
+    if given.tls:
+        url, server = secure(place, url)
+        env["SSL_CERT_FILE"] = str(place / "tls" / "cert.pem")
     log = open(place / "service.log", "ab")
     service = subprocess.Popen([bits, "service", f"--{mode}"], env=env, stdout=log, stderr=log, cwd=home)
     trace = open(place / "pace.jsonl", "w")
-    ids = []
+    ids, modes = [], {}
 
     def end(*_):
         service.send_signal(signal.SIGTERM)
@@ -63,7 +94,9 @@ def main():
             service.kill()
             service.wait()
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        (place / "bg.json").write_text(json.dumps({"user_s": used.ru_utime, "system_s": used.ru_stime}))
+        if server:
+            server.terminate()
+        print(json.dumps({"user_s": used.ru_utime, "system_s": used.ru_stime, "peak_kib": used.ru_maxrss, "modes": modes}), file=sys.stderr)
         shutil.rmtree(home, ignore_errors=True)
         sys.exit(0)
 
@@ -93,6 +126,8 @@ def main():
         _, job = ask(door, "GET", f"/v1/jobs/{ids[0]}")
         trace.write(json.dumps({"t": time.time(), "state": job["state"], "bytes": job["bytes_transferred"], "pace": job["pace"]}) + "\n")
         trace.flush()
+        doing = job["pace"]["mode"] if job["pace"] else job["state"]
+        modes[doing] = modes.get(doing, 0) + 1
         if job["state"] not in ("QUEUED", "CONNECTING", "TRANSFERRING"):
             print(job["state"], job["error"], file=sys.stderr)
             end()

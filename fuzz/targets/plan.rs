@@ -4,10 +4,10 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use openbits_core::RangeSet;
+use openbits_core::{FileRange, RangeSet};
 use openbits_core::hresult::ERROR_WINHTTP_CONNECTION_ERROR;
 use openbits_core::plan::{
-    Accept, BodyEnd, Decision, Ended, FilePlan, Framing, Head, Limits, MAX_RESTARTS, Next, Validator,
+    Accept, BodyEnd, Decision, Ended, FilePlan, Framing, Head, Limits, MAX_RESTARTS, Next, Validator, Wanted,
 };
 use url::Url;
 
@@ -59,6 +59,7 @@ enum Step {
     NewAttempt,
     LocalLost,
     Digest,
+    Want { first: Vec<(u8, u8)>, position: u8, only_first: bool },
 }
 
 #[derive(Arbitrary, Debug)]
@@ -165,16 +166,25 @@ fuzz_target!(|input: Input| {
         input.stored.iter().map(|(at, len)| u64::from(*at)..u64::from(*at) + u64::from(*len)).collect();
     let etag = input.stored_etag.then(|| "\"1\"".to_owned());
     let mut plan = begin(input.stored_size.map(u64::from), stored, Validator { etag, last_modified: None });
+    let mut wanted = Wanted::default();
     let (mut restarts, mut highs, mut high) = (0_u32, 0_u32, plan.done().len());
     let mut failed = false;
     for step in &input.steps {
         if failed || matches!(step, Step::NewAttempt) {
             plan = begin(plan.size(), plan.done().clone(), plan.validator().clone());
+            plan.want(wanted.clone());
             (failed, restarts, highs, high) = (false, 0, 0, plan.done().len());
         }
         assert!(!plan.shown_url().contains("u:p"));
         match step {
             Step::NewAttempt => {}
+            Step::Want { first, position, only_first } => {
+                let range = |(at, length): &(u8, u8)| FileRange::new(u64::from(*at), u64::from(*length).max(1));
+                wanted.first = first.iter().map(range).collect();
+                wanted.position = u64::from(*position);
+                wanted.only_first = *only_first;
+                plan.want(wanted.clone());
+            }
             Step::LocalLost => match plan.local_lost("lost") {
                 Ok(_) => restarts += 1,
                 Err(_) => failed = true,
@@ -185,6 +195,10 @@ fuzz_target!(|input: Input| {
                     Next::Complete { size } => {
                         assert!(plan.done().contains(0..size));
                         assert!(plan.done().end() <= size, "bytes beyond the end of a complete file");
+                        continue;
+                    }
+                    Next::Satisfied => {
+                        assert!(wanted.only_first && !plan.is_urgent());
                         continue;
                     }
                     Next::Send(request) => request,
@@ -213,6 +227,7 @@ fuzz_target!(|input: Input| {
                         let (got, end) = received(&accept, got, end, &plan);
                         match plan.end(got, end) {
                             Ended::Next | Ended::Soon(_) => {}
+                            Ended::Again(..) => unreachable!("nothing is dynamic here"),
                             Ended::Fail(fail) => {
                                 failed = true;
                                 assert!(!fail.discard || plan.done().is_empty());

@@ -27,6 +27,7 @@ fn queue() -> Queue {
         login: None,
         size: None,
         sha256: None,
+        ranges: None,
     };
     let new = NewJob {
         id: JobId::from_bytes([1; 16]),
@@ -47,6 +48,7 @@ fn hear(queue: &mut Queue, event: Event, now: Now) {
             queue.on_connected(job, attempt, file, size, &peer, now);
         }
         Event::Progress { job, attempt, file, bytes } => queue.on_progress(job, attempt, file, bytes, now),
+        Event::Written { job, attempt, file, ranges } => queue.on_written(job, attempt, file, ranges, now),
         Event::Checkpoint { job, attempt, files } => {
             queue.on_checkpoint(job, attempt, files.into_iter().map(order::report).collect(), now);
         }

@@ -8,6 +8,7 @@ use std::process::Command;
 /// Programs that some tests start as real peers: Debian package, and what it brings.
 const PEERS: &[(&str, &str, &str)] = &[
     ("nginx-light", "/usr/sbin/nginx", "-v"),
+    ("squid", "/usr/sbin/squid", "-v"),
     ("strace", "strace", "--version"),
     ("python3-prometheus-client", "python3", "-cimport prometheus_client"),
     ("dbus-daemon", "dbus-daemon", "--version"),

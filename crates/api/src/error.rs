@@ -81,6 +81,35 @@ pub fn row(code: HResult) -> ErrorRow {
         h::ERROR_PATH_NOT_FOUND => {
             (400, exit::OTHER, "Create the destination folder first, or give another path.")
         }
+        h::CRYPT_E_NOT_FOUND => (
+            404,
+            exit::NOT_FOUND,
+            "List the certificates of the store; see the page about client certificates.",
+        ),
+        h::RPC_X_BAD_STUB_DATA => {
+            (404, exit::NOT_FOUND, "No client certificate is set, or the hash has not 20 or 32 bytes.")
+        }
+        h::BG_E_READ_ONLY_WHEN_JOB_ACTIVE => (409, exit::OTHER, "Suspend the job first: `bits suspend JOB`."),
+        h::BG_E_SERVER_CERT_VALIDATION_INTERFACE_REQUIRED => (
+            502,
+            exit::JOB_ERROR,
+            "Start the program that checks certificates for this job, then `bits resume`.",
+        ),
+        h::ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED => (
+            502,
+            exit::JOB_ERROR,
+            "Give the job a client certificate: `bits set JOB client-certificate=...`, then `bits resume`.",
+        ),
+        h::ERROR_WINHTTP_CLIENT_CERT_NO_ACCESS_PRIVATE_KEY => (
+            502,
+            exit::JOB_ERROR,
+            "Put the private key beside the certificate, readable for the job's owner.",
+        ),
+        h::ERROR_WINHTTP_REDIRECT_FAILED => (
+            502,
+            exit::JOB_ERROR,
+            "Use the final address, or allow the redirect with the job's security flags.",
+        ),
         h::ERROR_FILE_NOT_FOUND => (400, exit::OTHER, "Check the path of the local file."),
         h::ERROR_DISK_FULL => (507, exit::OTHER, "Free some space on the volume, then `bits resume`."),
         h::ERROR_WRITE_PROTECT => (400, exit::OTHER, "The volume is read-only; choose another destination."),
@@ -115,6 +144,17 @@ pub fn row(code: HResult) -> ErrorRow {
         h::BG_E_REMOTE_FILE_CHANGED => {
             (502, exit::JOB_ERROR, "The file keeps changing on the server; resume later.")
         }
+        h::BG_E_RANDOM_ACCESS_NOT_SUPPORTED => (
+            409,
+            exit::OTHER,
+            "Only whole files of downloads, from servers with byte ranges and without dynamic content, are read in any order.",
+        ),
+        h::BG_E_UNSUPPORTED_JOB_CONFIGURATION => {
+            (409, exit::OTHER, "Two settings of the job exclude each other; use another job.")
+        }
+        h::BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED => {
+            (413, exit::LIMIT, "The files are larger than the job's limit; use a new job with a higher one.")
+        }
         h::BG_E_INSUFFICIENT_RANGE_SUPPORT
         | h::BG_E_MISSING_FILE_SIZE
         | h::BG_E_INSUFFICIENT_HTTP_SUPPORT => (
@@ -130,7 +170,9 @@ pub fn row(code: HResult) -> ErrorRow {
         | h::ERROR_WINHTTP_SECURE_CERT_CN_INVALID
         | h::ERROR_WINHTTP_SECURE_FAILURE
         | h::ERROR_WINHTTP_SECURE_CHANNEL_ERROR
-        | h::ERROR_WINHTTP_SECURE_CERT_REVOKED => (
+        | h::ERROR_WINHTTP_SECURE_CERT_REVOKED
+        | h::ERROR_WINHTTP_SECURE_CERT_REV_FAILED
+        | h::ERROR_WINHTTP_SECURE_CERT_WRONG_USAGE => (
             502,
             exit::JOB_ERROR,
             "The server's certificate cannot be trusted; check the clock and the system's roots.",

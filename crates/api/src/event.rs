@@ -3,6 +3,7 @@
 //! Events with a `seq` are durable: a reader that comes back with the last one it saw (`?after=` or `Last-Event-ID`) misses
 //! nothing that is still kept. Progress events have no `seq` and are not kept.
 
+use crate::request::RangeView;
 use openbits_core::JobState;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -22,6 +23,8 @@ pub enum EventKind {
     Error,
     /// One file is finished.
     FileTransferred,
+    /// Ranges of a file arrived; not durable, and only for jobs whose notify flags have BG_NOTIFY_FILE_RANGES_TRANSFERRED (0x20).
+    FileRangesTransferred,
     /// The job was completed and left the queue.
     Acknowledged,
     /// The job was cancelled and left the queue.
@@ -43,6 +46,7 @@ impl EventKind {
             Self::Transferred => "transferred",
             Self::Error => "error",
             Self::FileTransferred => "file-transferred",
+            Self::FileRangesTransferred => "file-ranges-transferred",
             Self::Acknowledged => "acknowledged",
             Self::Cancelled => "cancelled",
             Self::Progress => "progress",
@@ -55,7 +59,7 @@ impl EventKind {
 /// One event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EventView {
-    /// Cursor: strictly growing; null for progress.
+    /// Cursor: strictly growing; null for progress and ranges.
     pub seq: Option<u64>,
     /// What happened.
     pub kind: EventKind,
@@ -82,9 +86,12 @@ pub struct EventView {
     /// Pacing of the transfer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pace: Option<crate::PaceView>,
-    /// The file, for `file-transferred`.
+    /// The file, for `file-transferred` and `file-ranges-transferred`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<u32>,
+    /// What arrived since the last event of this kind, for `file-ranges-transferred`. GetFilledFileRanges tells the whole truth.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<RangeView>,
     /// The entry, for `log`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<Box<LogView>>,

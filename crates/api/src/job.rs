@@ -1,5 +1,7 @@
 //! Jobs as the API shows them. Unknown sizes are null, times are milliseconds since 1970 UTC.
 
+use crate::http::HttpView;
+use crate::request::RangeView;
 use openbits_core::pace::Mode;
 use openbits_core::{ErrorContext, JobState, JobType, Priority, ProxyUsage};
 use serde::{Deserialize, Serialize};
@@ -67,6 +69,9 @@ pub struct JobView {
     pub auto_complete: bool,
     /// Local address or interface of the job's connections.
     pub bind: Option<String>,
+    /// HTTP options.
+    #[serde(default)]
+    pub http: HttpView,
     /// Sum of BG_COPY_FILE bits.
     pub acl_flags: u32,
     /// Sum of BG_JOB peer caching bits.
@@ -156,8 +161,24 @@ pub struct FileView {
     pub temporary_name: Option<String>,
     /// Expected SHA-256.
     pub sha256: Option<String>,
+    /// Bytes of the remote file that the file consists of, in the order of the local file; absent: all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranges: Option<Vec<RangeView>>,
     /// How often the file began again because the server's copy changed.
     pub restarts: u32,
+}
+
+/// Ranges of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RangeList {
+    /// Version of this form.
+    pub schema: u32,
+    /// `0x00000000`, or `0x00000001` (S_FALSE) for a file without ranges.
+    pub hresult: String,
+    /// Symbolic name of the code.
+    pub name: String,
+    /// The ranges.
+    pub ranges: Vec<RangeView>,
 }
 
 /// List of a job's files.

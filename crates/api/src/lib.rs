@@ -7,6 +7,7 @@
 pub mod callback;
 pub mod error;
 pub mod event;
+pub mod http;
 pub mod job;
 pub mod policy;
 pub mod request;
@@ -20,16 +21,20 @@ pub use callback::{
 };
 pub use error::{ErrorRow, ErrorText, Problem};
 pub use event::{EventKind, EventView, JobLog, LogView};
+pub use http::{
+    CertificateAnswer, CertificateCheck, CertificateView, CustomHeaders, HttpView, SetClientCertificate,
+};
 pub use job::{
     ErrorView, FileList, FileView, JobPage, JobView, NumberedProperty, Outcome, PaceView, ProxyView,
+    RangeList,
 };
 pub use policy::{
     BandwidthView, CheckPolicy, PolicyExplanation, PolicyFileView, PolicyFinding, PolicyKeyView,
     PolicyOutcome, PolicyRule, PolicyView,
 };
 pub use request::{
-    AddFile, AddFiles, CreateJob, EnvironmentProxyView, NotifyCommandView, ProxyRequest, SetNumbered,
-    SetProperties,
+    AddFile, AddFiles, CreateJob, DownloadPosition, EnvironmentProxyView, NotifyCommandView, ProxyRequest,
+    RangeView, RequestRanges, SetNumbered, SetProperties,
 };
 pub use service::{ServiceInfo, ServiceLimits};
 pub use why::Why;

@@ -1,6 +1,6 @@
 //! What a caller sends. Unknown fields are refused, so that a misspelt option is never silently ignored.
 
-use openbits_core::{JobType, Priority, ProxyUsage};
+use openbits_core::{JobType, Priority, ProxyUsage, Secret};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -60,6 +60,37 @@ pub struct AddFile {
     /// Expected SHA-256 of the content, 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// The file consists of these bytes of the remote file, back to back in this order (AddFileWithRanges); at least one, at most 500,
+    /// without overlap. Absent: of the whole remote file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranges: Option<Vec<RangeView>>,
+}
+
+/// Bytes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RangeView {
+    /// First byte, from 0.
+    pub offset: u64,
+    /// Number of bytes, at least 1; absent (or 2^64-1): to the end of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<u64>,
+}
+
+/// `POST /v1/jobs/{id}/files/{file}/requests`: fetch these before everything else (RequestFileRanges). They may overlap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RequestRanges {
+    /// At least one.
+    pub ranges: Vec<RangeView>,
+}
+
+/// `POST /v1/jobs/{id}/files/{file}/position`: where the rest is fetched from (UpdateDownloadPosition).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DownloadPosition {
+    /// Offset in the file, from 0.
+    pub offset: u64,
 }
 
 /// `PATCH /v1/jobs/{id}`: set properties; all or none. Absent fields stay as they are.
@@ -100,6 +131,22 @@ pub struct SetProperties {
     /// Reply file of an upload-reply job; an empty text lets the service choose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_file_name: Option<String>,
+    /// Headers that go with every request of the job: lines `Name: value`, each ending with CR LF, together at most 16,383 characters; an
+    /// empty text removes them. Only for the owner.
+    #[serde(default, with = "openbits_core::secret::clear_option", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "X-Build: 7\r\n")]
+    pub custom_headers: Option<Secret>,
+    /// True: nobody may read the headers back from now on, for good. False is refused. Only for the owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom_headers_write_only: Option<bool>,
+    /// HTTP method of downloads; before the first Resume only. Any but GET makes the job FOREGROUND for good and every error final.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "POST")]
+    pub http_method: Option<String>,
+    /// Sum of BG_SSL bits (1 check revocation, 2 ignore the name, 4 dates, 8 an unknown issuer, 16 a wrong usage) and
+    /// BG_HTTP_REDIRECT_POLICY bits (0x100 report, 0x200 disallow, 0x800 allow https to http).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security_flags: Option<u32>,
     /// Sum of BG_COPY_FILE bits: owner 1, group 2, access list 4, audit list 8. For sources that have owners; applied by complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acl_flags: Option<u32>,

@@ -2,6 +2,7 @@
 
 use crate::text;
 use clap::{Args, Parser, Subcommand};
+use openbits_api::RangeView;
 use openbits_client::Choice;
 use openbits_core::{JobState, JobType, Priority};
 use std::path::PathBuf;
@@ -71,6 +72,14 @@ pub(crate) enum Command {
     Create(Create),
     /// Add files to a job
     Add(Add),
+    /// Show which bytes a file consists of, or with --filled which of them are there
+    ///
+    /// Prints OFFSET:LENGTH, one a line; nothing for a file that is the whole remote one.
+    Ranges(Ranges),
+    /// Fetch these bytes of a file before everything else; in on-demand mode nothing else is fetched
+    Request(RequestRanges),
+    /// Fetch what is missing of a file from an offset on, then from the front
+    Seek(Seek),
     /// Put jobs into the queue
     Resume(Jobs),
     /// Pause jobs
@@ -140,6 +149,9 @@ pub(crate) struct Get {
     /// Expected SHA-256 of the file (one URL)
     #[arg(long, value_name = "HEX", value_parser = sha256)]
     pub(crate) sha256: Option<String>,
+    /// Fetch only these bytes, back to back in this order: OFFSET:LENGTH, the length may be `eof` (one URL)
+    #[arg(long = "range", value_name = "O:L", value_delimiter = ',', value_parser = text::range)]
+    pub(crate) ranges: Vec<RangeView>,
     /// Leave the transfer to the service; prints the GUIDs of the jobs
     #[arg(short, long)]
     pub(crate) background: bool,
@@ -203,9 +215,45 @@ pub(crate) struct Add {
     /// Expected SHA-256 of the file
     #[arg(long, value_name = "HEX", value_parser = sha256, conflicts_with = "from")]
     pub(crate) sha256: Option<String>,
+    /// The file consists of these bytes, back to back in this order: OFFSET:LENGTH, the length may be `eof`
+    #[arg(long = "range", value_name = "O:L", value_delimiter = ',', value_parser = text::range, conflicts_with = "from")]
+    pub(crate) ranges: Vec<RangeView>,
     /// Add the files of a list: .csv with the columns Source and Destination, otherwise `URL PATH` lines; `-` is standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ranges {
+    /// GUID, unique beginning of a GUID (6 digits or more), or exact name
+    pub(crate) job: String,
+    /// Number of the file, from 0
+    #[arg(default_value_t = 0)]
+    pub(crate) file: u32,
+    /// What is there
+    #[arg(long)]
+    pub(crate) filled: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RequestRanges {
+    /// GUID, unique beginning of a GUID (6 digits or more), or exact name
+    pub(crate) job: String,
+    /// Number of the file, from 0
+    pub(crate) file: u32,
+    /// OFFSET:LENGTH; the length may be `eof`
+    #[arg(required = true, value_name = "O:L", value_delimiter = ',', value_parser = text::range)]
+    pub(crate) ranges: Vec<RangeView>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Seek {
+    /// GUID, unique beginning of a GUID (6 digits or more), or exact name
+    pub(crate) job: String,
+    /// Number of the file, from 0
+    pub(crate) file: u32,
+    /// Offset in the file, from 0
+    pub(crate) offset: u64,
 }
 
 #[derive(Debug, Args)]
@@ -257,7 +305,10 @@ pub(crate) struct Set {
     /// OVERRIDE:list[;bypass]), auto-complete, bind, notify-command (program and arguments; empty for none; stored, but not run by this version), acl-flags (letters of OGDS),
     /// peer-caching-flags, max-download-time, cost (always, unless-roaming, unless-surcharge, unless-near-limit, unconstrained or a
     /// mask), notification-clsid, dynamic, high-performance, max-download-size (bytes), stored-credentials (PROXY or NONE),
-    /// notification-interval (milliseconds), on-demand, helper-token-flags
+    /// notification-interval (milliseconds), on-demand, helper-token-flags,
+    /// headers (@FILE or -, never the text itself; empty for none), headers-write-only=yes, http-method, security-flags (a number or names such
+    /// as crl-check,ignore-ca,redirect-report), client-certificate ([LOCATION,][STORE,]HASH or ...subject:TEXT; empty for none),
+    /// certificate-validation=no
     #[arg(required = true, value_name = "KEY=VALUE")]
     pub(crate) properties: Vec<String>,
 }
@@ -377,6 +428,12 @@ mod tests {
             "bits create n --type download",
             "bits add j http://h/a p",
             "bits add j --from f.csv",
+            "bits add j http://h/a p --range 0:100,2000:100 --range 5000:eof",
+            "bits get http://h/a x --range 0:10",
+            "bits ranges j",
+            "bits ranges j 3 --filled --json",
+            "bits request j 0 5:10 100:EOF",
+            "bits seek j 0 4096",
             "bits wait a b --timeout 10m --complete",
             "bits set j name=x priority=LOW",
             "bits watch",
@@ -408,6 +465,11 @@ mod tests {
             "bits create n --type x",
             "bits add j http://h/a",
             "bits add j http://h/a p --from f",
+            "bits add j http://h/a p --range 5",
+            "bits add j http://h/a p --range 5:x",
+            "bits add j http://h/a p --range -5:1",
+            "bits request j 0",
+            "bits seek j 0 x",
             "bits wait",
             "bits wait j --timeout soon",
             "bits set j",

@@ -1,8 +1,10 @@
 //! The commands.
 
 mod doctor;
+pub(crate) mod http;
 mod log;
 mod policy;
+mod ranges;
 mod set;
 mod wait;
 mod watch;
@@ -36,6 +38,15 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Policy(command) => return policy::run(&context, command).await,
         Command::Create(args) => create_job(&context, args).await?,
         Command::Add(args) => add(&context, args).await?,
+        Command::Ranges(args) => ranges::show(&context, args).await?,
+        Command::Request(args) => {
+            let id = resolve::job(&context.client, &args.job).await?;
+            outcome(&context, &context.client.request_ranges(id, args.file, args.ranges.clone()).await?)?;
+        }
+        Command::Seek(args) => {
+            let id = resolve::job(&context.client, &args.job).await?;
+            outcome(&context, &context.client.update_position(id, args.file, args.offset).await?)?;
+        }
         Command::Resume(args) => return act(&context, args, Action::Resume).await,
         Command::Suspend(args) => return act(&context, args, Action::Suspend).await,
         Command::Cancel(args) => return act(&context, args, Action::Cancel).await,
@@ -55,9 +66,21 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
             if context.json { print_json(&why)? } else { print(show::why(&why).join("\n"))? }
         }
         Command::Set(args) => {
-            let properties = set::properties(&args.properties)?;
+            let set::Changes { properties, certificate, no_validation } = set::changes(&args.properties)?;
             let id = resolve::job(&context.client, &args.job).await?;
-            outcome(&context, &context.client.set_properties(id, &properties).await?)?;
+            if !properties.is_empty() {
+                outcome(&context, &context.client.set_properties(id, &properties).await?)?;
+            }
+            match certificate {
+                Some(Some(wanted)) => {
+                    outcome(&context, &context.client.set_client_certificate(id, &wanted).await?)?;
+                }
+                Some(None) => outcome(&context, &context.client.remove_client_certificate(id).await?)?,
+                None => {}
+            }
+            if no_validation {
+                outcome(&context, &context.client.stop_certificate_checks(id).await?)?;
+            }
         }
         Command::ServiceInfo => {
             let info = context.client.service_info().await?;
@@ -117,7 +140,13 @@ async fn add(context: &Context, args: &Add) -> Result<(), Failure> {
         // An upload's path is its source: it is taken as given, and may be a file only.
         let remote_name = names::remote_name(&line.url)?;
         let path = names::destination(&remote_name, Some(path), Path::new(""));
-        files.push(AddFile { remote_name, local_name: names::local_name(&path)?, sha256: line.sha256 });
+        let ranges = (!args.ranges.is_empty()).then(|| args.ranges.clone());
+        files.push(AddFile {
+            remote_name,
+            local_name: names::local_name(&path)?,
+            sha256: line.sha256,
+            ranges,
+        });
     }
     if files.is_empty() {
         return Err(Failure::Usage("the list names no file".to_owned()));

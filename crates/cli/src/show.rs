@@ -1,5 +1,6 @@
 //! Jobs as text for people.
 
+use crate::commands::http::security_names;
 use crate::failure::job_error_lines;
 use crate::text::{self, clean};
 use openbits_api::{EventView, FileView, JobView, PaceView, ServiceInfo, Why};
@@ -42,6 +43,16 @@ pub(crate) fn job(job: &JobView) -> Vec<String> {
         job.proxy.bypass.as_deref(),
     ];
     let proxy = proxy.into_iter().flatten().map(|p| format!(" {}", clean(p))).collect::<String>();
+    let headers = match (job.http.custom_headers, job.http.custom_headers_write_only) {
+        (true, true) => "set, write-only",
+        (true, false) => "set",
+        (false, true) => "none, write-only",
+        (false, false) => "none",
+    };
+    let certificate = job.http.client_certificate.as_ref().map_or_else(
+        || "none".to_owned(),
+        |c| format!("{} ({}, sha1 {})", clean(&c.subject), clean(&c.store), clean(&c.sha1)),
+    );
     let times = |ms: Option<i64>| ms.map_or_else(|| "none".to_owned(), text::time);
     let rows = [
         ("GUID", clean(&job.id)),
@@ -65,6 +76,14 @@ pub(crate) fn job(job: &JobView) -> Vec<String> {
         ("Proxy", format!("{}{proxy}", job.proxy.usage)),
         ("Auto-complete", if job.auto_complete { "yes" } else { "no" }.to_owned()),
         ("Bind", or_none(&job.bind)),
+        ("HTTP method", clean(&job.http.method)),
+        ("Security flags", security_names(job.http.security_flags)),
+        ("Custom headers", headers.to_owned()),
+        ("Client certificate", certificate),
+        (
+            "Server validation",
+            if job.http.certificate_validation { "by a program" } else { "none" }.to_owned(),
+        ),
         ("Peer", or_none(&job.peer)),
         ("Background", job.pace.as_ref().map_or_else(|| "none".to_owned(), pace)),
     ];
@@ -155,6 +174,11 @@ fn file(file: &FileView, lines: &mut Vec<String>) {
     }
     if let Some(sha256) = &file.sha256 {
         lines.push(format!("  SHA-256:   {}", clean(sha256)));
+    }
+    if let Some(ranges) = &file.ranges {
+        let shown: Vec<String> = ranges.iter().take(8).map(text::range_shown).collect();
+        let more = if ranges.len() > 8 { format!(" and {} more", ranges.len() - 8) } else { String::new() };
+        lines.push(format!("  ranges:    {}{more}", shown.join(",")));
     }
     if file.restarts > 0 {
         lines.push(format!("  restarts:  {}", file.restarts));

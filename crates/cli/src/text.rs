@@ -1,5 +1,6 @@
 //! Words for people: times, sizes, safe texts.
 
+use openbits_api::RangeView;
 use std::io::Write;
 use url::Url;
 
@@ -66,6 +67,26 @@ pub(crate) fn bytes(count: u64) -> String {
 /// `1.5 MiB / 3 MiB`, `1.5 MiB / unknown`; never a percent of nothing (spec/behaviour.md 15).
 pub(crate) fn progress(done: u64, total: Option<u64>) -> String {
     format!("{} / {}", bytes(done), total.map_or_else(|| "unknown".to_owned(), bytes))
+}
+
+/// `offset:length` of a range; the length may be `eof` (spec/tools.md A2).
+pub(crate) fn range(text: &str) -> Result<RangeView, String> {
+    let bad = || format!("`{text}` is not offset:length");
+    let (offset, length) = text.split_once(':').ok_or_else(bad)?;
+    let offset = offset.parse().map_err(|_| bad())?;
+    let length = match length {
+        eof if eof.eq_ignore_ascii_case("eof") => None,
+        number => Some(number.parse().map_err(|_| bad())?),
+    };
+    Ok(RangeView { offset, length })
+}
+
+/// A range as it is read.
+pub(crate) fn range_shown(range: &RangeView) -> String {
+    match range.length {
+        Some(length) => format!("{}:{length}", range.offset),
+        None => format!("{}:eof", range.offset),
+    }
 }
 
 /// Seconds, or a number with `s`, `m`, `h` or `d`.

@@ -1,13 +1,16 @@
 //! The client for callers without a runtime: every call blocks the calling thread.
 
 use crate::calls::{Action, Client as Async, JobQuery};
+use crate::checks::CertificateChecks as AsyncChecks;
 use crate::error::Error;
 use crate::events::{EventStream as AsyncEvents, Item, Scope};
 use crate::start::Starter;
 use openbits_api::socket::{Choice, Endpoint};
 use openbits_api::{
-    AddFile, CheckPolicy, CreateJob, ErrorText, ErrorView, FileView, JobPage, JobView, NumberedProperty,
-    Outcome, PolicyExplanation, PolicyOutcome, PolicyView, ServiceInfo, SetNumbered, SetProperties, Why,
+    AddFile, CertificateAnswer, CertificateCheck, CertificateView, CheckPolicy, CreateJob, CustomHeaders,
+    ErrorText, ErrorView, FileView, JobPage, JobView, NumberedProperty, Outcome, PolicyExplanation,
+    PolicyOutcome, PolicyView, RangeList, RangeView, ServiceInfo, SetClientCertificate, SetNumbered,
+    SetProperties, Why,
 };
 use openbits_core::{HResult, JobId};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,6 +68,14 @@ impl Client {
         files(id: JobId) -> Vec<FileView>;
         /// See [`crate::Client::add_files`].
         add_files(id: JobId, files: Vec<AddFile>) -> Outcome;
+        /// See [`crate::Client::file_ranges`].
+        file_ranges(id: JobId, file: u32) -> RangeList;
+        /// See [`crate::Client::filled_ranges`].
+        filled_ranges(id: JobId, file: u32) -> RangeList;
+        /// See [`crate::Client::request_ranges`].
+        request_ranges(id: JobId, file: u32, ranges: Vec<RangeView>) -> Outcome;
+        /// See [`crate::Client::update_position`].
+        update_position(id: JobId, file: u32, offset: u64) -> Outcome;
         /// See [`crate::Client::set_properties`].
         set_properties(id: JobId, properties: &SetProperties) -> Outcome;
         /// See [`crate::Client::numbered`].
@@ -85,6 +96,18 @@ impl Client {
         reload_policy() -> PolicyOutcome;
         /// See [`crate::Client::explain_policy`].
         explain_policy(id: JobId) -> PolicyExplanation;
+        /// See [`crate::Client::set_client_certificate`].
+        set_client_certificate(id: JobId, certificate: &SetClientCertificate) -> Outcome;
+        /// See [`crate::Client::client_certificate`].
+        client_certificate(id: JobId) -> CertificateView;
+        /// See [`crate::Client::remove_client_certificate`].
+        remove_client_certificate(id: JobId) -> Outcome;
+        /// See [`crate::Client::custom_headers`].
+        custom_headers(id: JobId) -> CustomHeaders;
+        /// See [`crate::Client::answer_certificate_check`].
+        answer_certificate_check(id: JobId, check: u64, code: HResult) -> CertificateAnswer;
+        /// See [`crate::Client::stop_certificate_checks`].
+        stop_certificate_checks(id: JobId) -> Outcome;
         /// See [`crate::Client::describe`].
         describe(code: HResult, language: u32) -> ErrorText;
     }
@@ -101,6 +124,16 @@ impl Client {
         };
         let stream = runtime.block_on(self.client.events(Some(after), scope))?;
         Ok(EventStream { runtime, stream })
+    }
+
+    /// See [`crate::Client::certificate_checks`]. The stream has a runtime of its own: waiting in it does not hold up calls.
+    pub fn certificate_checks(&self, id: JobId) -> Result<CertificateChecks, Error> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|source| Error::Unreachable { path: self.endpoint().path.clone(), source })?;
+        let checks = runtime.block_on(self.client.certificate_checks(id))?;
+        Ok(CertificateChecks { runtime, checks })
     }
 
     fn block<T>(&self, call: impl Future<Output = T>) -> T {
@@ -126,5 +159,21 @@ impl EventStream {
     /// Cursor of the last durable event that was given.
     pub fn cursor(&self) -> u64 {
         self.stream.cursor()
+    }
+}
+
+/// [`crate::CertificateChecks`] that blocks.
+#[derive(Debug)]
+pub struct CertificateChecks {
+    runtime: Runtime,
+    checks: AsyncChecks,
+}
+
+impl CertificateChecks {
+    /// Waits for the next question; nothing if none came within `limit`, or nobody asks any more.
+    pub fn next(&mut self, limit: Duration) -> Result<Option<CertificateCheck>, Error> {
+        let Self { runtime, checks } = self;
+        let next = runtime.block_on(async { tokio::time::timeout(limit, checks.next()).await });
+        next.unwrap_or(Ok(None))
     }
 }

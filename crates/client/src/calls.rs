@@ -1,5 +1,6 @@
 //! The calls of the service, one method each.
 
+use crate::checks::CertificateChecks;
 use crate::connection::{Connection, Failure, Request, Response};
 use crate::error::Error;
 use crate::events::{EventStream, Scope};
@@ -9,9 +10,11 @@ use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use openbits_api::socket::{Choice, Endpoint, Environment, Kind};
 use openbits_api::{
-    AddFile, AddFiles, CallbackAnswer, CheckPolicy, CreateJob, ErrorText, ErrorView, FileList, FileView,
-    JobLog, JobPage, JobView, NotifyInterfaceView, NumberedProperty, Outcome, PolicyExplanation,
-    PolicyOutcome, PolicyView, Problem, ServiceInfo, SetNotifyInterface, SetNumbered, SetProperties, Why,
+    AddFile, AddFiles, CallbackAnswer, CertificateAnswer, CertificateView, CheckPolicy, CreateJob,
+    CustomHeaders, DownloadPosition, ErrorText, ErrorView, FileList, FileView, JobLog, JobPage, JobView,
+    NotifyInterfaceView, NumberedProperty, Outcome, PolicyExplanation, PolicyOutcome, PolicyView, Problem,
+    RangeList, RangeView, RequestRanges, ServiceInfo, SetClientCertificate, SetNotifyInterface, SetNumbered,
+    SetProperties, Why,
 };
 use openbits_core::hresult::RPC_E_DISCONNECTED;
 use openbits_core::{HResult, JobId, JobState};
@@ -279,6 +282,33 @@ impl Client {
         self.call(Method::POST, &format!("/v1/jobs/{id}/files"), to_json(&AddFiles { files })?, false).await
     }
 
+    /// `GET /v1/jobs/{id}/files/{file}/ranges`: what the file was added with.
+    pub async fn file_ranges(&self, id: JobId, file: u32) -> Result<RangeList, Error> {
+        self.get(&format!("/v1/jobs/{id}/files/{file}/ranges")).await
+    }
+
+    /// `GET /v1/jobs/{id}/files/{file}/filled`: what of the file is there.
+    pub async fn filled_ranges(&self, id: JobId, file: u32) -> Result<RangeList, Error> {
+        self.get(&format!("/v1/jobs/{id}/files/{file}/filled")).await
+    }
+
+    /// `POST /v1/jobs/{id}/files/{file}/requests`: fetch these before everything else.
+    pub async fn request_ranges(
+        &self,
+        id: JobId,
+        file: u32,
+        ranges: Vec<RangeView>,
+    ) -> Result<Outcome, Error> {
+        let path = format!("/v1/jobs/{id}/files/{file}/requests");
+        self.call(Method::POST, &path, to_json(&RequestRanges { ranges })?, true).await
+    }
+
+    /// `POST /v1/jobs/{id}/files/{file}/position`: fetch the rest from here on.
+    pub async fn update_position(&self, id: JobId, file: u32, offset: u64) -> Result<Outcome, Error> {
+        let path = format!("/v1/jobs/{id}/files/{file}/position");
+        self.call(Method::POST, &path, to_json(&DownloadPosition { offset })?, true).await
+    }
+
     /// `PATCH /v1/jobs/{id}`: all or none.
     pub async fn set_properties(&self, id: JobId, properties: &SetProperties) -> Result<Outcome, Error> {
         self.call(Method::PATCH, &format!("/v1/jobs/{id}"), to_json(properties)?, true).await
@@ -334,6 +364,53 @@ impl Client {
     /// `GET /v1/errors/{hresult}`: text of a code; `language` is a Windows language id, e.g. 1033.
     pub async fn describe(&self, code: HResult, language: u32) -> Result<ErrorText, Error> {
         self.get(&format!("/v1/errors/{code}?language={language}")).await
+    }
+
+    /// `PUT /v1/jobs/{id}/client-certificate` (owner only): looks for the certificate, and sets it.
+    pub async fn set_client_certificate(
+        &self,
+        id: JobId,
+        certificate: &SetClientCertificate,
+    ) -> Result<Outcome, Error> {
+        let path = format!("/v1/jobs/{id}/client-certificate");
+        self.call(Method::PUT, &path, to_json(certificate)?, true).await
+    }
+
+    /// `GET /v1/jobs/{id}/client-certificate`: RPC_X_BAD_STUB_DATA if none is set.
+    pub async fn client_certificate(&self, id: JobId) -> Result<CertificateView, Error> {
+        self.get(&format!("/v1/jobs/{id}/client-certificate")).await
+    }
+
+    /// `DELETE /v1/jobs/{id}/client-certificate` (owner only): S_FALSE if none is set.
+    pub async fn remove_client_certificate(&self, id: JobId) -> Result<Outcome, Error> {
+        self.call(Method::DELETE, &format!("/v1/jobs/{id}/client-certificate"), Bytes::new(), false).await
+    }
+
+    /// `GET /v1/jobs/{id}/custom-headers` (owner only): E_ACCESSDENIED once they are write-only.
+    pub async fn custom_headers(&self, id: JobId) -> Result<CustomHeaders, Error> {
+        self.get(&format!("/v1/jobs/{id}/custom-headers")).await
+    }
+
+    /// `POST /v1/jobs/{id}/certificate-checks`: from now on this program has to accept the job's servers.
+    pub async fn certificate_checks(&self, id: JobId) -> Result<CertificateChecks, Error> {
+        CertificateChecks::open(self, id).await
+    }
+
+    /// `PUT /v1/jobs/{id}/certificate-checks/{check}`: a success code accepts, a failure code refuses.
+    pub async fn answer_certificate_check(
+        &self,
+        id: JobId,
+        check: u64,
+        code: HResult,
+    ) -> Result<CertificateAnswer, Error> {
+        let path = format!("/v1/jobs/{id}/certificate-checks/{check}");
+        let answer = CertificateAnswer { hresult: code.to_string() };
+        self.call(Method::PUT, &path, to_json(&answer)?, false).await
+    }
+
+    /// `DELETE /v1/jobs/{id}/certificate-checks`: no program is asked any more.
+    pub async fn stop_certificate_checks(&self, id: JobId) -> Result<Outcome, Error> {
+        self.call(Method::DELETE, &format!("/v1/jobs/{id}/certificate-checks"), Bytes::new(), true).await
     }
 
     /// Follows the events after the cursor `after`, or from now on; of one job, of the caller's, or of everybody's.

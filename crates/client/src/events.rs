@@ -11,7 +11,7 @@ use openbits_core::JobId;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
     /// An event. After [`openbits_api::EventKind::Gap`] the jobs must be read anew.
-    Event(EventView),
+    Event(Box<EventView>),
     /// The connection broke and there is another. Durable events follow without loss, progress must be read anew.
     Reconnected,
 }
@@ -70,7 +70,7 @@ impl EventStream {
             match raw {
                 Some(raw) => {
                     if let Some(event) = self.read(&raw)? {
-                        return Ok(Item::Event(event));
+                        return Ok(Item::Event(Box::new(event)));
                     }
                 }
                 None => {

@@ -6,6 +6,7 @@
 pub mod blocking;
 pub mod callbacks;
 mod calls;
+mod checks;
 mod connection;
 mod error;
 mod events;
@@ -15,6 +16,7 @@ mod stream;
 
 pub use callbacks::Callbacks;
 pub use calls::{Action, Client, JobQuery, Timeouts, new_job_id};
+pub use checks::CertificateChecks;
 pub use error::Error;
 pub use events::{EventStream, Item, Scope};
 pub use openbits_api::socket::{Choice, Endpoint, Environment, Kind};

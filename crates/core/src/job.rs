@@ -5,9 +5,11 @@ pub mod credential;
 pub mod error;
 pub mod event;
 pub mod file;
+pub mod http;
 pub mod options;
 pub mod progress;
 pub mod property;
+pub mod random_access;
 pub mod retry;
 
 use crate::enums::{JobState, JobType, Priority, notify};
@@ -23,6 +25,7 @@ use std::collections::BTreeMap;
 pub use credential::Credential;
 pub use error::ErrorRecord;
 pub use file::{File, NewFile};
+pub use http::HttpOptions;
 pub use options::{Options, Setting};
 pub use progress::{FileProgress, JobProgress, ReplyProgress};
 pub use property::{Extras, NotifyCommand, ProxySettings};
@@ -198,6 +201,9 @@ pub struct Job {
     /// What the original does not have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extras: Option<Box<Extras>>,
+    /// HTTP options that differ from the defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<Box<HttpOptions>>,
     /// Properties that came after BITS 1.5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<Box<Options>>,
@@ -292,6 +298,7 @@ impl Job {
             secrets: BTreeMap::new(),
             reply: (kind == JobType::UploadReply).then(Box::default),
             extras: None,
+            http: None,
             options: None,
             resumed: false,
             created: now.wall,
@@ -327,7 +334,15 @@ impl Job {
     /// Name of a file's temporary file, beside its destination.
     ///
     /// Derived from the job's random GUID, so that a leftover can be named after any crash, and nobody else can guess it.
+    ///
+    /// A HIGH_PERFORMANCE job writes straight to the destination: its name it is then.
     pub fn temporary_name(&self, index: u32) -> String {
+        if self.options().high_performance
+            && let Some((_, name)) =
+                self.files.get(index as usize).and_then(|file| file.local.rsplit_once('/'))
+        {
+            return name.to_owned();
+        }
         let hex: String = self.id.as_bytes()[..10].iter().map(|b| format!("{b:02X}")).collect();
         format!("BIT{hex}{index:X}.tmp")
     }

@@ -12,6 +12,7 @@ pub mod gate;
 pub mod hresult;
 pub mod id;
 pub mod job;
+pub mod layout;
 pub mod limits;
 pub mod names;
 pub mod notify;
@@ -32,6 +33,7 @@ pub use enums::{AuthScheme, AuthTarget, ErrorContext, JobState, JobType, Priorit
 pub use hresult::HResult;
 pub use id::{AttemptId, ClassId, JobId, Ticket, Uid};
 pub use job::Job;
+pub use layout::{FileRange, Layout};
 pub use limits::Limits;
 pub use policy::Policy;
 pub use queue::Queue;

@@ -14,6 +14,8 @@ pub struct Limits {
     pub jobs_per_machine: u32,
     /// Files of one job.
     pub files_per_job: u32,
+    /// Ranges of one file.
+    pub ranges_per_file: u32,
     /// Seconds of active transfer after which a job fails.
     pub max_download_s: u64,
     /// Seconds without activity after which a job is cancelled.
@@ -47,6 +49,7 @@ impl Default for Limits {
             jobs_per_user: 60,
             jobs_per_machine: 300,
             files_per_job: 200,
+            ranges_per_file: 500,
             max_download_s: 90 * DAY_S,
             job_inactivity_s: 90 * DAY_S,
             time_slice_s: 120,
@@ -66,5 +69,7 @@ impl Default for Limits {
 /// Most files in a job of an exempt caller: a bound where the original has none. The order for so many files, each with the longest
 /// names, must fit into one message to a worker.
 pub const FILES_PER_JOB_EXEMPT: u32 = 10_000;
+/// Most ranges of a file of an exempt caller, and most separate pieces of any file: a bound where the original has none.
+pub const RANGES_PER_FILE_EXEMPT: u32 = 10_000;
 /// Most files in one call.
 pub const FILES_PER_CALL: usize = 10_000;

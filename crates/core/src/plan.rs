@@ -6,18 +6,23 @@
 //!   `If-Range` with every continuation, and every answer is compared with it, whatever its status.
 //! * Bytes of two versions never meet: a changed origin restarts that file, at most three times without net progress.
 //! * Without a validator old bytes are not trusted. The size alone is never enough.
+//! * What is wanted, and in which order, is a value ([`Wanted`]) that may change at any time. A request asks for one range, never for
+//!   several, and never for bytes that do not follow each other in the local file.
 
 mod answer;
 mod ending;
 mod redirect;
 mod validator;
+mod wanted;
 
 pub use answer::{Framing, Head};
 pub use ending::{BodyEnd, Ended};
 pub use validator::{LAST_MODIFIED_GUARD_S, Validator};
+pub use wanted::Wanted;
 
 use crate::classify::{self, Class};
 use crate::hresult::*;
+use crate::job::http::RedirectPolicy;
 use crate::{ErrorContext, RangeSet};
 use url::Url;
 use validator::Comparison;
@@ -39,6 +44,8 @@ pub struct Limits {
 /// What to send next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
+    /// Method; `GET` unless the job has one of its own.
+    pub method: String,
     /// Where to; never carries a fragment.
     pub url: Url,
     /// Path and query as they go on the wire: the caller's own spelling where it is legal (spec/behaviour.md 12, URL).
@@ -60,9 +67,11 @@ pub enum Next {
     Send(Box<Request>),
     /// Every byte is there.
     Complete {
-        /// Bytes of the file.
+        /// Bytes of the local file.
         size: u64,
     },
+    /// Everything that was asked for is there, but not the whole file (ON_DEMAND_MODE).
+    Satisfied,
 }
 
 /// The file begins again at zero: what is kept must go, in the file and in the report, before anything is written.
@@ -72,12 +81,12 @@ pub struct Restart {
     pub reason: String,
 }
 
-/// The body of an answer is wanted.
+/// The body of an answer is wanted. Offsets and sizes are those of the remote file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accept {
     /// Throw away what is kept first.
     pub restart: Option<Restart>,
-    /// Place of the body's first byte in the file.
+    /// Place of the body's first byte in the remote file.
     pub offset: u64,
     /// Bytes at the beginning of the body that are already kept: read, but not written.
     pub skip: u64,
@@ -145,6 +154,12 @@ fn foreign() -> Box<Fail> {
     ))
 }
 
+fn outside() -> Box<Fail> {
+    let mut fail = Fail::new(BG_E_INVALID_RANGE, "A range that was asked for is not in the file.");
+    fail.class = Class::Fatal;
+    Box::new(fail)
+}
+
 /// The request that is under way.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
@@ -157,6 +172,12 @@ struct Asked {
 #[derive(Clone, Debug)]
 pub struct FilePlan {
     limits: Limits,
+    redirects: RedirectPolicy,
+    /// Method of the job's own, and what became of it on the way of redirects.
+    method: Option<String>,
+    method_now: Option<String>,
+    /// The target of a redirect that is not followed.
+    refused_target: Option<Url>,
     text: String,
     original: Url,
     current: Url,
@@ -175,12 +196,18 @@ pub struct FilePlan {
     peak: u64,
     cuts: u32,
     digest_failed: bool,
+    wanted: Wanted,
+    /// Ranges of the present body's version can be asked for: it may be left for something else.
+    turns: bool,
+    /// The server answered a request for a part with the whole.
+    ranges_ignored: bool,
     asked: Asked,
     body: Option<Accept>,
 }
 
 impl FilePlan {
-    /// Begins with what an earlier attempt kept. Also tells if that must be thrown away at once.
+    /// Begins with what an earlier attempt kept (offsets and size of the remote file). Also tells if that must be thrown away at once.
+    /// The whole file is wanted, unless [`FilePlan::want`] says otherwise.
     ///
     /// # Errors
     /// The URL is not an absolute http or https URL.
@@ -194,6 +221,10 @@ impl FilePlan {
         let original = redirect::parse(url)?;
         let mut plan = Self {
             limits,
+            redirects: RedirectPolicy::Silent,
+            method: None,
+            method_now: None,
+            refused_target: None,
             text: url.to_owned(),
             current: original.clone(),
             original,
@@ -210,6 +241,9 @@ impl FilePlan {
             peak: 0,
             cuts: 0,
             digest_failed: false,
+            wanted: Wanted::default(),
+            turns: false,
+            ranges_ignored: false,
             asked: Asked { start: 0, end: None, ranged: true },
             body: None,
         };
@@ -227,26 +261,50 @@ impl FilePlan {
         Ok((plan, restart))
     }
 
+    /// What redirects mean; silent unless told.
+    pub fn set_redirects(&mut self, policy: RedirectPolicy) {
+        self.redirects = policy;
+    }
+
+    /// One request with this method for the whole file, without a range: nothing that is kept of an unfinished file is of use
+    /// (spec/bits-extended.md 9.2.1).
+    pub fn set_method(&mut self, method: &str) -> Option<Restart> {
+        self.method = Some(method.to_owned());
+        self.method_now = self.method.clone();
+        self.plain = true;
+        let whole = self.size.is_some_and(|size| self.done.contains(0..size));
+        (!whole && !self.done.is_empty())
+            .then(|| self.forget("a request with a method of its own always fetches the whole file"))
+    }
+
+    /// The remote name that the redirect policy gives the file, if redirects led away from the old one: the address of the accepted
+    /// answer, or the target that was not followed. Without credentials.
+    pub fn new_remote(&self) -> Option<String> {
+        match self.redirects {
+            RedirectPolicy::Silent => None,
+            RedirectPolicy::Report => (self.current != self.original).then(|| self.current.to_string()),
+            RedirectPolicy::Disallow => self.refused_target.as_ref().map(Url::to_string),
+        }
+    }
+
     /// What to do now.
     pub fn step(&mut self) -> Next {
-        if let Some(size) = self.size
-            && self.done.contains(0..size)
-            && (size > 0 || self.confirmed)
+        if self.is_whole()
+            && let Some(size) = self.local_size()
         {
             return Next::Complete { size };
         }
-        let end_of_file = self.size.unwrap_or(u64::MAX);
-        let gap = self.done.first_gap(0..end_of_file).unwrap_or(0..end_of_file);
         // A gap that reaches the end is asked for without an end, so that one request serves every size.
-        let end = (gap.end != end_of_file).then_some(gap.end);
-        self.asked = Asked { start: gap.start, end, ranged: !self.plain };
+        let Some((start, end)) = self.missing() else { return Next::Satisfied };
+        self.asked = Asked { start, end, ranged: !self.plain && !self.wanted.dynamic };
         let kept = !self.done.is_empty();
         Next::Send(Box::new(Request {
+            method: self.method_now.clone().unwrap_or_else(|| "GET".to_owned()),
             url: self.current.clone(),
             target: self.target(),
             range: self.asked.ranged.then(|| match end {
-                Some(end) => format!("bytes={}-{}", gap.start, end - 1),
-                None => format!("bytes={}-", gap.start),
+                Some(end) => format!("bytes={start}-{}", end - 1),
+                None => format!("bytes={start}-"),
             }),
             if_range: if kept { self.validator.if_range().map(str::to_owned) } else { None },
             credentials: !self.left_origin,
@@ -264,7 +322,12 @@ impl FilePlan {
         self.size
     }
 
-    /// Bytes received so far, in this and earlier attempts.
+    /// The server answered a request for a part of the file with the whole: it cannot be read in any other order.
+    pub fn ranges_ignored(&self) -> bool {
+        self.ranges_ignored
+    }
+
+    /// Bytes of the remote file received so far, in this and earlier attempts.
     pub fn done(&self) -> &RangeSet {
         &self.done
     }
@@ -295,7 +358,7 @@ impl FilePlan {
     pub fn digest_mismatch(&mut self) -> Result<Restart, Box<Fail>> {
         let restart = self.forget("the content does not have the expected digest");
         self.no_cache = true;
-        if self.digest_failed {
+        if self.digest_failed || self.wanted.pinned || self.method.is_some() {
             let mut fail =
                 Fail::new(BG_E_VALIDATION_FAILED, "The content does not have the expected digest.");
             fail.discard = true;
@@ -311,6 +374,7 @@ impl FilePlan {
             200 => self.whole(head),
             206 => self.part(head),
             416 => self.unsatisfiable(head),
+            300..=303 | 307 | 308 if self.redirects == RedirectPolicy::Disallow => Err(self.refused(head)),
             301 | 302 | 303 | 307 | 308 => self.redirected(head),
             status => {
                 let (code, class) = classify::http_status(status);
@@ -334,7 +398,12 @@ impl FilePlan {
     fn whole(&mut self, head: &Head<'_>) -> Result<Decision, Box<Fail>> {
         head.check_encoding()?;
         let length = head.whole_length()?;
-        if length.is_none() && head.framing == Framing::UntilClose {
+        self.turns = false;
+        if self.wanted.needs_parts() || (self.wanted.strict && self.asked.ranged) {
+            return self.whole_for_a_part(head, length);
+        }
+        self.ranges_ignored |= self.asked.ranged && (self.asked.start > 0 || self.asked.end.is_some());
+        if length.is_none() && head.framing == Framing::UntilClose && !self.wanted.dynamic {
             return Err(Box::new(Fail::new(
                 BG_E_MISSING_FILE_SIZE,
                 "The answer has no length and ends with the connection, so a cut cannot be told from the end.",
@@ -346,6 +415,9 @@ impl FilePlan {
                 return Err(foreign());
             }
             self.bind(head, length);
+            if self.reaches_outside() {
+                return Err(outside());
+            }
             return Ok(Decision::Accept(Accept {
                 restart: None,
                 offset: 0,
@@ -375,7 +447,7 @@ impl FilePlan {
         if self.looks_foreign(head) {
             return Err(foreign());
         }
-        let restart = self.restart(&comparison.reason(), BG_E_REMOTE_FILE_CHANGED)?;
+        let restart = self.changed(comparison)?;
         self.bind(head, length);
         Ok(Decision::Accept(Accept {
             restart: Some(restart),
@@ -385,6 +457,25 @@ impl FilePlan {
             total: length,
             modified_s,
         }))
+    }
+
+    /// 200 where only parts can be used: the version changed, or the server has no ranges.
+    fn whole_for_a_part(&mut self, head: &Head<'_>, length: Option<u64>) -> Result<Decision, Box<Fail>> {
+        if !self.done.is_empty() {
+            let comparison = self.compare(head, length);
+            if comparison != Comparison::Same {
+                if self.looks_foreign(head) {
+                    return Err(foreign());
+                }
+                return Ok(Decision::Again(Some(self.changed(comparison)?)));
+            }
+        } else if length == Some(0) && self.wanted.needs_parts() {
+            return Err(outside());
+        }
+        Err(Box::new(Fail::new(
+            BG_E_INSUFFICIENT_RANGE_SUPPORT,
+            "The server sends the whole file although a part was asked for.",
+        )))
     }
 
     /// 206: a part of the file.
@@ -409,8 +500,7 @@ impl FilePlan {
         if !self.done.is_empty() {
             let comparison = self.compare(head, range.total);
             if comparison != Comparison::Same {
-                let restart = self.restart(&comparison.reason(), BG_E_REMOTE_FILE_CHANGED)?;
-                return Ok(Decision::Again(Some(restart)));
+                return Ok(Decision::Again(Some(self.changed(comparison)?)));
             }
         }
         if range.first != self.asked.start || self.asked.end.is_some_and(|end| range.last >= end) {
@@ -437,6 +527,10 @@ impl FilePlan {
             return Err(bad_range("The partial answer reaches beyond the end of the file."));
         }
         self.size = Some(total);
+        if self.reaches_outside() {
+            return Err(outside());
+        }
+        self.turns = true;
         Ok(Decision::Accept(Accept {
             restart: None,
             offset: range.first,
@@ -449,6 +543,10 @@ impl FilePlan {
 
     /// 416: nothing at the place asked for.
     fn unsatisfiable(&mut self, head: &Head<'_>) -> Result<Decision, Box<Fail>> {
+        if self.asked.ranged && (self.wanted.needs_parts() || (self.done.is_empty() && self.asked.start > 0))
+        {
+            return self.unsatisfiable_part(head);
+        }
         if self.asked.ranged && self.done.is_empty() && head.unsatisfied_total() == Some(0) {
             self.bind(head, Some(0));
             return Ok(Decision::Empty(Accept {
@@ -476,6 +574,42 @@ impl FilePlan {
         Err(Box::new(fail))
     }
 
+    /// The job follows no redirects: it fails with the redirect's status, and remembers the target.
+    fn refused(&mut self, head: &Head<'_>) -> Box<Fail> {
+        let anywhere = Limits { max_redirects: 1, allow_https_to_http: true };
+        let target =
+            head.one("location").map(|location| redirect::follow(&self.current, location, &[], anywhere));
+        self.refused_target = target.and_then(Result::ok);
+        let status = head.status;
+        let mut fail = Fail::new(
+            HResult::from_http_status(status),
+            format!("The server redirects (status {status}), and the job allows no redirects."),
+        );
+        fail.class = Class::Fatal;
+        Box::new(fail)
+    }
+
+    /// 416 where a certain part was asked for: it lies outside of the file, or the file changed, or the server is confused for once.
+    fn unsatisfiable_part(&mut self, head: &Head<'_>) -> Result<Decision, Box<Fail>> {
+        let total = head.unsatisfied_total();
+        if !self.done.is_empty() && total.is_some() && total != self.size {
+            return Ok(Decision::Again(Some(self.changed(Comparison::Changed("size"))?)));
+        }
+        if self.done.is_empty() && total.is_some_and(|total| !self.wanted.fits(total)) {
+            return Err(outside());
+        }
+        if !self.range_refused {
+            self.range_refused = true;
+            return Ok(Decision::Again(None));
+        }
+        if total.is_none() && self.done.is_empty() {
+            return Err(outside());
+        }
+        let mut fail = Fail::new(BG_E_HTTP_ERROR_416, "The server refuses the range that is missing.");
+        fail.class = Class::Fatal;
+        Err(Box::new(fail))
+    }
+
     fn redirected(&mut self, head: &Head<'_>) -> Result<Decision, Box<Fail>> {
         let Some(location) = head.one("location") else {
             let (code, class) = classify::http_status(head.status);
@@ -485,6 +619,15 @@ impl FilePlan {
         };
         let target = redirect::follow(&self.current, location, &self.visited, self.limits)?;
         self.visited.push(std::mem::replace(&mut self.current, target));
+        // As every HTTP client does (RFC 9110 15.4): "see other" is fetched, and so is what a POST is moved to.
+        let fetched = match (head.status, self.method_now.as_deref()) {
+            (303, method) => method != Some("HEAD"),
+            (301 | 302, method) => method == Some("POST"),
+            _ => false,
+        };
+        if fetched {
+            self.method_now = None;
+        }
         // Once away, always away: a foreign server may send us back with a path of its choice.
         self.left_origin |= self.current.origin() != self.original.origin();
         Ok(Decision::Again(None))
@@ -538,6 +681,19 @@ impl FilePlan {
         Restart { reason: reason.to_owned() }
     }
 
+    /// The remote file is another one now: it begins again, where nobody relies on what is there.
+    fn changed(&mut self, comparison: Comparison) -> Result<Restart, Box<Fail>> {
+        if self.wanted.pinned {
+            let mut fail =
+                Fail::new(BG_E_REMOTE_FILE_CHANGED, format!("For this file: {}.", comparison.reason()));
+            fail.class = Class::Fatal;
+            fail.discard = true;
+            self.forget("the file changed on the server");
+            return Err(Box::new(fail));
+        }
+        self.restart(&comparison.reason(), BG_E_REMOTE_FILE_CHANGED)
+    }
+
     fn restart(&mut self, reason: &str, give_up: HResult) -> Result<Restart, Box<Fail>> {
         if self.restarts >= MAX_RESTARTS {
             let mut fail = Fail::new(
@@ -554,6 +710,7 @@ impl FilePlan {
     /// The next request goes to the caller's URL again: targets of redirects are often signed for a short time.
     fn back_to_start(&mut self) {
         self.current = self.original.clone();
+        self.method_now = self.method.clone();
         self.visited.clear();
         self.left_origin = false;
     }
@@ -565,6 +722,10 @@ impl FilePlan {
 }
 
 #[cfg(test)]
+mod options;
+#[cfg(test)]
 mod property;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wanted_tests;

@@ -139,6 +139,7 @@ impl Policy {
             jobs_per_user: self.number_u32("limits.jobs_per_user"),
             jobs_per_machine: self.number_u32("limits.jobs_per_machine"),
             files_per_job: self.number_u32("limits.files_per_job"),
+            ranges_per_file: self.number_u32("limits.ranges_per_file"),
             max_download_s: self.number("timeouts.max_download"),
             job_inactivity_s: self.number("timeouts.job_inactivity"),
             time_slice_s: self.number("scheduler.time_slice"),

@@ -9,6 +9,7 @@ mod census;
 mod effect;
 mod facts;
 mod notify;
+mod ranges;
 mod record;
 mod reports;
 mod run;
@@ -73,6 +74,8 @@ pub struct Queue {
     /// Calls that wait for a Complete in progress.
     deferred: HashMap<JobId, Vec<(Ticket, Caller, Call)>>,
     timers: Timers,
+    /// FileRangesTransferred: what is still to be told.
+    telling: HashMap<JobId, ranges::Telling>,
     machine: Machine,
     gate_rules: Rules,
     policy_blocks: PolicyBlocks,
@@ -108,6 +111,7 @@ impl Queue {
             finishes: HashMap::new(),
             deferred: HashMap::new(),
             timers: Timers::default(),
+            telling: HashMap::new(),
             machine: Machine::default(),
             gate_rules: Rules::default(),
             policy_blocks: PolicyBlocks::NONE,
@@ -261,6 +265,11 @@ impl Queue {
         self.jobs.get(&id).map(|job| job.owner)
     }
 
+    /// This attempt at the job is the present one, and was not told to stop.
+    pub fn has_attempt(&self, id: JobId, attempt: AttemptId) -> bool {
+        self.runs.get(&id).is_some_and(|run| run.attempt == attempt && !run.stopping)
+    }
+
     /// Peer of the job's present transfer.
     pub fn peer(&self, id: JobId) -> Option<&str> {
         self.runs.get(&id)?.peer.as_deref()
@@ -333,6 +342,7 @@ impl Queue {
         self.unregister(id);
         self.scheduler.remove(id);
         self.timers.forget(id);
+        self.telling.remove(&id);
         self.effects.push(Effect::Delete(id));
         if self.finished_order.len() == FINISHED_KEPT
             && let Some(oldest) = self.finished_order.pop_front()

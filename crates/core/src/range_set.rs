@@ -48,6 +48,11 @@ impl RangeSet {
         }
     }
 
+    /// Adds ranges.
+    pub fn extend_with(&mut self, ranges: impl IntoIterator<Item = Range<u64>>) {
+        ranges.into_iter().for_each(|range| self.insert(range));
+    }
+
     /// Takes a range out.
     pub fn remove(&mut self, range: Range<u64>) {
         if range.start >= range.end {
@@ -126,6 +131,20 @@ impl RangeSet {
             }
             None
         })
+    }
+
+    /// The bytes of `within` that are in the set, in ascending order.
+    pub fn parts(&self, within: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
+        let from = self.ranges.partition_point(|r| r.1 <= within.start);
+        self.ranges[from..]
+            .iter()
+            .map(move |&(start, end)| start.max(within.start)..end.min(within.end))
+            .take_while(|part| part.start < part.end)
+    }
+
+    /// True if every byte of `other` is in the set.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.iter().all(|range| self.contains(range))
     }
 
     /// End of the last range; zero for the empty set.

@@ -53,6 +53,7 @@ fn file(n: u32) -> NewFile {
         login: None,
         size: None,
         sha256: None,
+        ranges: None,
     }
 }
 

@@ -9,6 +9,7 @@
 mod act;
 mod ask;
 mod callbacks;
+mod checks;
 mod machine;
 mod policy;
 mod rates;
@@ -34,6 +35,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 pub use act::Action;
 pub use ask::{Answer, Ask, Handle, View};
+pub use checks::Listening;
 pub use policy::{ScheduleClock, forbidden};
 
 /// Messages taken before the store is given a batch.
@@ -107,6 +109,7 @@ pub struct Brain {
     /// Who waits for which ticket.
     waiting: HashMap<Ticket, Answer>,
     probes: ask::Probes,
+    checks: checks::Checks,
     /// What a worker was told to end, and by when it has to have done so.
     due: HashMap<JobId, (Uid, Mono)>,
     /// Actions of the present round, to be carried out after its batch.
@@ -181,6 +184,7 @@ impl Brain {
             listeners: callbacks::Listeners::default(),
             waiting: HashMap::new(),
             probes: ask::Probes::default(),
+            checks: checks::Checks::default(),
             due: HashMap::new(),
             round: Vec::new(),
             store_error: None,
@@ -206,6 +210,7 @@ impl Brain {
                 self.recovery_deadline(),
                 self.workers.deadline(),
                 self.due_deadline(),
+                self.checks.deadline(),
             ];
             if let Err(error) = self.alarm.set(deadline.into_iter().flatten().min(), self.clock) {
                 tracing::error!(%error, "the alarm clock cannot be set");
@@ -244,6 +249,7 @@ impl Brain {
                 self.review_bandwidth();
             }
             self.check_workers(now);
+            self.expire_checks(now);
             self.review_rates();
             // What is carried out may have consequences of its own; nothing is left lying until the next message.
             self.flush();

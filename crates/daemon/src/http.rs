@@ -11,9 +11,13 @@ pub mod jobs;
 pub mod metrics;
 pub mod openapi;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
+pub mod options;
+#[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod policy;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod properties;
+#[allow(unused_qualifications, reason = "the path macro qualifies")]
+pub mod ranges;
 pub mod server;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod service;
@@ -22,7 +26,7 @@ use crate::brain::Handle;
 use crate::policy::keeper::Reloads;
 use crate::secrets::Vault;
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use std::sync::Arc;
 
 /// What every handler has.
@@ -49,11 +53,22 @@ pub fn router(app: App) -> Router {
         .route("/v1/jobs", get(jobs::list).post(jobs::create))
         .route("/v1/jobs/{id}", get(jobs::show).patch(jobs::set))
         .route("/v1/jobs/{id}/files", get(jobs::files).post(jobs::add_files))
+        .route("/v1/jobs/{id}/files/{file}/ranges", get(ranges::ranges))
+        .route("/v1/jobs/{id}/files/{file}/filled", get(ranges::filled))
+        .route("/v1/jobs/{id}/files/{file}/requests", post(ranges::request))
+        .route("/v1/jobs/{id}/files/{file}/position", post(ranges::position))
         .route("/v1/jobs/{id}/resume", post(jobs::resume))
         .route("/v1/jobs/{id}/suspend", post(jobs::suspend))
         .route("/v1/jobs/{id}/cancel", post(jobs::cancel))
         .route("/v1/jobs/{id}/complete", post(jobs::complete))
         .route("/v1/jobs/{id}/take-ownership", post(jobs::take_ownership))
+        .route(
+            "/v1/jobs/{id}/client-certificate",
+            get(options::certificate).put(options::set_certificate).delete(options::remove_certificate),
+        )
+        .route("/v1/jobs/{id}/custom-headers", get(options::headers))
+        .route("/v1/jobs/{id}/certificate-checks", post(options::listen).delete(options::stop_listening))
+        .route("/v1/jobs/{id}/certificate-checks/{check}", put(options::answer))
         .route("/v1/jobs/{id}/error", get(jobs::error))
         .route("/v1/jobs/{id}/why", get(jobs::why))
         .route("/v1/jobs/{id}/properties/{number}", get(properties::get).put(properties::set))

@@ -3,38 +3,50 @@
 use crate::policy::Settings;
 use crate::secrets::Vault;
 use crate::secrets::outgoing::Lost;
+use openbits_core::enums::notify;
 use openbits_core::hresult::ERROR_DISK_FULL;
 use openbits_core::job::api::FinishPlan;
+use openbits_core::job::http::{CertificateName, CertificateQuery, RedirectPolicy, parse_headers, security};
 use openbits_core::job::{ErrorRecord, File};
 use openbits_core::queue::FileReport;
-use openbits_core::{AttemptId, FileTime, Job, Mono, ProxyUsage, Ticket};
+use openbits_core::{AttemptId, FileTime, Job, Mono, Priority, ProxyUsage, Secret, Slot, Ticket};
 use openbits_transfer::protocol::{
-    Digest, DigestAlgorithm, Failure, FailureClass, FileCheckpoint, FileOrder, Finish, Order, Proxy, Rename,
-    TransferOptions, Validator,
+    Digest, DigestAlgorithm, Failure, FailureClass, FileCheckpoint, FileOrder, Finish, Header, Order, Proxy,
+    Rename, TransferOptions, Validator, Wanted,
 };
 
-/// The order for an attempt: every unfinished file, with the secrets that its worker needs.
+/// The order for an attempt: every file of which something is wanted, with the secrets that its worker needs.
 ///
 /// # Errors
 /// A secret cannot be opened: the job needs its credentials anew.
 pub fn order(job: &Job, attempt: AttemptId, settings: &Settings, vault: &Vault) -> Result<Order, Lost> {
-    let files = (0u32..).zip(&job.files).filter(|(_, file)| !file.transferred);
+    let files = (0u32..).zip(&job.files).filter(|(_, file)| job.wants(file));
     Ok(Order {
         job: job.id,
         attempt,
         priority: job.priority,
-        files: files.map(|(index, file)| file_order(job, index, file, vault)).collect::<Result<_, _>>()?,
+        files: files
+            .map(|(index, file)| file_order(job, index, file, settings, vault))
+            .collect::<Result<_, _>>()?,
         options: options(job, settings, vault)?,
     })
 }
 
-fn file_order(job: &Job, index: u32, file: &File, vault: &Vault) -> Result<FileOrder, Lost> {
+fn file_order(
+    job: &Job,
+    index: u32,
+    file: &File,
+    settings: &Settings,
+    vault: &Vault,
+) -> Result<FileOrder, Lost> {
     Ok(FileOrder {
         index,
         remote: vault.remote(job, index, file)?,
         local: file.local.to_string(),
         temp: job.temporary_name(index),
         size: file.size,
+        remote_size: file.remote_size,
+        wanted: wanted(job, file, settings),
         done: file.done.clone(),
         validator: validator(file),
         digest: file
@@ -42,6 +54,17 @@ fn file_order(job: &Job, index: u32, file: &File, vault: &Vault) -> Result<FileO
             .as_deref()
             .map(|hex| Digest { algorithm: DigestAlgorithm::Sha256, hex: hex.to_owned() }),
     })
+}
+
+/// What is wanted of a file. In strict mode a server without ranges is refused, unless the job is dynamic and FOREGROUND
+/// (spec/behaviour.md 3.2, S18; conformance row 32).
+pub fn wanted(job: &Job, file: &File, settings: &Settings) -> Wanted {
+    let mut wanted = job.wanted(file);
+    if settings.is_strict() {
+        wanted.strict = true;
+        wanted.dynamic &= job.priority == Priority::Foreground;
+    }
+    wanted
 }
 
 fn validator(file: &File) -> Option<Validator> {
@@ -57,6 +80,13 @@ fn options(job: &Job, settings: &Settings, vault: &Vault) -> Result<TransferOpti
     if let Some(bind) = &job.extras().bind {
         options.bind = Some(bind.clone());
     }
+    let (own, listens) = (job.options(), job.notify_flags & notify::FILE_RANGES_TRANSFERRED != 0);
+    options.volatile = own.dynamic_content || own.high_performance;
+    options.tell_ranges = listens || own.on_demand || job.files.iter().any(|file| file.pinned);
+    // The cap is for the whole job: what is there already counts.
+    let there = job.files.iter().filter(|file| !job.wants(file)).map(File::bytes_transferred);
+    let there = there.fold(0, u64::saturating_add);
+    options.max_bytes = own.max_download_bytes.map(|cap| cap.saturating_sub(there));
     options.proxy = match job.proxy.as_deref() {
         None => preconfigured(job, vault)?,
         Some(proxy) => match proxy.usage {
@@ -67,7 +97,35 @@ fn options(job: &Job, settings: &Settings, vault: &Vault) -> Result<TransferOpti
             }
         },
     };
+    http_options(job, vault, &mut options)?;
     Ok(options)
+}
+
+/// What the job's HTTP options say, over what the policy says.
+fn http_options(job: &Job, vault: &Vault, options: &mut TransferOptions) -> Result<(), Lost> {
+    let http = job.http();
+    if let Some(text) = vault.slot(job, Slot::Headers)? {
+        // They were checked when they were set; what cannot be read is not sent.
+        options.headers = parse_headers(text.reveal(), job.kind)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(name, value)| Header { name: name.to_owned(), value: Secret::new(value) })
+            .collect();
+    }
+    options.headers_stay = http.write_only;
+    options.method = http.method.as_deref().map(str::to_owned);
+    if let Some(flags) = http.security {
+        options.tls.flags = flags & security::CERTIFICATE;
+        options.redirects = RedirectPolicy::of(flags);
+        options.allow_https_to_http = flags & security::ALLOW_HTTPS_TO_HTTP != 0;
+    }
+    options.tls.certificate = http.certificate.as_deref().map(|certificate| CertificateQuery {
+        location: certificate.location,
+        store: certificate.store.clone(),
+        name: CertificateName::Hash(certificate.sha256.clone()),
+    });
+    options.tls.validate = http.validates;
+    Ok(())
 }
 
 /// PRECONFIG: the environment captured when the job was created (spec/behaviour.md 20, Linux).
@@ -116,6 +174,8 @@ pub fn report(checkpoint: FileCheckpoint) -> FileReport {
     FileReport {
         file: checkpoint.file,
         size: checkpoint.size,
+        remote_size: checkpoint.remote_size,
+        no_ranges: checkpoint.no_ranges,
         done: checkpoint.done,
         etag: validator.etag,
         last_modified: validator.last_modified,

@@ -11,10 +11,11 @@ pub mod zone;
 
 use files::Sources;
 use openbits_core::events_log::Record;
+use openbits_core::job::http::security;
 use openbits_core::policy::security::Security;
 use openbits_core::policy::{About, Finding, Layer, Origin, Severity};
 use openbits_core::{Limits, Policy};
-use openbits_transfer::protocol::TransferOptions;
+use openbits_transfer::protocol::{TlsOptions, TransferOptions};
 use people::People;
 use zone::Zone;
 
@@ -94,6 +95,11 @@ impl Settings {
         })
     }
 
+    /// As the original does it, also where we would be more helpful.
+    pub fn is_strict(&self) -> bool {
+        self.policy.flag("compat.strict")
+    }
+
     /// A full disk is tried again.
     pub fn full_is_transient(&self) -> bool {
         self.policy.flag("disk.full_is_transient")
@@ -155,6 +161,14 @@ fn transfer_options(policy: &mut Policy) -> TransferOptions {
         preallocate: policy.flag("disk.preallocate"),
         extra_ca: policy.text("tls.extra_ca").map(str::to_owned),
         bind: policy.text("network.bind").map(str::to_owned),
+        strip_on_redirect: policy.flag("http.strip_credentials_on_redirect"),
+        tls: TlsOptions {
+            // Unless a job says otherwise.
+            flags: if policy.flag("tls.crl_default") { security::CRL_CHECK } else { 0 },
+            only_13: policy.text("tls.min") == Some("1.3"),
+            strict: policy.flag("compat.strict"),
+            ..TlsOptions::default()
+        },
         ..defaults
     };
     if agent.is_some_and(|agent| !fits(&agent)) {

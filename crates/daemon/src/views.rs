@@ -1,12 +1,14 @@
 //! Jobs, errors and reasons in the forms of the contract.
 
 use crate::clock::Clock;
+use crate::http::ranges;
 use openbits_api::{
-    CallbackKind, CallbackView, ErrorView, EventKind, EventView, FileRangeView, FileView, JobView, LogView,
-    NumberedProperty, PaceView, ProxyView, SCHEMA, Why, error,
+    CallbackKind, CallbackView, CertificateView, ErrorView, EventKind, EventView, FileRangeView, FileView,
+    HttpView, JobView, LogView, NumberedProperty, PaceView, ProxyView, SCHEMA, Why, error,
 };
 use openbits_core::events_log::{Level, Record};
 use openbits_core::job::ErrorRecord;
+use openbits_core::job::http::ClientCertificate;
 use openbits_core::job::options::PropertyId;
 use openbits_core::queue::{self, Callback, Notice, NoticeKind, Queue, Reason};
 use openbits_core::{Caller, Job, ProxyUsage};
@@ -52,6 +54,7 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         },
         auto_complete: job.extras().auto_complete,
         bind: job.extras().bind.clone(),
+        http: http(job),
         acl_flags: options.acl_flags,
         peer_caching_flags: options.peer_caching_flags,
         maximum_download_time_s: job.maximum_download_time_s(queue.limits()),
@@ -69,6 +72,29 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         peer: queue.peer(job.id).map(str::to_owned),
         pace: queue.pace(job.id).map(|pace| self::pace(pace, clock)),
         files: files.then(|| self::files(job)),
+    }
+}
+
+fn http(job: &Job) -> HttpView {
+    let http = job.http();
+    HttpView {
+        method: job.http_method().to_owned(),
+        security_flags: job.security_flags(),
+        custom_headers: job.has_custom_headers(),
+        custom_headers_write_only: http.write_only,
+        client_certificate: http.certificate.as_deref().map(certificate),
+        certificate_validation: http.validates,
+    }
+}
+
+/// The client certificate of a job.
+pub fn certificate(certificate: &ClientCertificate) -> CertificateView {
+    CertificateView {
+        location: certificate.location,
+        store: certificate.store.clone(),
+        sha1: certificate.sha1.clone(),
+        sha256: certificate.sha256.clone(),
+        subject: certificate.subject.clone(),
     }
 }
 
@@ -105,8 +131,10 @@ pub fn files(job: &Job) -> Vec<FileView> {
             bytes_transferred: file.bytes_transferred(),
             transferred: file.transferred,
             completed: file.completed,
-            temporary_name: (file.begun && !file.completed).then(|| job.temporary_name(index)),
+            temporary_name: (file.begun && !file.completed && !job.options().high_performance)
+                .then(|| job.temporary_name(index)),
             sha256: file.sha256.as_deref().map(str::to_owned),
+            ranges: (!file.layout.is_whole()).then(|| ranges::shown(file.layout.ranges())),
             restarts: file.restarts,
         })
         .collect()
@@ -153,6 +181,7 @@ pub fn event(notice: &Notice, seq: Option<u64>, clock: Clock) -> EventView {
         NoticeKind::Transferred => (EventKind::Transferred, None),
         NoticeKind::Error => (EventKind::Error, None),
         NoticeKind::FileTransferred(file) => (EventKind::FileTransferred, Some(file)),
+        NoticeKind::FileRangesTransferred(file) => (EventKind::FileRangesTransferred, Some(file)),
         NoticeKind::Acknowledged => (EventKind::Acknowledged, None),
         NoticeKind::Cancelled => (EventKind::Cancelled, None),
         NoticeKind::Progress => (EventKind::Progress, None),
@@ -172,6 +201,7 @@ pub fn event(notice: &Notice, seq: Option<u64>, clock: Clock) -> EventView {
         pace: notice.pace.as_ref().map(|pace| self::pace(pace, clock)),
         file,
         log: None,
+        ranges: ranges::shown(&notice.ranges),
     }
 }
 
@@ -201,6 +231,7 @@ pub fn log_event(queue: &Queue, record: &Record, seq: u64, clock: Clock) -> Opti
             text: record.kind.text.to_owned(),
             fields,
         })),
+        ranges: Vec::new(),
     })
 }
 

@@ -10,6 +10,7 @@ mod common;
 use common::{Service, wait};
 use openbits_client::Action;
 use openbits_core::hresult as h;
+use openbits_core::policy::cost;
 use openbits_core::{HResult, JobId, JobState, Priority};
 use openbits_testkit::bus::{Bus, Property};
 use std::io::{BufRead, BufReader, Write};
@@ -17,8 +18,8 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Size of every file.
-const SIZE: u64 = 1 << 32;
+/// Size of every file: its space is reserved on the disk of the test.
+const SIZE: u64 = 1 << 28;
 /// Our end of the cable.
 const ADDRESS: &str = "10.77.0.1";
 
@@ -52,7 +53,8 @@ fn plug() {
     ip("link set c1 up");
 }
 
-/// A server: `/busy` answers 503, everything else is a large file, slow unless it is called `/fast`.
+/// A server: `/busy` answers 503, everything else is a large file at some 3 MB/s, or
+/// 20 MB/s if it is called `/fast`.
 fn origin(address: &str) -> String {
     let listener = TcpListener::bind((address, 0)).unwrap();
     let at = listener.local_addr().unwrap();
@@ -95,9 +97,7 @@ fn serve(mut stream: &TcpStream) -> Option<()> {
         let now = left.min(piece.len() as u64);
         stream.write_all(&piece[..usize::try_from(now).unwrap()]).ok()?;
         left -= now;
-        if path != "/fast" {
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        std::thread::sleep(Duration::from_millis(if path == "/fast" { 2 } else { 20 }));
     }
     Some(())
 }
@@ -268,11 +268,34 @@ fn conformance_34_a_metered_network() {
     service.until_code(job, h::BG_E_BLOCKED_BY_COST_TRANSFER_POLICY);
     network.set(NM_PATH, NM, "Metered", Property::U32(4));
     assert!(service.until(job, JobState::Transferring) < Duration::from_secs(1));
+    // A mask of the job's own goes before the policy, in both directions.
+    network.set(NM_PATH, NM, "Metered", Property::U32(1));
+    service.until_code(job, h::BG_E_BLOCKED_BY_COST_TRANSFER_POLICY);
+    let mask = |bits: u32| openbits_api::SetProperties { cost_flags: Some(bits), ..Default::default() };
+    service.client.set_properties(job, &mask(cost::ALWAYS)).unwrap();
+    assert!(service.until(job, JobState::Transferring) < Duration::from_secs(1));
+    assert!(service.reload("[cost]\nnormal = \"always\"\n"));
+    service.client.set_properties(job, &mask(0x8000_0021)).unwrap();
+    service.until_code(job, h::BG_E_BLOCKED_BY_COST_TRANSFER_POLICY);
     // Who tells nothing any more holds nobody.
     network.set(NM_PATH, NM, "Metered", Property::U32(3));
     service.until_code(job, h::BG_E_BLOCKED_BY_COST_TRANSFER_POLICY);
     drop(network);
     service.until(job, JobState::Transferring);
+}
+
+#[test]
+fn policy_09_the_jobs_own_mask_goes_before_the_policys() {
+    let Some((bus, service)) = on_a_bus("[cost]\nnormal = \"unconstrained\"\n") else { return };
+    let network = bus.service(NM);
+    network.set(NM_PATH, NM, "Metered", Property::U32(1));
+    let url = format!("{}/slow", origin(ADDRESS));
+    let mut request = service.request_of(Priority::Normal, &url, "own");
+    request.properties.cost_flags = Some(cost::ALWAYS);
+    let own: JobId = service.client.create_job(&request).unwrap().job.id.parse().unwrap();
+    service.until(own, JobState::Transferring);
+    let other = service.fetch(Priority::Normal, &url, "other");
+    service.until_code(other, h::BG_E_BLOCKED_BY_COST_TRANSFER_POLICY);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use common::{Service, wait};
 use openbits_api::{CheckPolicy, PolicyView, SetProperties};
 use openbits_client::{Action, Error};
 use openbits_core::hresult::{self as h, HResult};
-use openbits_core::{JobState, Priority};
+use openbits_core::{JobId, JobState, Priority};
 use std::time::{Duration, Instant};
 
 fn refusal(result: Result<impl std::fmt::Debug, Error>) -> (HResult, String) {
@@ -92,12 +92,46 @@ fn policy_03_the_end_of_a_window_comes_by_itself() {
     assert!(now_ms.abs_diff(end_ms.try_into().unwrap()) < 2_000, "within 2 s of the window's end");
 }
 
+/// A server that says nothing: the job is CONNECTING, and its time runs.
+#[test]
+fn policy_08_the_jobs_own_download_time_goes_before_the_policys() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/x", silent.local_addr().unwrap());
+    let service = Service::start("[timeouts]\nmax_download = 2\n");
+    let mut request = service.request_of(Priority::Foreground, &url, "own");
+    request.properties.maximum_download_time_s = Some(3_600);
+    let own: JobId = service.client.create_job(&request).unwrap().job.id.parse().unwrap();
+    let policys = service.fetch(Priority::Foreground, &url, "policys");
+    wait("the policy's time is over", || {
+        (service.code(policys) == Some(h::BG_E_MAXDOWNLOAD_TIMEOUT)).then_some(())
+    });
+    assert_eq!((service.job(policys).state, service.job(own).state), (JobState::Error, JobState::Connecting));
+    assert_eq!(service.job(own).maximum_download_time_s, 3_600);
+}
+
 #[test]
 fn policy_12_a_faulty_profile_is_told_with_its_event() {
     let service =
         Service::start("[bandwidth]\nschedule_enabled = true\n[bandwidth.work]\nlow = \"banana\"\n");
     let events: Vec<_> = service.client.policy().unwrap().findings.iter().filter_map(|f| f.event).collect();
     assert_eq!(events, [83, 16_405]);
+}
+
+/// The call of the original is a preference here: recorded, told, and not used.
+#[test]
+fn policy_13_a_preference_for_a_locked_group_is_recorded_and_not_used() {
+    let service = Service::start("[meta]\nlocked = [\"peer\"]\n");
+    std::fs::create_dir_all(service.path("config/openbits")).unwrap();
+    std::fs::write(service.path("config/openbits/preferences.toml"), "[peer]\nenabled = true\n").unwrap();
+    let outcome = service.client.reload_policy().unwrap();
+    assert!(outcome.usable);
+    assert_eq!(outcome.findings[0].hresult.as_deref(), Some("0x00200055"));
+    let policy = service.client.policy().unwrap();
+    let key = policy.keys.iter().find(|key| key.key == "peer.enabled").unwrap();
+    assert_eq!(
+        (key.text.as_str(), key.unused_preference.as_deref(), key.locked),
+        ("false", Some("true"), true)
+    );
 }
 
 /// Quotas of root: the system's service, which only root can start.

@@ -66,15 +66,16 @@ impl World {
 /// spec/behaviour.md 5.1 and 30, strict mode.
 #[test]
 fn in_strict_mode_only_jobs_of_people_who_are_logged_on_run() {
-    let strict = "[owner]\npresence = \"logged-on\"\n";
-    let Some(world) = World::new("presence", "") else { return };
+    // Slow, so that the job lasts.
+    let slow = "[disk]\npreallocate = false\n[bandwidth.simple]\nenabled = true\nhours = \"00-00\"\nrate = \"2MB/s\"\n";
+    let Some(world) = World::new("presence", slow) else { return };
     let job = world.job(&world.one, "out");
     job.wait(&[Transferring], LONG);
     let logind = world.bus.service("org.freedesktop.login1");
     let (one, two) = (world.one.0.uid, world.two.0.uid);
     session(&logind);
     logind.people(&[(one, "c1")], &[]);
-    world.policy(strict);
+    world.policy(&format!("{slow}[owner]\npresence = \"logged-on\"\n"));
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(job.state(), Transferring, "he is there");
     let refused = NewJob::new("refused").file(&world.origin.url("large"), &world.two.1.join("x")).started();
@@ -118,7 +119,7 @@ fn speed(jobs: &[&Job], over: Duration) -> f64 {
 
 #[test]
 fn owners_share_a_limit_and_what_one_leaves_the_other_gets() {
-    let policy = "[bandwidth.simple]\nenabled = true\nhours = \"00-00\"\nrate = \"2MB/s\"\n[scheduler]\nmax_background = 4\n";
+    let policy = "[disk]\npreallocate = false\n[bandwidth.simple]\nenabled = true\nhours = \"00-00\"\nrate = \"2MB/s\"\n[scheduler]\nmax_background = 4\n";
     let Some(world) = World::new("a shared limit", policy) else { return };
     let (one, two) = (world.job(&world.one, "a"), world.job(&world.two, "b"));
     one.wait(&[Transferring], LONG);

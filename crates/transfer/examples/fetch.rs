@@ -3,7 +3,9 @@
 //! `--no-sync` moves the checkpoints out of the way, to see what they cost.
 
 use openbits_core::{AttemptId, JobId, Priority, RangeSet, Ticket};
-use openbits_transfer::protocol::{Command, Event, FileOrder, Finish, Order, Rename, TransferOptions};
+use openbits_transfer::protocol::{
+    Command, Event, FileOrder, Finish, Order, Rename, TransferOptions, Wanted,
+};
 use openbits_transfer::worker;
 use std::process::ExitCode;
 
@@ -36,6 +38,8 @@ fn main() -> ExitCode {
             local: local.clone(),
             temp: temp.clone(),
             size: None,
+            remote_size: None,
+            wanted: Wanted::default(),
             done: RangeSet::new(),
             validator: None,
             digest: None,

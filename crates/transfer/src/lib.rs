@@ -4,6 +4,7 @@
 //! pair in system mode; what happens in between is the same code.
 #![deny(unsafe_code)]
 
+mod certificates;
 mod failure;
 mod file;
 mod http;

@@ -1,10 +1,13 @@
 //! Pacing of background transfers: one controller for each path, shared by the path's connections (spec/politeness.md).
 //!
 //! The controller is `openbits_core::pace`. Here its samples are read from the kernel (`TCP_INFO`) and its window is applied
-//! (`TCP_WINDOW_CLAMP`), every 10 ms and only while a background transfer is under way. It lives on the socket: TLS, HTTP/2 and
+//! (`TCP_WINDOW_CLAMP` for what comes, a window of our own for what goes), every 10 ms and only while a background transfer is under way. It lives on the socket: TLS, HTTP/2 and
 //! proxies make no difference.
 
+mod sending;
+
 use crate::protocol::Pace;
+use crate::rate::Tap;
 use crate::sys::{self, TcpFacts};
 use openbits_core::Priority;
 use openbits_core::pace::{Config, Controller, Sample, TICK_US};
@@ -15,6 +18,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::time::MissedTickBehavior;
+
+pub(crate) use sending::Sending;
 
 /// Lower-effort per-hop behaviour (RFC 8622): what background sockets are marked with.
 const LOWER_EFFORT: u8 = 1;
@@ -48,12 +53,15 @@ struct Path {
 #[derive(Debug)]
 struct Member {
     socket: Rc<OwnedFd>,
-    /// Bytes it had received when it joined.
-    before: u64,
+    /// Bytes that had come, and that the peer had acknowledged, when it joined; and at the last step.
+    before: (u64, u64),
+    seen: Cell<(u64, u64)>,
+    /// More goes out than comes in.
+    sends: Cell<bool>,
     /// Its reader does not take what comes.
     held: Cell<bool>,
-    /// Largest window that a limit of bandwidth wants; zero: any.
-    limit: Rc<Cell<u64>>,
+    /// Its limit of bandwidth.
+    tap: Tap,
 }
 
 /// A connection under pacing; dropping it sets the connection free.
@@ -70,7 +78,7 @@ impl Pacers {
         &self,
         peer: IpAddr,
         socket: &Rc<OwnedFd>,
-        limit: Rc<Cell<u64>>,
+        tap: &Tap,
         priority: Priority,
     ) -> Option<Paced> {
         if priority == Priority::Foreground || peer.to_canonical().is_loopback() {
@@ -81,8 +89,15 @@ impl Pacers {
         if facts.rtt_us > 0 && facts.received < 10_000 {
             path.controller.borrow_mut().handshake(path.now_us(), facts.rtt_us);
         }
-        let member =
-            Rc::new(Member { socket: socket.clone(), before: facts.received, held: Cell::new(false), limit });
+        let member = Rc::new(Member {
+            socket: socket.clone(),
+            before: (facts.received, facts.acknowledged),
+            seen: Cell::new((facts.received, facts.acknowledged)),
+            sends: Cell::new(false),
+            held: Cell::new(false),
+            tap: tap.clone(),
+        });
+        tap.sending().begin();
         path.members.borrow_mut().push(member.clone());
         sys::set_dscp(socket.as_fd(), LOWER_EFFORT);
         path.apply(path.controller.borrow().view().window_bytes);
@@ -137,11 +152,12 @@ impl Path {
         let (mut delivered, mut rtt_us, mut held, mut blind) = (self.earlier.get(), None::<u32>, false, true);
         for member in members.iter() {
             let facts = sys::tcp_facts(member.socket.as_fd()).unwrap_or_default();
-            delivered += facts.received.saturating_sub(member.before);
-            let rtt = Some(facts.receive_rtt_us).filter(|rtt| *rtt > 0);
-            rtt_us = rtt_us.into_iter().chain(rtt).min();
-            held |= member.held.get();
-            blind &= !facts.timestamps;
+            delivered += member.moved(&facts);
+            let rtt = if member.sends.get() { facts.rtt_us } else { facts.receive_rtt_us };
+            rtt_us = rtt_us.into_iter().chain(Some(rtt).filter(|rtt| *rtt > 0)).min();
+            held |= member.held.get() || member.tap.is_held();
+            // A sender sees every acknowledgement, with or without timestamps.
+            blind &= !facts.timestamps && !member.sends.get();
         }
         self.blind.set(blind);
         let sample = Sample {
@@ -161,21 +177,23 @@ impl Path {
     fn apply(&self, window: u64) {
         let members = self.members.borrow();
         let part = window / (members.len().max(1) as u64);
+        let base_us = self.controller.borrow().view().base_us;
         for member in members.iter() {
-            let limit = member.limit.get();
-            let part = if limit > 0 { part.min(limit) } else { part };
-            sys::set_window_clamp(member.socket.as_fd(), part);
+            let window = member.tap.window().map_or(part, |most| part.min(most));
+            sys::set_window_clamp(member.socket.as_fd(), window);
+            member.tap.sending().allow(member.socket.as_fd(), part, base_us.filter(|_| member.sends.get()));
         }
     }
 
     fn leave(&self, member: &Rc<Member>) {
-        let TcpFacts { received, .. } = sys::tcp_facts(member.socket.as_fd()).unwrap_or_default();
-        self.earlier.set(self.earlier.get() + received.saturating_sub(member.before));
+        let facts = sys::tcp_facts(member.socket.as_fd()).unwrap_or_default();
+        self.earlier.set(self.earlier.get() + member.moved(&facts));
+        member.tap.sending().free(member.socket.as_fd());
         self.members.borrow_mut().retain(|other| !Rc::ptr_eq(other, member));
         self.used.set(Instant::now());
         sys::set_dscp(member.socket.as_fd(), 0);
-        let limit = member.limit.get();
-        sys::set_window_clamp(member.socket.as_fd(), if limit > 0 { limit } else { UNCLAMPED });
+        let window = member.tap.window().unwrap_or(UNCLAMPED);
+        sys::set_window_clamp(member.socket.as_fd(), window);
     }
 }
 
@@ -190,6 +208,22 @@ async fn tick(path: Rc<Path>) {
             return;
         }
         path.step();
+    }
+}
+
+impl Member {
+    /// Bytes moved since it joined, both ways; notes which way most of them go.
+    fn moved(&self, facts: &TcpFacts) -> u64 {
+        let before = self.seen.replace((facts.received, facts.acknowledged));
+        let (came, went) =
+            (facts.received.saturating_sub(before.0), facts.acknowledged.saturating_sub(before.1));
+        if came != went && self.sends.replace(went > came) != (went > came) && went > came {
+            // The sender chooses: cubic takes a free path back sooner than BBR does (spec/politeness.md 8).
+            sys::set_congestion_control(self.socket.as_fd(), c"cubic");
+        }
+        let acknowledged = facts.acknowledged.saturating_sub(self.before.1);
+        self.tap.sending().acknowledged(acknowledged);
+        facts.received.saturating_sub(self.before.0) + acknowledged
     }
 }
 

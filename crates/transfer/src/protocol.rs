@@ -3,8 +3,9 @@
 //! The worker decides nothing about jobs: it gets an order, moves bytes, and reports. Everything a report claims to be
 //! stored has been synced before the report is sent (DESIGN section 4).
 
+use openbits_core::job::http::{CertificateQuery, RedirectPolicy};
 use openbits_core::pace::Mode;
-use openbits_core::{AttemptId, ErrorContext, HResult, JobId, Priority, RangeSet, Ticket};
+use openbits_core::{AttemptId, ErrorContext, HResult, JobId, Priority, RangeSet, Secret, Ticket};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::path::Path;
@@ -22,6 +23,17 @@ pub enum Command {
         /// The attempt to end; an attempt that already ended is answered too.
         attempt: AttemptId,
     },
+    /// What is wanted of a file of a running attempt from now on; unheard if the attempt is over, or has no such file.
+    Want {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// Position in the job's file list.
+        file: u32,
+        /// What is wanted.
+        wanted: Wanted,
+    },
     /// May the owner write this local name (or read it, for an upload)? Answered by [`Event::Probed`].
     Probe {
         /// Comes back in the answer.
@@ -30,6 +42,24 @@ pub enum Command {
         path: String,
         /// What the job wants there.
         purpose: Purpose,
+    },
+    /// Is there such a client certificate in the owner's reach? Answered by [`Event::CertificateFound`].
+    FindCertificate {
+        /// Comes back in the answer.
+        ticket: Ticket,
+        /// What to look for.
+        query: CertificateQuery,
+    },
+    /// What the owner's program says to an [`Event::CertificatePresented`].
+    CertificateVerdict {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// From the question.
+        check: u64,
+        /// `S_OK` accepts; anything else is the error of the attempt.
+        code: HResult,
     },
     /// Rename finished files into place and remove the others. Answered by [`Event::FinishDone`]. Repeating it is harmless: a missing
     /// temporary file counts as renamed if the destination carries the mark of exactly this file of this job.
@@ -103,9 +133,16 @@ impl Command {
                 })
             }
             Self::Probe { ticket, .. } => Some(Event::Probed { ticket: *ticket, result: Err(code) }),
-            Self::Stop { .. } | Self::Ping { .. } | Self::Rates(_) | Self::Level { .. } | Self::Shutdown => {
-                None
+            Self::FindCertificate { ticket, .. } => {
+                Some(Event::CertificateFound { ticket: *ticket, result: Err(code) })
             }
+            Self::Stop { .. }
+            | Self::CertificateVerdict { .. }
+            | Self::Want { .. }
+            | Self::Ping { .. }
+            | Self::Rates(_)
+            | Self::Level { .. }
+            | Self::Shutdown => None,
         }
     }
 }
@@ -150,8 +187,12 @@ pub struct FileOrder {
     /// Name (not path) of the temporary file in the destination's folder: `BIT<hex>.tmp`, derived from job and index, so that a
     /// leftover of a crash can always be named.
     pub temp: String,
-    /// Size, if an earlier attempt learnt it.
+    /// Size of the local file, if an earlier attempt learnt it.
     pub size: Option<u64>,
+    /// Size of the remote file, where the local one consists of ranges of it.
+    pub remote_size: Option<u64>,
+    /// What is wanted of it, and in which order.
+    pub wanted: Wanted,
     /// Ranges that are durable in the temporary file.
     pub done: RangeSet,
     /// The version of the remote file that `done` belongs to.
@@ -160,8 +201,8 @@ pub struct FileOrder {
     pub digest: Option<Digest>,
 }
 
-/// Identity of one version of a remote file (spec/upload-protocol.md 20.2).
-pub use openbits_core::plan::Validator;
+/// Identity of one version of a remote file (spec/upload-protocol.md 20.2), and what is wanted of it.
+pub use openbits_core::plan::{Validator, Wanted};
 
 /// Expected digest of a whole file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -200,18 +241,34 @@ pub struct TransferOptions {
     pub max_redirects: u32,
     /// `User-Agent`.
     pub user_agent: String,
-    /// Extra request headers.
-    pub headers: Vec<(String, String)>,
+    /// Request headers of the job's own.
+    pub headers: Vec<Header>,
+    /// The headers never leave the origin of the remote name (write-only ones).
+    pub headers_stay: bool,
+    /// Headers that may carry a key do not leave it either (default true).
+    pub strip_on_redirect: bool,
+    /// Method of the job's own.
+    pub method: Option<String>,
+    /// What redirects mean (default: followed silently).
+    pub redirects: RedirectPolicy,
     /// Reserve the file's space when its size is known (default true).
     pub preallocate: bool,
     /// Free bytes that must remain on the volume (default 500 MiB; 0 = no check).
     pub min_free_bytes: u64,
     /// PEM file with extra certificate authorities.
     pub extra_ca: Option<String>,
+    /// How servers are checked, and who we are to them.
+    pub tls: TlsOptions,
     /// Offer HTTP/2 in the TLS handshake (default true).
     pub http2: bool,
     /// HTTPS may redirect to plain HTTP (default false).
     pub allow_https_to_http: bool,
+    /// Most bytes that the files of the order may have together (default: no limit).
+    pub max_bytes: Option<u64>,
+    /// Nothing of a file is reported durable before all of it is there (default false): HIGH_PERFORMANCE, DYNAMIC_CONTENT.
+    pub volatile: bool,
+    /// Report the ranges that are written, not only their number (default false).
+    pub tell_ranges: bool,
 }
 
 impl Default for TransferOptions {
@@ -226,13 +283,47 @@ impl Default for TransferOptions {
             max_redirects: 10,
             user_agent: concat!("openbits/", env!("CARGO_PKG_VERSION")).to_owned(),
             headers: Vec::new(),
+            headers_stay: false,
+            strip_on_redirect: true,
+            method: None,
+            redirects: RedirectPolicy::Silent,
             preallocate: true,
             min_free_bytes: 500 << 20,
             extra_ca: None,
+            tls: TlsOptions::default(),
             http2: true,
             allow_https_to_http: false,
+            max_bytes: None,
+            volatile: false,
+            tell_ranges: false,
         }
     }
+}
+
+/// One header of the job's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Name.
+    pub name: String,
+    /// Value; it may be a key.
+    #[serde(with = "openbits_core::secret::clear")]
+    pub value: Secret,
+}
+
+/// TLS of a job's connections.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TlsOptions {
+    /// The certificate bits of the job's security flags ([`openbits_core::job::http::security`]).
+    pub flags: u32,
+    /// TLS 1.3 only; otherwise 1.2 too.
+    pub only_13: bool,
+    /// Client certificate.
+    pub certificate: Option<CertificateQuery>,
+    /// The owner's program has to accept each server certificate.
+    pub validate: bool,
+    /// A server that merely accepts client certificates is refused if the job has none, as the original does.
+    pub strict: bool,
 }
 
 /// Proxy of a job.
@@ -329,6 +420,17 @@ pub enum Event {
         /// The state.
         pace: Pace,
     },
+    /// Ranges of a file that are written so far (not yet durable), where [`TransferOptions::tell_ranges`] asks for them.
+    Written {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// Position in the job's file list.
+        file: u32,
+        /// Bytes of the local file.
+        ranges: RangeSet,
+    },
     /// What is durable now.
     Checkpoint {
         /// The job.
@@ -348,6 +450,33 @@ pub enum Event {
         file: u32,
         /// What the server did, for people.
         reason: String,
+    },
+    /// The redirect policy of the job makes this the remote name of the file.
+    Redirected {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// Position in the job's file list.
+        file: u32,
+        /// The final address, or the target that was not followed.
+        remote: String,
+    },
+    /// A server presented a certificate that the owner's program has to accept. Nothing was asked of the server yet. Answered by
+    /// [`Command::CertificateVerdict`].
+    CertificatePresented {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// Comes back in the answer.
+        check: u64,
+        /// Position in the job's file list.
+        file: u32,
+        /// Who presents it: `host:port`.
+        server: String,
+        /// The certificates in the order presented, DER in base64; the first is the server's own.
+        chain: Vec<String>,
     },
     /// Every file of the order is finished and reported durable.
     Done {
@@ -379,6 +508,13 @@ pub enum Event {
         /// The file's size for a source; `None` for a destination. Err: why not.
         result: Result<Option<u64>, HResult>,
     },
+    /// Answer to [`Command::FindCertificate`].
+    CertificateFound {
+        /// From the question.
+        ticket: Ticket,
+        /// The certificate. Err: why not.
+        result: Result<Box<FoundCertificate>, HResult>,
+    },
     /// Answer to [`Command::Finish`].
     FinishDone {
         /// From the order.
@@ -409,6 +545,17 @@ pub enum Event {
     },
 }
 
+/// A client certificate that the owner has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundCertificate {
+    /// SHA-1, lower-case hexadecimal.
+    pub sha1: String,
+    /// SHA-256, lower-case hexadecimal.
+    pub sha256: String,
+    /// Values of the subject's names, joined by `, `.
+    pub subject: String,
+}
+
 /// State of the pacing of a background transfer (spec/politeness.md 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pace {
@@ -431,8 +578,11 @@ pub struct Pace {
 pub struct FileCheckpoint {
     /// Position in the job's file list.
     pub file: u32,
-    /// Size, when known.
+    /// Size of the local file, when known.
     pub size: Option<u64>,
+    /// Size of the remote file, where it is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_size: Option<u64>,
     /// Ranges synced to the temporary file.
     pub done: RangeSet,
     /// The version they belong to.
@@ -441,6 +591,9 @@ pub struct FileCheckpoint {
     pub modified_s: Option<i64>,
     /// The whole file is there, synced, and its digest (if any) is right.
     pub finished: bool,
+    /// The server does not serve ranges of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_ranges: bool,
 }
 
 /// Why an attempt ended.
@@ -482,6 +635,11 @@ pub(crate) fn cut(mut text: String) -> String {
     text
 }
 
+/// Most certificates that a server may present to the owner's program.
+pub const CHAIN_MAX: usize = 10;
+/// Longest certificate that is presented to the owner's program, in bytes.
+pub const CERTIFICATE_MAX: usize = 64 << 10;
+
 /// Most separate ranges of one file.
 const RANGES_MAX: usize = 10_000;
 
@@ -496,6 +654,9 @@ pub fn check(event: &Event) -> Result<(), &'static str> {
         Event::Connected { size, peer, .. } => {
             all(size.is_none_or(fits) && short(peer), "a size or peer beyond its limit")
         }
+        Event::Written { ranges, .. } => {
+            all(ranges.count() <= RANGES_MAX && fits(ranges.end()), "a list of ranges beyond its limit")
+        }
         Event::Restarted { reason, .. } => all(short(reason), "a reason beyond its limit"),
         Event::Checkpoint { files, .. } => files.iter().try_for_each(check_file),
         Event::Failed { failure, .. } => all(
@@ -507,6 +668,24 @@ pub fn check(event: &Event) -> Result<(), &'static str> {
                 && left.iter().all(|path| path.len() <= 2 * TEXT_MAX),
             "a path or text beyond its limit",
         ),
+        Event::Redirected { remote, .. } => all(short(remote), "an address beyond its limit"),
+        Event::CertificatePresented { server, chain, .. } => all(
+            short(server)
+                && (1..=CHAIN_MAX).contains(&chain.len())
+                && chain.iter().all(|text| text.len() <= CERTIFICATE_MAX.div_ceil(3) * 4),
+            "a certificate chain beyond its limit",
+        ),
+        Event::CertificateFound { result, .. } => {
+            let hex =
+                |text: &str, length| text.len() == length && text.bytes().all(|b| b.is_ascii_hexdigit());
+            let sound = |found: &FoundCertificate| {
+                hex(&found.sha1, 40) && hex(&found.sha256, 64) && short(&found.subject)
+            };
+            all(
+                result.as_ref().map_or_else(|code| !code.is_ok(), |found| sound(found)),
+                "a certificate that cannot be",
+            )
+        }
         Event::Progress { .. }
         | Event::Pace { .. }
         | Event::Done { .. }
@@ -532,6 +711,9 @@ fn check_file(file: &FileCheckpoint) -> Result<(), &'static str> {
     if !texts || file.done.count() > RANGES_MAX {
         return Err("a validator or a list of ranges beyond its limit");
     }
+    if !file.remote_size.is_none_or(fits) {
+        return Err("a remote size beyond its limit");
+    }
     let end = file.size.unwrap_or(i64::MAX.cast_unsigned());
     if !fits(end) || file.done.end() > end {
         return Err("ranges beyond the end of the file");
@@ -555,10 +737,12 @@ mod tests {
         FileCheckpoint {
             file: 0,
             size: Some(size),
+            remote_size: None,
             done: RangeSet::prefix(size),
             validator: None,
             modified_s: None,
             finished: true,
+            no_ranges: false,
         }
     }
 
@@ -571,6 +755,7 @@ mod tests {
             FileCheckpoint { size: Some(11), ..whole(10) },
             FileCheckpoint { size: Some(9), finished: false, ..whole(10) },
             FileCheckpoint { size: Some(u64::MAX), finished: false, ..whole(10) },
+            FileCheckpoint { remote_size: Some(u64::MAX), ..whole(10) },
             FileCheckpoint {
                 validator: Some(Validator { etag: Some("x".repeat(TEXT_MAX + 1)), last_modified: None }),
                 ..whole(10)
@@ -585,6 +770,16 @@ mod tests {
         for lie in lies {
             assert!(check(&checkpoint(lie.clone())).is_err(), "{lie:?}");
         }
+        let written = |ranges| Event::Written {
+            job: JobId::from_bytes([1; 16]),
+            attempt: AttemptId(1),
+            file: 0,
+            ranges,
+        };
+        let pieces = |count: u64| (0..count).map(|n| n * 2..n * 2 + 1).collect();
+        assert_eq!(check(&written(pieces(RANGES_MAX as u64))), Ok(()));
+        assert!(check(&written(pieces(RANGES_MAX as u64 + 1))).is_err());
+        assert!(check(&written(RangeSet::prefix(u64::MAX))).is_err());
         let failed = |code, detail: String| Event::Failed {
             job: JobId::from_bytes([1; 16]),
             attempt: AttemptId(1),

@@ -3,6 +3,7 @@
 //! The limit is on what crosses the socket, TLS and HTTP framing included, in both directions. Everything here lives on the worker's
 //! thread.
 
+use crate::pace::Sending;
 use crate::protocol::Rates;
 use crate::sys;
 use openbits_core::Priority;
@@ -118,8 +119,8 @@ impl User {
 pub(crate) struct Tap {
     user: Rc<RefCell<Option<User>>>,
     held: Rc<Cell<bool>>,
-    /// Largest receive window that the limit wants, in bytes; zero: any.
-    window: Rc<Cell<u64>>,
+    window: Rc<Cell<Option<u64>>>,
+    sending: Rc<Sending>,
 }
 
 impl Tap {
@@ -132,11 +133,17 @@ impl Tap {
     pub(crate) fn close(&self) {
         *self.user.borrow_mut() = None;
         self.held.set(false);
+        self.window.set(None);
     }
 
-    /// Largest receive window that the limit wants, in bytes; zero: any. For the pacing, which sets windows too.
-    pub(crate) fn window(&self) -> Rc<Cell<u64>> {
-        self.window.clone()
+    /// Largest receive window that the limit has a use for, in bytes.
+    pub(crate) fn window(&self) -> Option<u64> {
+        self.window.get()
+    }
+
+    /// The writing side under pacing.
+    pub(crate) fn sending(&self) -> &Sending {
+        &self.sending
     }
 
     /// True while the limit, and not the server, lets us wait.
@@ -255,7 +262,8 @@ impl<S: AsFd> Shaped<S> {
         let window = rate.map(|rate| (rate.saturating_mul(WINDOW_MS) / 1000).max(WINDOW_MIN));
         if window != self.window {
             self.window = window;
-            self.tap.window.set(window.unwrap_or(0));
+            // Whoever paces the path looks at the tap; for the others it is set here.
+            self.tap.window.set(window);
             sys::set_window_clamp(self.stream.as_fd(), window.unwrap_or(u64::MAX));
         }
     }
@@ -295,14 +303,18 @@ impl<S: AsyncRead + AsFd + Unpin> AsyncRead for Shaped<S> {
 impl<S: AsyncWrite + AsFd + Unpin> AsyncWrite for Shaped<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let Some(user) = this.user() else { return Pin::new(&mut this.stream).poll_write(cx, buf) };
-        let allowed = match std::task::ready!(this.write.poll(&user, cx)) {
-            None => return Pin::new(&mut this.stream).poll_write(cx, buf),
-            Some(bytes) => bytes,
+        let room = std::task::ready!(this.tap.sending.poll_room(cx));
+        let user = this.user();
+        let allowed = match &user {
+            Some(user) => std::task::ready!(this.write.poll(user, cx)).unwrap_or(usize::MAX),
+            None => usize::MAX,
         };
-        let part = &buf[..buf.len().min(allowed)];
+        let part = &buf[..buf.len().min(allowed).min(room)];
         let written = std::task::ready!(Pin::new(&mut this.stream).poll_write(cx, part))?;
-        this.write.moved(&user, written);
+        if let Some(user) = &user {
+            this.write.moved(user, written);
+        }
+        this.tap.sending.wrote(written);
         Poll::Ready(Ok(written))
     }
 
@@ -320,7 +332,8 @@ impl<S: AsyncWrite + AsFd + Unpin> AsyncWrite for Shaped<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let limited = this.user().is_some_and(|user| user.bucket(|_, _| ()).is_some());
+        let limited =
+            this.tap.sending.is_limited() || this.user().is_some_and(|user| user.bucket(|_, _| ()).is_some());
         if !limited {
             return Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
         }

@@ -20,22 +20,6 @@ pub(crate) fn set_receive_low_water(socket: BorrowedFd<'_>, bytes: u32) {
     }
 }
 
-/// Sets `TCP_WINDOW_CLAMP`: the largest receive window that is offered to the sender, in bytes. Best effort; nothing for a socket that is
-/// not TCP. The kernel never takes back what was offered already.
-pub(crate) fn set_window_clamp(socket: BorrowedFd<'_>, bytes: u64) {
-    let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
-    // SAFETY: the descriptor is open for the call, the pointer is to a live c_int, and its exact size is given.
-    unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_WINDOW_CLAMP,
-            (&raw const value).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        );
-    }
-}
-
 /// Lets the disk begin to write what the file has in memory, without waiting. A hint: the sync that follows decides.
 pub(crate) fn start_writing(file: BorrowedFd<'_>) {
     // SAFETY: the descriptor is open for the call, and no memory is passed.
@@ -106,6 +90,12 @@ pub(crate) fn tcp_facts(socket: BorrowedFd<'_>) -> Option<TcpFacts> {
     })
 }
 
+/// Sets `TCP_WINDOW_CLAMP`: the largest window that the peer is told. Best effort.
+pub(crate) fn set_window_clamp(socket: BorrowedFd<'_>, bytes: u64) {
+    let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    set_option(socket, libc::IPPROTO_TCP, libc::TCP_WINDOW_CLAMP, value);
+}
+
 /// Marks what the socket sends with a DSCP code point, on IPv4 and IPv6. Best effort.
 pub(crate) fn set_dscp(socket: BorrowedFd<'_>, code_point: u8) {
     let value = libc::c_int::from(code_point << 2);
@@ -122,6 +112,34 @@ fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, val
             name,
             (&raw const value).cast(),
             size_of::<libc::c_int>() as libc::socklen_t,
+        );
+    }
+}
+
+/// Sets `SO_MAX_PACING_RATE` in bytes per second; `u64::MAX` lifts it. Best effort.
+pub(crate) fn set_pacing_rate(socket: BorrowedFd<'_>, rate: u64) {
+    // SAFETY: the descriptor is open for the call, the pointer is to a live u64, and its exact size is given.
+    unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MAX_PACING_RATE,
+            (&raw const rate).cast(),
+            size_of::<u64>() as libc::socklen_t,
+        );
+    }
+}
+
+/// Chooses the congestion control of a sender. Best effort: the kernel refuses what is not loaded or not allowed.
+pub(crate) fn set_congestion_control(socket: BorrowedFd<'_>, name: &std::ffi::CStr) {
+    // SAFETY: the descriptor is open for the call, and the pointer is to a live string of the given length.
+    unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_CONGESTION,
+            name.as_ptr().cast(),
+            name.count_bytes() as libc::socklen_t,
         );
     }
 }

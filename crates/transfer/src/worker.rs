@@ -5,12 +5,15 @@
 mod attempt;
 mod body;
 mod report;
+mod steer;
+mod verdicts;
 
+use crate::certificates;
 use crate::file;
 use crate::http::Pool;
 use crate::protocol::{Command, Event, FailureClass};
 use crate::rate::Limiter;
-use attempt::Attempt;
+use attempt::{Attempt, Means};
 use futures_util::FutureExt;
 use openbits_core::hresult::E_UNEXPECTED;
 use openbits_core::{AttemptId, JobId, Priority};
@@ -20,9 +23,11 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use steer::Steer;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::Instant;
+use verdicts::Verdicts;
 
 /// Beat of the reports of what moves under limits.
 const REPORT: Duration = Duration::from_millis(500);
@@ -70,7 +75,9 @@ pub async fn run(commands: mpsc::Receiver<Command>, events: mpsc::Sender<Event>)
 struct Running {
     attempt: AttemptId,
     stop: Rc<Stop>,
+    steer: Rc<Steer>,
     ended: Rc<Notify>,
+    verdicts: Rc<Verdicts>,
     level: Rc<Cell<Priority>>,
 }
 
@@ -154,6 +161,12 @@ impl Worker {
                     None => self.say(Event::Stopped { job, attempt }).await,
                 }
             }
+            Command::Want { job, attempt, file, wanted } => {
+                // An attempt that is over hears nothing: the next order says the same.
+                if let Some(running) = self.running.borrow().get(&job).filter(|r| r.attempt == attempt) {
+                    running.steer.put(file, wanted);
+                }
+            }
             Command::Rates(rates) => self.limiter.set(*rates),
             Command::Level { job, attempt, priority } => {
                 if let Some(running) = self.running.borrow().get(&job).filter(|r| r.attempt == attempt) {
@@ -163,6 +176,14 @@ impl Worker {
             Command::Ping { count } => self.say(Event::Pong { count }).await,
             Command::Probe { ticket, path, purpose } => {
                 self.aside(crashed, move || Event::Probed { ticket, result: file::probe(&path, purpose) });
+            }
+            Command::FindCertificate { ticket, query } => self.aside(crashed, move || {
+                Event::CertificateFound { ticket, result: certificates::find(&query).map(Box::new) }
+            }),
+            Command::CertificateVerdict { job, attempt, check, code } => {
+                if let Some(running) = self.running.borrow().get(&job).filter(|r| r.attempt == attempt) {
+                    running.verdicts.give(check, code);
+                }
             }
             Command::Finish(order) => self.aside(crashed, move || file::finish(&order)),
             Command::Shutdown => {} // ends the loop above
@@ -187,8 +208,17 @@ impl Worker {
     fn start(&mut self, order: crate::protocol::Order, crashed: Option<Event>) {
         let (job, attempt) = (order.job, order.attempt);
         let (stop, ended) = (Rc::new(Stop::default()), Rc::new(Notify::new()));
+        let steer = Rc::new(Steer::default());
         let level = Rc::new(Cell::new(order.priority));
-        let running = Running { attempt, stop: stop.clone(), ended: ended.clone(), level: level.clone() };
+        let verdicts = Rc::new(Verdicts::default());
+        let running = Running {
+            attempt,
+            stop: stop.clone(),
+            steer: steer.clone(),
+            ended: ended.clone(),
+            verdicts: verdicts.clone(),
+            level: level.clone(),
+        };
         let before = self.running.borrow_mut().insert(job, running);
         let (events, pool, map) = (self.events.clone(), self.pool.clone(), self.running.clone());
         let limiter = self.limiter.clone();
@@ -198,7 +228,8 @@ impl Worker {
                 before.stop.ask();
                 before.ended.notified().await;
             }
-            let attempt_at = Attempt::new(order, events.clone(), pool, limiter, level).go(&stop);
+            let means = Means { pool, limiter, level, steer, verdicts };
+            let attempt_at = Attempt::new(order, events.clone(), means).go(&stop);
             // A panic ends this attempt and no other, and is told like any error. Bytes that its writer still holds may reach the file
             // later: they are of the version that they belong to, and a restart has another file.
             let last = AssertUnwindSafe(Box::pin(attempt_at)).catch_unwind().await;

@@ -92,7 +92,10 @@ fn credentials_stay_at_their_origin() {
     let content = Content::new(1, SIZE);
     origin.put("f", OriginFile::new(content.clone()).behaviour(Behaviour::RedirectCrossOrigin));
     let mut job = bench.job(&[(&origin.url("f"), "f")]);
-    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let header = |name: &str, value: &str| openbits_transfer::protocol::Header {
+        name: name.to_owned(),
+        value: openbits_core::Secret::new(value),
+    };
     job.options.headers = vec![
         header("Authorization", "Bearer secret"),
         header("Cookie", "a=secret"),

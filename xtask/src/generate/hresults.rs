@@ -18,6 +18,18 @@ const EXTRA: &[(&str, u32, &str)] = &[
         "Redirect refused: a loop, too many hops, or a downgrade to plain http.",
     ),
     ("ERROR_WINHTTP_SECURE_CERT_WRONG_USAGE", 0x8007_2F93, "Server certificate is not valid for this use."),
+    ("BG_E_HTTP_ERROR_308", 0x8019_0134, "HTTP status 308: moved permanently."),
+    (
+        "RPC_X_BAD_STUB_DATA",
+        0x8007_06F7,
+        "No client certificate is set, or a certificate hash has a wrong length.",
+    ),
+    ("CRYPT_E_NOT_FOUND", 0x8009_2004, "No such certificate in the store."),
+    (
+        "ERROR_WINHTTP_CLIENT_CERT_NO_ACCESS_PRIVATE_KEY",
+        0x8007_2F9A,
+        "The private key of the client certificate cannot be used.",
+    ),
     ("ERROR_ACCOUNT_DISABLED", 0x8007_0533, "The account that owns the job no longer exists or is locked."),
 ];
 

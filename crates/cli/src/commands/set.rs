@@ -1,14 +1,26 @@
 //! `key=value` of `bits set`.
 
+use super::http;
 use crate::failure::Failure;
 use crate::text;
-use openbits_api::{NotifyCommandView, ProxyRequest, SetProperties};
+use openbits_api::{NotifyCommandView, ProxyRequest, SetClientCertificate, SetProperties};
 use openbits_core::ProxyUsage;
 use openbits_core::policy::cost;
 
+/// What is to be set.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pub(super) properties: SetProperties,
+    /// A client certificate, or none any more.
+    pub(super) certificate: Option<Option<SetClientCertificate>>,
+    /// No program has to accept servers any more.
+    pub(super) no_validation: bool,
+}
+
 /// Reads all pairs; a key may come once.
-pub(super) fn properties(pairs: &[String]) -> Result<SetProperties, Failure> {
-    let mut set = SetProperties::default();
+pub(super) fn changes(pairs: &[String]) -> Result<Changes, Failure> {
+    let mut changes = Changes::default();
+    let (set, certificate) = (&mut changes.properties, &mut changes.certificate);
     for pair in pairs {
         let Some((key, value)) = pair.split_once('=') else {
             return Err(Failure::Usage(format!("`{pair}` is not KEY=VALUE")));
@@ -32,13 +44,29 @@ pub(super) fn properties(pairs: &[String]) -> Result<SetProperties, Failure> {
             "auto-complete" => put(&mut set.auto_complete, switch(value).ok_or_else(|| bad("yes or no"))?),
             "bind" => put(&mut set.bind, value.to_owned()),
             "notify-command" => put(&mut set.notify_command, command(value)),
-            _ if let Some(once) = later(&mut set, key, value).map_err(|e| bad(&e))? => once,
+            "headers" => put(&mut set.custom_headers, http::headers(value)?),
+            "headers-write-only" => match switch(value) {
+                Some(true) => put(&mut set.custom_headers_write_only, true),
+                _ => return Err(bad("yes; it cannot be taken back")),
+            },
+            "http-method" => put(&mut set.http_method, value.to_owned()),
+            "security-flags" => {
+                let flags = http::security_flags(value).ok_or_else(|| bad(http::SECURITY_FLAGS))?;
+                put(&mut set.security_flags, flags)
+            }
+            "client-certificate" => put(certificate, http::certificate(value)),
+            "certificate-validation" => match switch(value) {
+                Some(false) => !std::mem::replace(&mut changes.no_validation, true),
+                _ => return Err(bad("no; a program sets it by listening")),
+            },
+            _ if let Some(once) = later(set, key, value).map_err(|e| bad(&e))? => once,
             _ => {
                 return Err(Failure::Usage(format!(
                     "unknown property `{key}`; there are name, description, priority, notify-flags, retry-delay, \
                      no-progress-timeout, proxy, auto-complete, bind, notify-command, acl-flags, peer-caching-flags, \
                      max-download-time, cost, notification-clsid, dynamic, high-performance, max-download-size, \
-                     stored-credentials, notification-interval, on-demand and helper-token-flags"
+                     stored-credentials, notification-interval, on-demand, helper-token-flags, headers, headers-write-only, \
+                     http-method, security-flags, client-certificate and certificate-validation"
                 )));
             }
         };
@@ -46,7 +74,7 @@ pub(super) fn properties(pairs: &[String]) -> Result<SetProperties, Failure> {
             return Err(bad("given twice"));
         }
     }
-    Ok(set)
+    Ok(changes)
 }
 
 /// Properties that came after BITS 1.5. `None`: the key is none of them.
@@ -155,7 +183,7 @@ mod tests {
     use openbits_core::Priority;
 
     fn read(pairs: &[&str]) -> Result<SetProperties, Failure> {
-        properties(&pairs.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>())
+        changes(&pairs.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>()).map(|changes| changes.properties)
     }
 
     #[test]

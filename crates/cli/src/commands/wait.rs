@@ -69,7 +69,7 @@ impl Waiting<'_> {
             let grace = self.jobs.values().flatten().min().map(|t| *t + COMPLETE_GRACE);
             tokio::select! {
                 item = follow::next(&mut events) => match item? {
-                    Item::Event(event) if event.kind == EventKind::Progress => {}
+                    Item::Event(event) if event.seq.is_none() => {}
                     Item::Event(event) if event.kind == EventKind::Gap => self.read_all().await?,
                     Item::Event(event) => {
                         let id = resolve::id_of(&event.job)?;

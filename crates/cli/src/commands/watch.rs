@@ -73,7 +73,7 @@ async fn live(context: &Context, job: Option<JobId>, events: &mut Events) -> Res
                     Item::Event(event) if event.kind == EventKind::Gap => jobs = read(context, job).await?,
                     Item::Event(event) => {
                         let end = is_end(job, &event);
-                        apply(context, &mut jobs, event).await?;
+                        apply(context, &mut jobs, *event).await?;
                         if end {
                             draw(&jobs)?;
                             return Ok(exit::OK);
@@ -104,7 +104,7 @@ async fn apply(
     jobs: &mut BTreeMap<String, JobView>,
     event: EventView,
 ) -> Result<(), Failure> {
-    if event.kind != EventKind::Progress && !event.state.is_final() {
+    if event.seq.is_some() && !event.state.is_final() {
         match context.client.job(resolve::id_of(&event.job)?, false, false).await {
             Ok(job) => {
                 jobs.insert(event.job, job);

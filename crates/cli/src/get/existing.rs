@@ -31,7 +31,8 @@ fn assign(jobs: Vec<JobView>, files: Vec<AddFile>) -> (Vec<Existing>, Vec<AddFil
     for (i, job) in jobs.iter().enumerate() {
         if job.kind == JobType::Download && !job.state.is_final() {
             for file in job.files.iter().flatten() {
-                fetched_by.insert((file.remote_name.as_str(), file.local_name.as_str()), (i, &file.sha256));
+                let key = (file.remote_name.as_str(), file.local_name.as_str());
+                fetched_by.insert(key, (i, &file.sha256, &file.ranges));
             }
         }
     }
@@ -42,7 +43,9 @@ fn assign(jobs: Vec<JobView>, files: Vec<AddFile>) -> (Vec<Existing>, Vec<AddFil
         let (remote, _) = split_login(&file.remote_name);
         match fetched_by.get(&(remote.as_str(), file.local_name.as_str())) {
             // A digest that the job does not check must be checked by a job that does.
-            Some((i, digest)) if file.sha256.is_none() || file.sha256 == **digest => {
+            Some((i, digest, ranges))
+                if (file.sha256.is_none() || file.sha256 == **digest) && file.ranges == **ranges =>
+            {
                 found.entry(*i).or_default().push(file);
             }
             _ => rest.push(file),

@@ -53,6 +53,9 @@ pub(crate) fn plan(args: &Get) -> Result<Plan, Failure> {
             _ => return Err(Failure::Usage("--sha256 goes with one URL only".to_owned())),
         }
     }
+    if !args.ranges.is_empty() && lines.len() != 1 {
+        return Err(Failure::Usage("--range goes with one URL only".to_owned()));
+    }
     let base = base(args)?;
     let mut files = Vec::new();
     let mut skipped = Vec::new();
@@ -69,7 +72,8 @@ pub(crate) fn plan(args: &Get) -> Result<Plan, Failure> {
             continue;
         }
         folder(Path::new(&local), args.mkdir)?;
-        files.push(AddFile { remote_name: url, local_name: local, sha256: line.sha256 });
+        let ranges = (!args.ranges.is_empty()).then(|| args.ranges.clone());
+        files.push(AddFile { remote_name: url, local_name: local, sha256: line.sha256, ranges });
     }
     Ok(Plan { files, skipped })
 }
@@ -129,8 +133,12 @@ mod tests {
     use clap::Parser;
 
     fn files(count: usize) -> Vec<AddFile> {
-        let file =
-            |i| AddFile { remote_name: format!("http://h/{i}"), local_name: format!("/d/{i}"), sha256: None };
+        let file = |i| AddFile {
+            remote_name: format!("http://h/{i}"),
+            local_name: format!("/d/{i}"),
+            sha256: None,
+            ranges: None,
+        };
         (0..count).map(file).collect()
     }
 
@@ -185,6 +193,12 @@ mod tests {
         let digest = "0".repeat(64);
         let both = ["http://h/a", "http://h/b", "--sha256", &digest];
         assert!(matches!(planned(&both), Err(Failure::Usage(_))));
+        let both = ["http://h/a", "http://h/b", "--range", "0:1"];
+        assert!(matches!(planned(&both), Err(Failure::Usage(_))));
+        let ranges =
+            planned(&["http://h/a", &x, "--range", "5:1,0:2", "--range", "9:eof"]).unwrap().files.remove(0);
+        let pairs: Vec<_> = ranges.ranges.unwrap().iter().map(|r| (r.offset, r.length)).collect();
+        assert_eq!(pairs, [(5, Some(1)), (0, Some(2)), (9, None)]);
     }
 
     #[test]

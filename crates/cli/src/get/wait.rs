@@ -206,7 +206,9 @@ impl Run<'_> {
         followed.job.bytes_total = event.bytes_total;
         followed.job.files_transferred = event.files_transferred;
         followed.job.files_total = event.files_total;
-        if event.kind == EventKind::Progress && before == event.state {
+        if matches!(event.kind, EventKind::Progress | EventKind::FileRangesTransferred)
+            && before == event.state
+        {
             if event.state == JobState::Transferring {
                 self.screen.moving();
             }

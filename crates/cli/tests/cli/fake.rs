@@ -69,6 +69,7 @@ impl State {
             pace: None,
             file: None,
             log: None,
+            ranges: Vec::new(),
         });
         self.changed.send_modify(|n| *n += 1);
     }
@@ -131,6 +132,7 @@ impl State {
             proxy: ProxyView { usage: ProxyUsage::Preconfig, list: None, bypass: None },
             auto_complete: false,
             bind: None,
+            http: openbits_api::HttpView { method: "GET".to_owned(), ..openbits_api::HttpView::default() },
             acl_flags: 0,
             peer_caching_flags: 0,
             maximum_download_time_s: 7_776_000,
@@ -317,6 +319,7 @@ fn file_views(files: &[AddFile]) -> Vec<FileView> {
         completed: false,
         temporary_name: None,
         sha256: file.sha256.clone(),
+        ranges: file.ranges.clone(),
         restarts: 0,
     };
     files.iter().enumerate().map(view).collect()

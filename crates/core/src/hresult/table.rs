@@ -408,6 +408,14 @@ pub const ERROR_WINHTTP_SECURE_CERT_REV_FAILED: HResult = HResult::from_bits(0x8
 pub const ERROR_WINHTTP_REDIRECT_FAILED: HResult = HResult::from_bits(0x8007_2F7C);
 /// Server certificate is not valid for this use.
 pub const ERROR_WINHTTP_SECURE_CERT_WRONG_USAGE: HResult = HResult::from_bits(0x8007_2F93);
+/// HTTP status 308: moved permanently.
+pub const BG_E_HTTP_ERROR_308: HResult = HResult::from_bits(0x8019_0134);
+/// No client certificate is set, or a certificate hash has a wrong length.
+pub const RPC_X_BAD_STUB_DATA: HResult = HResult::from_bits(0x8007_06F7);
+/// No such certificate in the store.
+pub const CRYPT_E_NOT_FOUND: HResult = HResult::from_bits(0x8009_2004);
+/// The private key of the client certificate cannot be used.
+pub const ERROR_WINHTTP_CLIENT_CERT_NO_ACCESS_PRIVATE_KEY: HResult = HResult::from_bits(0x8007_2F9A);
 /// The account that owns the job no longer exists or is locked.
 pub const ERROR_ACCOUNT_DISABLED: HResult = HResult::from_bits(0x8007_0533);
 
@@ -1067,6 +1075,18 @@ pub const TABLE: &[(HResult, &str, &str)] = &[
         ERROR_WINHTTP_SECURE_CERT_WRONG_USAGE,
         "ERROR_WINHTTP_SECURE_CERT_WRONG_USAGE",
         "Server certificate is not valid for this use.",
+    ),
+    (BG_E_HTTP_ERROR_308, "BG_E_HTTP_ERROR_308", "HTTP status 308: moved permanently."),
+    (
+        RPC_X_BAD_STUB_DATA,
+        "RPC_X_BAD_STUB_DATA",
+        "No client certificate is set, or a certificate hash has a wrong length.",
+    ),
+    (CRYPT_E_NOT_FOUND, "CRYPT_E_NOT_FOUND", "No such certificate in the store."),
+    (
+        ERROR_WINHTTP_CLIENT_CERT_NO_ACCESS_PRIVATE_KEY,
+        "ERROR_WINHTTP_CLIENT_CERT_NO_ACCESS_PRIVATE_KEY",
+        "The private key of the client certificate cannot be used.",
     ),
     (
         ERROR_ACCOUNT_DISABLED,

@@ -38,6 +38,10 @@ impl Job {
         files_max: Option<u32>,
         now: Now,
     ) -> Result<Change, HResult> {
+        let ranged = files.iter().any(|file| file.ranges.is_some());
+        if ranged && self.kind != JobType::Download {
+            return Err(h::E_NOTIMPL);
+        }
         if self.state.is_final() {
             return Err(h::BG_E_INVALID_STATE);
         }
@@ -49,6 +53,12 @@ impl Job {
         }
         if files_max.is_some_and(|max| self.files.len() + files.len() > max as usize) {
             return Err(h::BG_E_TOO_MANY_FILES_IN_JOB);
+        }
+        if ranged && (self.options().dynamic_content || self.options().on_demand) {
+            return Err(h::BG_E_UNSUPPORTED_JOB_CONFIGURATION);
+        }
+        if ranged && self.has_custom_method() {
+            return Err(h::BG_E_NOT_SUPPORTED_WITH_CUSTOM_HTTP_METHOD);
         }
         self.files.extend(files.into_iter().map(File::new));
         if self.reply.as_deref().is_some_and(|r| r.file_name.is_none()) {
@@ -78,6 +88,14 @@ impl Job {
                 self.transferred_at = now.wall;
                 self.enter(JobState::Transferred, now);
                 Ok(Change::ok(Notice::Transferred))
+            }
+            JobState::Suspended | JobState::TransientError | JobState::Error if self.is_satisfied() => {
+                // Nothing is asked for (spec/bits-extended.md 7.12).
+                self.resumed = true;
+                self.no_progress_since = None;
+                self.touch(now);
+                self.enter(JobState::Suspended, now);
+                Ok(Change::ok(Notice::Modification))
             }
             JobState::Suspended | JobState::TransientError | JobState::Error => {
                 if self.state == JobState::Error {
@@ -122,7 +140,7 @@ impl Job {
 
     /// Files that Cancel removes: every temporary file that may exist. Files already in place stay.
     pub fn cancel_plan(&self) -> FinishPlan {
-        let remove = self.indexes(|f| f.begun && !f.completed);
+        let remove = self.removable(|f| f.begun && !f.completed);
         FinishPlan { rename: Vec::new(), remove }
     }
 
@@ -155,7 +173,7 @@ impl Job {
         }
         FinishPlan {
             rename: self.indexes(|f| f.transferred && !f.completed),
-            remove: self.indexes(|f| f.begun && !f.transferred),
+            remove: self.removable(|f| f.begun && !f.transferred),
         }
     }
 
@@ -219,6 +237,9 @@ impl Job {
         self.secrets.clear();
         self.files.iter_mut().for_each(|file| file.login = None);
         self.notify_command = None;
+        if let Some(http) = self.http.as_deref_mut() {
+            http.change_hands();
+        }
         // The old owner's proxy may carry his password, and what he set going must not go on with the new owner's rights unasked.
         if let Some(extras) = self.extras.as_deref_mut() {
             extras.environment_proxy = None;
@@ -237,6 +258,12 @@ impl Job {
     /// GetError. Nothing is available of a job that is over (spec/bits-core.md 4.3).
     pub fn get_error(&self) -> Result<&super::ErrorRecord, HResult> {
         self.error.as_deref().filter(|_| !self.state.is_final()).ok_or(h::BG_E_ERROR_INFORMATION_UNAVAILABLE)
+    }
+
+    /// Temporary files to remove. Data that went straight to its destination stays there: it is the client's
+    /// (HIGH_PERFORMANCE, spec/behaviour.md 14.2).
+    fn removable(&self, wanted: impl Fn(&File) -> bool) -> Vec<u32> {
+        if self.options().high_performance { Vec::new() } else { self.indexes(wanted) }
     }
 
     fn indexes(&self, wanted: impl Fn(&File) -> bool) -> Vec<u32> {

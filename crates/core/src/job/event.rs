@@ -17,6 +17,8 @@ pub enum Event {
     BytesMoved,
     /// One file is finished, more remain.
     FileFinished,
+    /// Everything that was asked for is there, but not the whole of every file (ON_DEMAND_MODE).
+    RequestsFilled,
     /// The last file (and the reply) is finished.
     AllFinished,
     /// The time slice is over, or the job is pre-empted.
@@ -40,6 +42,8 @@ pub enum Event {
     NetworkAvailable,
     /// The owner is not present any more.
     OwnerLoggedOff,
+    /// The helper token of the job ended with its owner's session.
+    TokenGone,
     /// The bandwidth policy allows jobs of this level nothing.
     PolicyBlocks,
     /// It allows something again.
@@ -91,6 +95,11 @@ impl Job {
                 self.enter(S::Transferred, now);
                 Some(Change::ok(Notice::Transferred))
             }
+            (Event::RequestsFilled, S::Connecting | S::Transferring) => {
+                self.error = None;
+                self.no_progress_since = None;
+                self.moved(S::Suspended, now)
+            }
             (Event::Preempted | Event::OwnerLoggedOff, S::Connecting | S::Transferring) => {
                 self.moved(S::Queued, now)
             }
@@ -119,6 +128,10 @@ impl Job {
                 self.fail(error, Wait::Network, now)
             }
             (Event::NetworkAvailable, S::TransientError) => self.moved(S::Queued, now),
+            (Event::TokenGone, S::Queued | S::Connecting | S::Transferring | S::TransientError) => {
+                let error = self.gate(h::BG_E_TOKEN_REQUIRED, now);
+                self.fatal(error, now)
+            }
             (Event::PolicyBlocks, S::Queued | S::Connecting | S::Transferring) => {
                 let error = self.gate(h::BG_E_BLOCKED_BY_POLICY, now);
                 self.park(error, Wait::Policy, now)
@@ -187,9 +200,14 @@ impl Job {
         ErrorRecord::new(code, ErrorContext::GeneralQueueManager, now.wall)
     }
 
-    /// To TRANSIENT_ERROR, or to ERROR at once where no retry is allowed.
+    /// To TRANSIENT_ERROR, or to ERROR at once where no retry is allowed; a request with a method of the job's own is never repeated
+    /// unasked (spec/bits-extended.md 9.2.1).
     fn fail(&mut self, error: ErrorRecord, wait: Wait, now: Now) -> Option<Change> {
-        if self.may_retry() { self.park(error, wait, now) } else { self.fatal(error, now) }
+        if self.may_retry() && !self.has_custom_method() {
+            self.park(error, wait, now)
+        } else {
+            self.fatal(error, now)
+        }
     }
 
     fn park(&mut self, error: ErrorRecord, wait: Wait, now: Now) -> Option<Change> {

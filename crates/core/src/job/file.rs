@@ -1,5 +1,6 @@
 //! One file of a job.
 
+use crate::layout::{FileRange, Layout};
 use crate::range_set::RangeSet;
 use crate::secret::Sealed;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,8 @@ pub struct NewFile {
     pub size: Option<u64>,
     /// Expected SHA-256, lower-case hexadecimal.
     pub sha256: Option<String>,
+    /// AddFileWithRanges: the file consists of these; `None`: of the whole remote file.
+    pub ranges: Option<Vec<FileRange>>,
 }
 
 /// A file of a job. `remote` and `local` have columns of their own in the store.
@@ -31,15 +34,39 @@ pub struct File {
     /// User and password that stood in the URL, sealed for the job and the URL's origin; of no use at another origin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<Sealed>,
-    /// Size, once known.
+    /// How it is made of the remote file.
+    #[serde(default, skip_serializing_if = "Layout::is_whole")]
+    pub layout: Layout,
+    /// Size of the local file, once known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// Ranges durable in the temporary file.
+    /// Size of the remote file, once known, where it is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_size: Option<u64>,
+    /// Ranges durable in the temporary file (offsets of the local file).
     #[serde(default, skip_serializing_if = "RangeSet::is_empty")]
     pub done: RangeSet,
     /// Bytes written and not yet durable, for display only.
     #[serde(skip)]
     pub ahead: u64,
+    /// Ranges written to the temporary file, durable or not; for readers of a growing file.
+    #[serde(skip)]
+    pub written: RangeSet,
+    /// What of `written` the client was told (FileRangesTransferred).
+    #[serde(skip)]
+    pub told: RangeSet,
+    /// RequestFileRanges: what is still missing of it, in the order asked for; pieces that do not overlap.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requested: Vec<FileRange>,
+    /// UpdateDownloadPosition: where the rest is fetched from.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub position: u64,
+    /// A client chose the order, so it may be reading already: another version is an error (spec/behaviour.md 13).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
+    /// The server does not serve ranges of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_ranges: bool,
     /// All data is there (and its digest is right).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub transferred: bool,
@@ -66,7 +93,12 @@ pub struct File {
     pub restarts: u32,
     /// A callback has accepted that the file is finished.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub told: bool,
+    pub accepted: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_nothing(n: &u64) -> bool {
+    *n == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -77,11 +109,13 @@ const fn is_zero(n: &u32) -> bool {
 impl File {
     /// A file just added.
     pub fn new(file: NewFile) -> Self {
+        let layout = file.ranges.map_or_else(Layout::whole, Layout::packed);
         Self {
             remote: file.remote.into(),
             local: file.local.into(),
             login: file.login,
-            size: file.size,
+            size: file.size.or_else(|| layout.local_size(None)),
+            layout,
             sha256: file.sha256.map(Into::into),
             ..Self::default()
         }
@@ -96,15 +130,25 @@ impl File {
         self.size.map_or(bytes, |size| bytes.min(size))
     }
 
+    /// What of the file is there, durable or not.
+    pub fn filled(&self) -> RangeSet {
+        let mut filled = self.done.clone();
+        filled.insert_all(&self.written);
+        filled
+    }
+
     /// Forgets all progress: the next transfer begins at byte 0.
     pub fn restart(&mut self) {
-        self.size = None;
+        self.size = self.layout.local_size(None);
+        self.remote_size = None;
         self.done = RangeSet::new();
+        self.written = RangeSet::new();
+        self.told = RangeSet::new();
         self.ahead = 0;
         self.transferred = false;
         self.etag = None;
         self.last_modified = None;
         self.modified_s = None;
-        self.told = false;
+        self.accepted = false;
     }
 }

@@ -266,7 +266,7 @@ impl Job {
                 options.notification_class = Some(class).filter(|c| !c.is_nil());
             }
             Setting::DynamicContent(on) => {
-                if on && options.on_demand {
+                if on && (options.on_demand || self.has_ranges()) {
                     return Err(h::BG_E_UNSUPPORTED_JOB_CONFIGURATION);
                 }
                 options.dynamic_content = on;
@@ -281,13 +281,18 @@ impl Job {
                     Some(ms).filter(|ms| *ms != DEFAULT_NOTIFICATION_INTERVAL_MS);
             }
             Setting::OnDemandMode(on) => {
-                if on && options.dynamic_content {
+                if on && (options.dynamic_content || self.has_ranges()) {
                     return Err(h::BG_E_UNSUPPORTED_JOB_CONFIGURATION);
                 }
                 options.on_demand = on;
             }
         }
         Ok(())
+    }
+
+    /// A file was added with ranges.
+    fn has_ranges(&self) -> bool {
+        self.files.iter().any(|file| !file.layout.is_whole())
     }
 
     /// Resume was called once, at any time (rule G2).

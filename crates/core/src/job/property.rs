@@ -1,5 +1,6 @@
 //! Properties and their checks: values, lengths, types (spec/bits-core.md 5.2 setters, 5.3).
 
+use super::http::{CheckedHeaders, check_method, check_security_flags};
 use super::{Change, Job, Notice, Options, RETRY_DELAY_FLOOR_S, Setting};
 use crate::enums::{JobState, JobType, Priority, ProxyUsage, notify};
 use crate::hresult::{self as h, HResult};
@@ -116,6 +117,14 @@ pub enum Property {
     AutoComplete(bool),
     /// Local address or interface of the job's connections.
     Bind(Option<String>),
+    /// SetCustomHeaders
+    CustomHeaders(CheckedHeaders),
+    /// MakeCustomHeadersWriteOnly
+    HeadersWriteOnly,
+    /// SetHttpMethod
+    HttpMethod(String),
+    /// SetSecurityFlags
+    SecurityFlags(u32),
     /// A property that came after BITS 1.5; its checks need the job ([`super::options`]).
     Option(Setting),
     /// A secret, sealed for this job and slot; `None` forgets it. It goes with the property that it belongs to, and after it.
@@ -139,7 +148,18 @@ impl Property {
             Self::Bind(_) => "Bind",
             Self::Option(_) => "Property",
             Self::Sealed(..) => "Secret",
+            _ => "Http",
         }
+    }
+
+    /// Only the owner himself may set it, no administrator (spec/bits-extended.md 3.1, A2).
+    pub const fn is_owners_alone(&self) -> bool {
+        matches!(self, Self::CustomHeaders(_) | Self::HeadersWriteOnly)
+    }
+
+    /// A running attempt does not notice it: the job has to begin another one.
+    const fn needs_new_attempt(&self) -> bool {
+        matches!(self, Self::CustomHeaders(_) | Self::SecurityFlags(_))
     }
 
     /// Type, value and syntax: steps 3 to 5 of the order of checks (spec/bits-core.md 4.1).
@@ -176,6 +196,10 @@ impl Property {
                 (JobType::UploadReply, Some(name)) => names::check_local_name(name, false),
                 _ => Err(h::E_NOTIMPL),
             },
+            Self::CustomHeaders(headers) => headers.check(kind),
+            Self::HeadersWriteOnly => Ok(()),
+            Self::HttpMethod(method) => check_method(method, kind),
+            Self::SecurityFlags(flags) => check_security_flags(*flags),
             Self::Bind(name) => match name {
                 Some(name)
                     if name.is_empty() || name.len() > 64 || !name.bytes().all(|b| b.is_ascii_graphic()) =>
@@ -229,6 +253,8 @@ impl Job {
         if reply_begun && properties.iter().any(|p| matches!(p, Property::ReplyFileName(_))) {
             return Err(h::BG_E_INVALID_STATE);
         }
+        self.check_method_and_priority(&properties)?;
+        let stale = properties.iter().any(Property::needs_new_attempt);
         let clocks =
             |p: &Property| matches!(p, Property::MinimumRetryDelay(_) | Property::NoProgressTimeout(_));
         let clocks_change = properties.iter().any(clocks);
@@ -243,11 +269,42 @@ impl Job {
             self.store(property);
         }
         self.touch(now);
+        if stale {
+            self.begin_again(now);
+        }
         if clocks_change && self.state == JobState::TransientError && !self.may_retry() {
             self.enter(JobState::Error, now);
             return Ok(Change::ok(Notice::Error));
         }
         Ok(Change::ok(Notice::Modification))
+    }
+
+    /// A method of its own may come before the first Resume only, and holds the priority at FOREGROUND (spec/bits-extended.md 9.2.1).
+    fn check_method_and_priority(&self, properties: &[Property]) -> Result<(), HResult> {
+        let mut custom = self.has_custom_method();
+        let made_or_picked = |p: &Property| {
+            matches!(p, Property::Option(Setting::DynamicContent(true) | Setting::OnDemandMode(true)))
+        };
+        if custom && properties.iter().any(made_or_picked) {
+            return Err(h::BG_E_NOT_SUPPORTED_WITH_CUSTOM_HTTP_METHOD);
+        }
+        for property in properties {
+            if let Property::HttpMethod(method) = property {
+                self.may_set_http_method()?;
+                custom = method != super::http::default_method(self.kind);
+            }
+        }
+        let ranged = self.files.iter().any(|file| !file.layout.is_whole());
+        let (now, then) = (self.options(), properties.iter().any(made_or_picked));
+        if custom && !self.has_custom_method() && (now.dynamic_content || now.on_demand || then || ranged) {
+            return Err(h::BG_E_UNSUPPORTED_JOB_CONFIGURATION);
+        }
+        let foreground = i64::from(Priority::Foreground.value());
+        let lowers = |p: &Property| matches!(p, Property::Priority(value) if *value != foreground);
+        if custom && properties.iter().any(lowers) {
+            return Err(h::BG_E_NOT_SUPPORTED_WITH_CUSTOM_HTTP_METHOD);
+        }
+        Ok(())
     }
 
     fn store(&mut self, property: Property) {
@@ -280,6 +337,10 @@ impl Job {
             Property::ReplyFileName(name) => self.set_reply_file_name(name),
             Property::AutoComplete(on) => self.extras_mut().auto_complete = on,
             Property::Bind(name) => self.extras_mut().bind = name,
+            Property::CustomHeaders(headers) => self.set_custom_headers(headers),
+            Property::HeadersWriteOnly => self.make_headers_write_only(),
+            Property::HttpMethod(method) => self.set_http_method(method),
+            Property::SecurityFlags(flags) => self.set_security_flags(flags),
             Property::Option(_) => {} // stored with all others of its kind
             Property::Sealed(slot, Some(sealed)) => drop(self.secrets.insert(slot, sealed)),
             Property::Sealed(slot, None) => drop(self.secrets.remove(&slot)),

@@ -1,6 +1,6 @@
 //! What the end of a body means.
 
-use super::{Fail, FilePlan};
+use super::{Fail, FilePlan, Restart, outside};
 use crate::classify::Class;
 use crate::hresult::*;
 use crate::{ErrorContext, RangeSet};
@@ -24,6 +24,8 @@ pub enum BodyEnd {
     },
     /// More bytes than announced.
     Surplus,
+    /// We left it, because something else is wanted first ([`FilePlan::turns_away`]).
+    Left,
 }
 
 /// What follows.
@@ -33,6 +35,8 @@ pub enum Ended {
     Next,
     /// A cut that is worth another request after a moment (milliseconds), then [`FilePlan::step`].
     Soon(u64),
+    /// The same, but what came is worth nothing: throw it away first (DYNAMIC_CONTENT).
+    Again(Restart, u64),
     /// The attempt fails; what is kept stays unless `discard` says otherwise.
     Fail(Box<Fail>),
 }
@@ -54,6 +58,10 @@ impl FilePlan {
         if self.done.len() > self.peak {
             self.restarts = 0;
         }
+        if end == BodyEnd::Left {
+            self.back_to_start();
+            return Ended::Next;
+        }
         let whole = match body.length {
             Some(length) => got == length,
             None => end == BodyEnd::Clean,
@@ -63,8 +71,11 @@ impl FilePlan {
             if body.length.is_none() {
                 self.size = Some(body.offset + got);
             }
-            let missing = self.size.is_none_or(|size| !self.done.contains(0..size));
-            if missing && !self.validator.usable(self.size) {
+            if self.reaches_outside() {
+                return Ended::Fail(outside());
+            }
+            let more = !self.is_whole() && (self.missing().is_some() || self.wanted.only_first);
+            if more && !self.validator.usable(self.size) {
                 return Ended::Fail(Box::new(Fail::new(
                     BG_E_INSUFFICIENT_RANGE_SUPPORT,
                     "The server sends the file in parts and does not say which version they belong to.",
@@ -77,10 +88,20 @@ impl FilePlan {
             BodyEnd::Cut { code, detail } => (code, detail),
             _ => (ERROR_WINHTTP_CONNECTION_ERROR, "The body ended before its announced length.".to_owned()),
         };
+        if self.wanted.dynamic && fresh > 0 {
+            return match self.restart("the connection broke, and dynamic content cannot be continued", code) {
+                Ok(restart) => Ended::Again(restart, 100),
+                Err(mut fail) => {
+                    (fail.context, fail.class) = (ErrorContext::GeneralTransport, Class::Transient);
+                    fail.discard = true;
+                    Ended::Fail(fail)
+                }
+            };
+        }
         if fresh >= GOOD_BODY {
             self.cuts = 0;
         }
-        if fresh > 0 && self.cuts < MAX_CUTS && self.validator.usable(self.size) {
+        if fresh > 0 && self.method.is_none() && self.cuts < MAX_CUTS && self.validator.usable(self.size) {
             self.cuts += 1;
             self.back_to_start();
             return Ended::Soon(100 * u64::from(self.cuts));

@@ -1,6 +1,7 @@
 //! Whatever an origin does that labels its versions honestly: a file that the plan calls complete is one version, whole.
 
 use super::*;
+use crate::layout::{FileRange, LENGTH_TO_EOF, Layout};
 use proptest::prelude::*;
 
 /// One version: content that differs from every other at every byte.
@@ -176,6 +177,7 @@ proptest! {
                     prop_assert_eq!(file.len() as u64, size);
                     return Ok(());
                 }
+                Next::Satisfied => unreachable!("all of it is wanted"),
                 Next::Send(request) => request,
             };
             let (status, framing, list, body) = serve(&versions[step.version], step, &request);
@@ -202,6 +204,7 @@ proptest! {
                     };
                     match plan.end(sent, end) {
                         Ended::Next | Ended::Soon(_) => {}
+                        Ended::Again(..) => unreachable!("not dynamic"),
                         Ended::Fail(fail) => {
                             if fail.discard {
                                 file.clear();
@@ -218,6 +221,193 @@ proptest! {
                 }
                 Decision::Fail(_) => failed = true,
             }
+        }
+    }
+}
+
+/// What is wanted of the file in one run of the test below.
+#[derive(Clone, Debug)]
+enum Mode {
+    Packed(Vec<FileRange>),
+    Normal,
+    OnDemand,
+}
+
+/// A change of what is wanted: requests, and a position.
+#[derive(Clone, Debug, Default)]
+struct Steer {
+    requests: Vec<(u64, u64)>,
+    position: Option<u64>,
+}
+
+fn mode() -> impl Strategy<Value = Mode> {
+    let packed = (prop::collection::btree_set(0..120_u64, 2..9), any::<bool>())
+        .prop_flat_map(|(cuts, open)| {
+            let cuts: Vec<u64> = cuts.into_iter().collect();
+            let mut list: Vec<FileRange> =
+                cuts.chunks_exact(2).map(|pair| FileRange::new(pair[0], pair[1] - pair[0])).collect();
+            if let Some(last) = list.last_mut().filter(|_| open) {
+                last.length = LENGTH_TO_EOF;
+            }
+            Just(list).prop_shuffle()
+        })
+        .prop_map(Mode::Packed);
+    prop_oneof![2 => packed, 2 => Just(Mode::Normal), 1 => Just(Mode::OnDemand)]
+}
+
+fn steer() -> impl Strategy<Value = Steer> {
+    let request = (0..120_u64, 1..60_u64);
+    (prop::collection::vec(request, 0..3), prop::option::of(0..120_u64))
+        .prop_map(|(requests, position)| Steer { requests, position })
+}
+
+/// The remote size that the plan has to see; requests are checked against it, as the queue does.
+fn steered(mut wanted: Wanted, steer: &Steer, size: u64) -> Wanted {
+    if wanted.layout.is_whole() {
+        let fits = steer.requests.iter().map(|&(offset, length)| FileRange::new(offset, length));
+        wanted.first.extend(fits.filter(|range| range.fits(size)));
+        wanted.pinned |= !wanted.first.is_empty();
+        if let Some(position) = steer.position.filter(|at| *at < size) {
+            wanted.position = position;
+        }
+    }
+    wanted
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_is_wanted_in_whatever_order_every_byte_is_right(
+        mut versions in prop::collection::vec(version(), 4),
+        steps in prop::collection::vec((step(), prop::option::weighted(0.5, steer())), 1..30),
+        equal_sizes in prop::bool::weighted(0.8),
+        mode in mode(),
+    ) {
+        for (index, version) in versions.iter_mut().enumerate() {
+            version.number = u8::try_from(index).unwrap();
+        }
+        if equal_sizes {
+            let size = versions[0].size;
+            versions.iter_mut().for_each(|version| version.size = size);
+        }
+        let smallest = versions.iter().map(|version| version.size).min().unwrap();
+        let limits = Limits { max_redirects: 5, allow_https_to_http: false };
+        let mut wanted = match mode {
+            Mode::Packed(list) => Wanted { layout: Layout::packed(list), ..Wanted::default() },
+            Mode::Normal => Wanted::default(),
+            Mode::OnDemand => Wanted { only_first: true, pinned: true, ..Wanted::default() },
+        };
+        let new = |size, done, validator, wanted: &Wanted| {
+            let (mut plan, restart) = FilePlan::new("http://h/f.bin", size, done, validator, limits).unwrap();
+            plan.want(wanted.clone());
+            (plan, restart)
+        };
+        let (mut plan, _) = new(None, RangeSet::new(), Validator::default(), &wanted);
+        // Every place of the local file, and which version and byte lies there.
+        let mut file: Vec<u8> = Vec::new();
+        let mut failed = false;
+        for (step, steer) in &steps {
+            if failed || step.new_attempt {
+                let (next, restart) = new(plan.size(), plan.done().clone(), plan.validator().clone(), &wanted);
+                if restart.is_some() {
+                    file.clear();
+                }
+                (plan, failed) = (next, false);
+            }
+            let request = match plan.step() {
+                Next::Complete { size } => {
+                    prop_assert_eq!(plan.local_size(), Some(size));
+                    let whole = versions.iter().any(|version| {
+                        wanted.layout.fits(version.size)
+                            && wanted.layout.local_size(Some(version.size)) == Some(size)
+                            && wanted.layout.parts(Some(version.size)).flat_map(|(_, bytes)| bytes).enumerate()
+                                .all(|(place, remote)| file.get(place) == Some(&byte(version, remote)))
+                    });
+                    prop_assert!(whole, "{size} bytes, not one version: {file:?}");
+                    prop_assert_eq!(file.len() as u64, size);
+                    return Ok(());
+                }
+                Next::Satisfied => {
+                    prop_assert!(wanted.only_first);
+                    let size = plan.size();
+                    prop_assert!(wanted.first.iter().all(|range| plan.done().contains(range.within(size))));
+                    // The client asks for more, perhaps.
+                    if let Some(steer) = steer {
+                        wanted = steered(wanted, steer, plan.size().unwrap_or(smallest));
+                        plan.want(wanted.clone());
+                    }
+                    continue;
+                }
+                Next::Send(request) => request,
+            };
+            if let Some(range) = &request.range {
+                prop_assert!(!range.contains(','), "one range in a request");
+            }
+            let (status, framing, list, body) = serve(&versions[step.version], step, &request);
+            let list: Vec<(&str, &[u8])> = list.iter().map(|(n, v)| (*n, v.as_bytes())).collect();
+            match plan.head(&Head { status, framing, headers: &list }, 0) {
+                Decision::Accept(accept) => {
+                    if accept.restart.is_some() {
+                        file.clear();
+                    }
+                    let mut sent = step.cut_at.map_or(body.len() as u64, |cut| cut.min(body.len() as u64));
+                    let mut end = if sent < body.len() as u64 {
+                        BodyEnd::Cut { code: ERROR_WINHTTP_CONNECTION_ERROR, detail: String::new() }
+                    } else if step.surplus && step.cut_at.is_none() && framing == Framing::Chunked {
+                        BodyEnd::Surplus
+                    } else {
+                        BodyEnd::Clean
+                    };
+                    if let Some(steer) = steer {
+                        wanted = steered(wanted, steer, plan.size().unwrap_or(smallest).min(smallest));
+                        plan.want(wanted.clone());
+                        let half = body.len() as u64 / 2;
+                        if half < sent && plan.turns_away(accept.offset + half) {
+                            (sent, end) = (half, BodyEnd::Left);
+                        }
+                    }
+                    for at in accept.skip..sent {
+                        let place = plan.layout().to_local(plan.size(), accept.offset + at);
+                        let place = usize::try_from(place.expect("what is accepted has a place")).unwrap();
+                        if file.len() <= place {
+                            file.resize(place + 1, 0);
+                        }
+                        file[place] = body[usize::try_from(at).unwrap()];
+                    }
+                    match plan.end(sent, end) {
+                        Ended::Next | Ended::Soon(_) => {}
+                        Ended::Again(..) => unreachable!("not dynamic"),
+                        Ended::Fail(fail) => {
+                            if fail.discard {
+                                file.clear();
+                            }
+                            failed = true;
+                        }
+                    }
+                }
+                Decision::Empty(_) => file.clear(),
+                Decision::Again(restart) => {
+                    if restart.is_some() {
+                        file.clear();
+                    }
+                }
+                Decision::Fail(fail) => {
+                    if fail.discard {
+                        file.clear();
+                    }
+                    failed = true;
+                }
+            }
+            // At any time: what counts as there is of one version, and in its place.
+            let size = plan.size();
+            let one = versions.iter().any(|version| {
+                plan.done().iter().flatten().all(|remote| {
+                    let place = plan.layout().to_local(size, remote).map(|place| usize::try_from(place).unwrap());
+                    place.and_then(|place| file.get(place)) == Some(&byte(version, remote))
+                })
+            });
+            prop_assert!(one, "{:?} of {file:?}", plan.done());
         }
     }
 }

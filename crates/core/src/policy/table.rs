@@ -222,8 +222,7 @@ pub const KEYS: &[Key] = &[
         Literal::Int(500),
         "MaxRangesPerFile",
         "ranges of a file; beyond it 0x80200052",
-    )
-    .unused(),
+    ),
     key(
         "bandwidth.simple.enabled",
         Kind::Bool,
@@ -589,8 +588,12 @@ pub const KEYS: &[Key] = &[
         Literal::Int(10),
         "redirects followed for a file",
     ),
-    new("http.strip_credentials_on_redirect", Kind::Bool, TRUE, "credentials are not sent to another origin")
-        .unused(),
+    new(
+        "http.strip_credentials_on_redirect",
+        Kind::Bool,
+        TRUE,
+        "custom headers that may carry a key are not sent to another origin",
+    ),
     new("http.user_agent", Kind::Text, NONE, "User-Agent; none: product/version"),
     new(
         "http.connect_timeout",
@@ -610,8 +613,8 @@ pub const KEYS: &[Key] = &[
         Literal::List(&["1.1", "2"]),
         "versions that are offered; 1.1 always is",
     ),
-    new("tls.min", Kind::Word(&["1.2", "1.3"]), text("1.2"), "oldest version of TLS").unused(),
-    new("tls.crl_default", Kind::Bool, FALSE, "check revocation unless a job says otherwise").unused(),
+    new("tls.min", Kind::Word(&["1.2", "1.3"]), text("1.2"), "oldest version of TLS"),
+    new("tls.crl_default", Kind::Bool, FALSE, "check revocation unless a job says otherwise"),
     new("tls.extra_ca", Kind::Text, NONE, "PEM file with more certificate authorities"),
     new(
         "proxy.mode",

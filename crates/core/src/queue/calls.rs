@@ -5,10 +5,13 @@ use crate::caller::Caller;
 use crate::enums::{JobType, notify};
 use crate::hresult::{self as h, HResult};
 use crate::id::{JobId, Ticket};
+use crate::job::http::ClientCertificate;
 use crate::job::property::Property;
 use crate::job::{Credential, Extras, File, Finishing, Job, NewFile};
-use crate::limits::{FILES_PER_CALL, FILES_PER_JOB_EXEMPT};
+use crate::layout::{self, FileRange};
+use crate::limits::{FILES_PER_CALL, FILES_PER_JOB_EXEMPT, RANGES_PER_FILE_EXEMPT};
 use crate::names;
+use crate::secret::Sealed;
 use crate::time::Now;
 
 /// A job to create, with everything that may come with it.
@@ -35,6 +38,10 @@ pub struct NewJob {
 pub enum Call {
     /// AddFile, AddFileSet; the owner's access to the paths was checked.
     AddFiles(Vec<NewFile>),
+    /// RequestFileRanges of the file at this position
+    RequestRanges(u32, Vec<FileRange>),
+    /// UpdateDownloadPosition of the file at this position
+    UpdatePosition(u32, u64),
     /// Set*
     Set(Vec<Property>),
     /// Resume
@@ -47,6 +54,12 @@ pub enum Call {
     Complete,
     /// TakeOwnership; the new owner's access to the files was checked.
     TakeOwnership,
+    /// SetClientCertificateByID, SetClientCertificateByName; what the owner's worker found.
+    SetClientCertificate(Box<ClientCertificate>),
+    /// RemoveClientCertificate
+    RemoveClientCertificate,
+    /// SetServerCertificateValidationInterface: the owner's program has to accept the servers' certificates, or not any more.
+    RequireValidation(bool),
     /// SetCredentials: only by the owner himself. What [`crate::job::credential::check`] said of the values comes with it, since rights are
     /// looked at first.
     SetCredentials(Result<Credential, HResult>),
@@ -57,6 +70,20 @@ pub enum Call {
         /// BG_AUTH_SCHEME
         scheme: i64,
     },
+}
+
+impl Call {
+    /// Only the owner himself may, no administrator (spec/bits-extended.md 3.1, A2).
+    pub fn is_owners_alone(&self) -> bool {
+        match self {
+            Self::Set(properties) => properties.iter().any(Property::is_owners_alone),
+            Self::SetClientCertificate(_)
+            | Self::RemoveClientCertificate
+            | Self::SetCredentials(_)
+            | Self::RemoveCredentials { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 /// When a call is answered.
@@ -119,6 +146,7 @@ impl Queue {
             *file.remote == *new.remote
                 && *file.local == *new.local
                 && file.sha256.as_deref() == new.sha256.as_deref()
+                && file.layout.ranges() == new.ranges.as_deref().unwrap_or_default()
         };
         let same = job.owner == caller.uid
             && job.kind == new.kind
@@ -130,7 +158,7 @@ impl Queue {
 
     /// Values and quotas of a create, before anybody looks at its paths.
     pub fn may_create(&self, caller: Caller, new: &NewJob) -> Result<(), Failure> {
-        check_new_files(&new.files)?;
+        self.check_new_files(caller, &new.files)?;
         for property in &new.properties {
             property.check(new.kind)?;
         }
@@ -172,9 +200,11 @@ impl Queue {
         if call == Call::TakeOwnership && !caller.is_administrator() {
             return Err(Failure::new(h::E_ACCESSDENIED, "only root may take ownership"));
         }
-        let own_affair = matches!(call, Call::SetCredentials(_) | Call::RemoveCredentials { .. });
-        if own_affair && job.owner != caller.uid {
-            return Err(Failure::new(h::E_ACCESSDENIED, "credentials are the job's owner's own affair"));
+        if call.is_owners_alone() && caller.uid != job.owner {
+            return Err(Failure::new(
+                h::E_ACCESSDENIED,
+                "only the job's owner may do this; take ownership first",
+            ));
         }
         if let Call::SetCredentials(Err(code)) = &call {
             return Err((*code).into());
@@ -191,7 +221,7 @@ impl Queue {
         if job.finishing.is_some() {
             // They wait for a worker, perhaps for long: only sound calls may, and not many.
             match &call {
-                Call::AddFiles(files) => check_new_files(files)?,
+                Call::AddFiles(files) => self.check_new_files(caller, files)?,
                 Call::Set(properties) => properties.iter().try_for_each(|p| p.check(job.kind))?,
                 _ => {}
             }
@@ -218,14 +248,23 @@ impl Queue {
     }
 
     fn perform(&mut self, caller: Caller, id: JobId, call: Call, now: Now) -> Result<Called, Failure> {
+        if let Call::AddFiles(files) = &call {
+            self.check_new_files(caller, files)?;
+        }
         let files_max = self.files_max(caller);
         let job = self.jobs.get_mut(&id).ok_or(h::BG_E_NOT_FOUND)?;
         let files_before = job.files.len();
         let suspends = call == Call::Suspend;
+        let unchecked = !job.checks_revocation();
         let change = match call {
-            Call::AddFiles(files) => {
-                check_new_files(&files)?;
-                job.add_files(files, files_max, now)?
+            Call::AddFiles(files) => job.add_files(files, files_max, now)?,
+            Call::RequestRanges(file, ranges) => {
+                job.request_ranges(file, &ranges, now)?;
+                return Ok(Called::Done(Ok(self.wants_changed(id, file))));
+            }
+            Call::UpdatePosition(file, offset) => {
+                job.update_position(file, offset, now)?;
+                return Ok(Called::Done(Ok(self.wants_changed(id, file))));
             }
             Call::Set(properties) => job.set(properties, now)?,
             Call::Resume => job.resume(now)?,
@@ -241,7 +280,14 @@ impl Queue {
                 return Ok(Called::Later(ticket));
             }
             Call::Complete => return self.complete(id, now),
+            Call::SetClientCertificate(certificate) => job.set_client_certificate(*certificate, now)?,
+            Call::RemoveClientCertificate => job.remove_client_certificate(now)?,
+            Call::RequireValidation(wanted) => job.require_validation(wanted, now)?,
         };
+        if unchecked && job.checks_revocation() {
+            self.begin_files_again(id);
+        }
+        let job = self.jobs.get_mut(&id).ok_or(h::BG_E_NOT_FOUND)?;
         let files_after = job.files.len();
         if change.notice != crate::job::Notice::None {
             self.save(id);
@@ -259,6 +305,20 @@ impl Queue {
             return Ok(Called::Later(ticket));
         }
         Ok(Called::Done(Ok(change.code)))
+    }
+
+    /// What an unchecked server sent of unfinished files is not believed any more (spec/bits-extended.md 9.1.5).
+    fn begin_files_again(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.void = true;
+        }
+        for (index, file) in (0u32..).zip(&mut job.files) {
+            if !file.transferred && !file.done.is_empty() {
+                file.restart();
+                self.effects.push(Effect::SaveFile(id, index));
+            }
+        }
     }
 
     fn complete(&mut self, id: JobId, now: Now) -> Result<Called, Failure> {
@@ -316,6 +376,17 @@ impl Queue {
         Ok(Called::Done(Ok(change.code)))
     }
 
+    /// GetCustomHeaders: only the owner himself, and nobody once they are write-only.
+    pub fn custom_headers(&self, caller: Caller, id: JobId) -> Result<Option<&Sealed>, Failure> {
+        let job = self.held_job(caller, id)?;
+        if job.owner != caller.uid {
+            return Err(Failure::new(h::E_ACCESSDENIED, "only the job's owner may read its headers"));
+        }
+        job.read_custom_headers().map_err(|code| {
+            Failure::new(code, "the job's headers were made write-only: nobody may read them")
+        })
+    }
+
     /// Quota of files for this caller.
     fn files_max(&self, caller: Caller) -> Option<u32> {
         Some(self.files_per_job(caller))
@@ -324,6 +395,63 @@ impl Queue {
     /// Most files that a job of this caller may have.
     pub fn files_per_job(&self, caller: Caller) -> u32 {
         if caller.exempt { FILES_PER_JOB_EXEMPT } else { self.limits.files_per_job }
+    }
+
+    /// Most ranges that a file of this caller may consist of.
+    pub fn ranges_per_file(&self, caller: Caller) -> u32 {
+        if caller.exempt {
+            RANGES_PER_FILE_EXEMPT
+        } else {
+            self.limits.ranges_per_file.min(RANGES_PER_FILE_EXEMPT)
+        }
+    }
+
+    /// What AddFiles refuses before anything else: a job that has no ranges, or is over (spec/bits-extended.md 4.2.1, step 1).
+    ///
+    /// # Errors
+    /// `E_NOTIMPL`, `BG_E_INVALID_STATE`
+    pub fn may_add(&self, caller: Caller, id: JobId, files: &[NewFile]) -> Result<(), Failure> {
+        // Whoever may not see the job is told so by the call itself.
+        let Ok(job) = self.held_job(caller, id) else { return Ok(()) };
+        if job.kind != JobType::Download && files.iter().any(|file| file.ranges.is_some()) {
+            return Err(Failure::new(h::E_NOTIMPL, "only downloads have ranges"));
+        }
+        if job.state.is_final() {
+            return Err(Failure::new(h::BG_E_INVALID_STATE, format!("the job is {} already", job.state)));
+        }
+        Ok(())
+    }
+
+    /// The ranges of new files in themselves (steps 2 to 5).
+    ///
+    /// # Errors
+    /// `E_INVALIDARG`, `BG_E_TOO_MANY_RANGES_IN_FILE`, `BG_E_INVALID_RANGE`, `BG_E_OVERLAPPING_RANGES`
+    pub fn check_ranges(&self, caller: Caller, files: &[NewFile]) -> Result<(), Failure> {
+        let max = self.ranges_per_file(caller);
+        for ranges in files.iter().filter_map(|file| file.ranges.as_deref()) {
+            if ranges.is_empty() {
+                return Err(Failure::new(h::E_INVALIDARG, "a list of ranges has at least one"));
+            }
+            layout::check(ranges, max).map_err(|code| {
+                let text = match code {
+                    h::BG_E_TOO_MANY_RANGES_IN_FILE => format!("a file may have {max} ranges"),
+                    h::BG_E_OVERLAPPING_RANGES => "two ranges of a file overlap".to_owned(),
+                    _ => "a range has no bytes, or ends beyond the last byte that a file can have".to_owned(),
+                };
+                Failure::new(code, text)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn check_new_files(&self, caller: Caller, files: &[NewFile]) -> Result<(), Failure> {
+        if files.len() > FILES_PER_CALL {
+            return Err(Failure::new(
+                h::E_INVALIDARG,
+                format!("more than {FILES_PER_CALL} files in one call"),
+            ));
+        }
+        self.check_ranges(caller, files)
     }
 
     fn save_files(&mut self, id: JobId, indexes: std::ops::Range<usize>) {
@@ -373,6 +501,7 @@ impl Queue {
             NoticeKind::Transferred => notify::JOB_TRANSFERRED,
             NoticeKind::Error => notify::JOB_ERROR,
             NoticeKind::FileTransferred(_) => notify::FILE_TRANSFERRED,
+            NoticeKind::FileRangesTransferred(_) => notify::FILE_RANGES_TRANSFERRED,
             _ => notify::JOB_MODIFICATION,
         };
         flags & notify::DISABLE == 0 && flags & bit != 0
@@ -383,11 +512,4 @@ impl Queue {
 fn sets_command(call: &Call) -> bool {
     let sets = |p: &Property| matches!(p, Property::NotifyCommand { .. } | Property::NotifyArguments(_));
     matches!(call, Call::Set(properties) if properties.iter().any(sets))
-}
-
-fn check_new_files(files: &[NewFile]) -> Result<(), Failure> {
-    if files.len() > FILES_PER_CALL {
-        return Err(Failure::new(h::E_INVALIDARG, format!("more than {FILES_PER_CALL} files in one call")));
-    }
-    Ok(())
 }

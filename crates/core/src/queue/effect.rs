@@ -7,6 +7,7 @@ use crate::hresult::HResult;
 use crate::id::{AttemptId, JobId, Ticket, Uid};
 use crate::job::JobProgress;
 use crate::job::api::FinishPlan;
+use crate::layout::FileRange;
 use crate::time::FileTime;
 
 /// Something to do, after everything before it in the list.
@@ -33,6 +34,17 @@ pub enum Effect {
         attempt: AttemptId,
         /// Owner whose worker has it.
         owner: Uid,
+    },
+    /// Tell the worker that has the job what is wanted of a file from now on.
+    Want {
+        /// The job.
+        job: JobId,
+        /// Its attempt.
+        attempt: AttemptId,
+        /// Owner whose worker has it.
+        owner: Uid,
+        /// Position in the file list.
+        file: u32,
     },
     /// Tell a worker of the owner to rename and remove files.
     Finish {
@@ -93,12 +105,21 @@ pub enum NoticeKind {
     Error,
     /// One file is finished.
     FileTransferred(u32),
+    /// Ranges of a file are there; need not be kept.
+    FileRangesTransferred(u32),
     /// Left the queue: completed.
     Acknowledged,
     /// Left the queue: cancelled.
     Cancelled,
     /// Bytes moved; need not be kept.
     Progress,
+}
+
+impl NoticeKind {
+    /// May be lost: the next one, or a look at the job, tells the same.
+    pub const fn is_volatile(self) -> bool {
+        matches!(self, Self::Progress | Self::FileRangesTransferred(_))
+    }
 }
 
 /// The job at the moment of the notice.
@@ -122,6 +143,8 @@ pub struct Notice {
     pub error: Option<(HResult, ErrorContext)>,
     /// Pacing of the transfer.
     pub pace: Option<Pace>,
+    /// What came, for [`NoticeKind::FileRangesTransferred`].
+    pub ranges: Vec<FileRange>,
 }
 
 impl Queue {
@@ -135,7 +158,12 @@ impl Queue {
     }
 
     pub(super) fn notice(&mut self, id: JobId, kind: NoticeKind, at: FileTime) {
+        self.notice_with(id, kind, Vec::new(), at);
+    }
+
+    pub(super) fn notice_with(&mut self, id: JobId, kind: NoticeKind, ranges: Vec<FileRange>, at: FileTime) {
         if let Some(notice) = self.notice_of(id, kind, at) {
+            let notice = Notice { ranges, ..notice };
             self.mark_notice(&notice);
             self.count_job(id);
             self.record_notice(&notice);
@@ -156,6 +184,7 @@ impl Queue {
             progress: job.progress(),
             error: job.error.as_deref().filter(|_| failed).map(|e| (e.code, e.context)),
             pace: self.pace(id).copied(),
+            ranges: Vec::new(),
         })
     }
 }

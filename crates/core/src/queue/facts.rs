@@ -72,6 +72,13 @@ impl Queue {
                 self.apply(id, Event::NetworkAvailable, now);
             }
         }
+        // A helper token does not outlive its owner's session (spec/behaviour.md 7).
+        let token_gone = |job: &Job| {
+            job.options().helper_flags != 0 && !self.machine.is_present(job.owner) && is_busy(job)
+        };
+        for id in self.ids_by_age(token_gone) {
+            self.apply(id, Event::TokenGone, now);
+        }
         self.look_at_gates(now);
         self.reschedule(now);
     }

@@ -288,7 +288,7 @@ impl Queue {
             return Ok(h::S_OK);
         };
         let files =
-            (0u32..).zip(&job.files).filter(|(_, f)| f.transferred && !f.told).map(|(n, _)| n).collect();
+            (0u32..).zip(&job.files).filter(|(_, f)| f.transferred && !f.accepted).map(|(n, _)| n).collect();
         let known = self.notify.listeners.get(&listener).filter(|known| known.uid == caller.uid);
         if known.is_none() {
             return Err(Failure::new(h::RPC_E_DISCONNECTED, "there is no such listener of yours any more"));
@@ -415,7 +415,7 @@ impl Queue {
         let Some(registration) = self.notify.registered.get_mut(&notice.job) else { return };
         match notice.kind {
             // They have calls of their own.
-            NoticeKind::Transferred | NoticeKind::Error => {}
+            NoticeKind::Transferred | NoticeKind::Error | NoticeKind::FileRangesTransferred(_) => {}
             NoticeKind::FileTransferred(index) => {
                 registration.files.insert(index);
                 registration.modified = true;
@@ -549,7 +549,9 @@ impl Queue {
             return false;
         };
         // One that began again is told when it is finished again.
-        registration.files.retain(|n| job.files.get(*n as usize).is_some_and(|f| f.transferred && !f.told));
+        registration
+            .files
+            .retain(|n| job.files.get(*n as usize).is_some_and(|f| f.transferred && !f.accepted));
         let Some(&index) = registration.files.first() else { return false };
         if let Some(at) = registration.file_not_before.filter(|at| *at > now.mono) {
             self.timers.arm(id, Kind::Notify, at);
@@ -641,7 +643,7 @@ impl Queue {
             let file = self.jobs.get_mut(&id).and_then(|job| job.files.get_mut(index as usize));
             let same = |file: &&mut crate::job::File| file.transferred && file.restarts == restarts;
             if let Some(file) = file.filter(same) {
-                file.told = true;
+                file.accepted = true;
                 self.effects.push(Effect::SaveFile(id, index));
             }
         }

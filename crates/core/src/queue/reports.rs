@@ -6,7 +6,9 @@ use crate::hresult::{self as h, HResult};
 use crate::id::{AttemptId, JobId, Ticket, Uid};
 use crate::job::api::FinishResult;
 use crate::job::event::Event;
+use crate::job::http::RedirectPolicy;
 use crate::job::{ErrorRecord, Finishing};
+use crate::names;
 use crate::range_set::RangeSet;
 use crate::time::Now;
 
@@ -17,6 +19,8 @@ pub struct FileReport {
     pub file: u32,
     /// Size, when known.
     pub size: Option<u64>,
+    /// Size of the remote file, where it is another.
+    pub remote_size: Option<u64>,
     /// Ranges synced to the temporary file.
     pub done: RangeSet,
     /// Strong entity tag of the version they belong to.
@@ -27,6 +31,8 @@ pub struct FileReport {
     pub modified_s: Option<i64>,
     /// The whole file is there.
     pub finished: bool,
+    /// The server does not serve ranges of it.
+    pub no_ranges: bool,
 }
 
 impl Queue {
@@ -91,14 +97,27 @@ impl Queue {
         }
     }
 
+    /// These bytes of a file are written, durable or not.
+    pub fn on_written(&mut self, id: JobId, attempt: AttemptId, file: u32, written: RangeSet, now: Now) {
+        if !self.is_live(id, attempt) {
+            return;
+        }
+        let slot = self.jobs.get_mut(&id).and_then(|job| job.files.get_mut(file as usize));
+        if let Some(slot) = slot.filter(|slot| !slot.transferred) {
+            slot.written = written;
+            self.ranges_came(id, file, now);
+        }
+    }
+
     /// Bytes are durable. Also taken from an attempt that is being stopped: what it stored is true.
     pub fn on_checkpoint(&mut self, id: JobId, attempt: AttemptId, files: Vec<FileReport>, now: Now) {
-        if !self.is_current(id, attempt) {
+        if !self.is_current(id, attempt) || self.runs.get(&id).is_some_and(|run| run.void) {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let mut moved = false;
         let mut finished = Vec::new();
+        let mut came = Vec::new();
         for report in files {
             let Some(file) = job.files.get_mut(report.file as usize) else { continue };
             if file.transferred || file.completed {
@@ -110,8 +129,17 @@ impl Queue {
             }
             moved |= report.done.len() > file.done.len() || report.finished;
             file.ahead = report.done.len();
+            if report.done.is_empty() && !report.finished {
+                // Nothing of it is kept: its size may be another next time.
+                file.size = report.size.or_else(|| file.layout.local_size(None));
+                (file.written, file.told) = (RangeSet::new(), RangeSet::new());
+            }
             file.size = report.size.or(file.size);
+            file.remote_size = report.remote_size;
             file.done = report.done;
+            file.trim_requests();
+            file.no_ranges |= report.no_ranges;
+            came.push(report.file);
             file.etag = report.etag.map(Into::into);
             file.last_modified = report.last_modified.map(Into::into);
             file.modified_s = report.modified_s;
@@ -129,6 +157,13 @@ impl Queue {
             job.bytes_stored(now);
             self.save(id);
             self.arm_for(id, now);
+        }
+        for file in came {
+            self.ranges_came(id, file, now);
+        }
+        if !finished.is_empty() {
+            // What came of a file is told before its end.
+            self.tell_ranges(id, now);
         }
         for file in finished {
             if !all {
@@ -149,17 +184,39 @@ impl Queue {
         }
     }
 
+    /// The job's redirect policy makes the target of a redirect the remote name. One that could not be a remote name changes nothing.
+    pub fn on_redirected(&mut self, id: JobId, attempt: AttemptId, file: u32, remote: &str, now: Now) {
+        let policy = self.jobs.get(&id).map(|job| RedirectPolicy::of(job.security_flags()));
+        let wanted = policy.is_some_and(|policy| policy != RedirectPolicy::Silent);
+        if !self.is_current(id, attempt) || !wanted || names::check_remote_name(remote).is_err() {
+            return;
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let Some(entry) = job.files.get_mut(file as usize) else { return };
+        if *entry.remote != *remote {
+            entry.remote = remote.into();
+            job.modified = job.modified.max(now.wall);
+            self.effects.push(Effect::SaveFile(id, file));
+            self.save(id);
+            self.notice(id, NoticeKind::Modified, now.wall);
+        }
+    }
+
     /// Every file of the attempt's order is finished.
     pub fn on_done(&mut self, id: JobId, attempt: AttemptId, now: Now) {
         if !self.is_live(id, attempt) {
             return;
         }
+        self.tell_ranges(id, now);
         let Some((job, run)) = self.jobs.get(&id).zip(self.runs.get(&id)) else { return };
         if job.all_transferred() {
             self.runs.remove(&id);
             self.apply(id, Event::AllFinished, now);
-        } else if job.files.len() > run.files {
-            // Files were added meanwhile: the job goes on with them.
+        } else if job.is_satisfied() {
+            self.runs.remove(&id);
+            self.apply(id, Event::RequestsFilled, now);
+        } else if job.files.len() > run.files || run.wants_changed {
+            // Files were added meanwhile, or more was asked for: the job goes on with them.
             let started = run.started;
             self.start_attempt(id, now);
             if let Some(run) = self.runs.get_mut(&id) {
@@ -189,6 +246,8 @@ impl Queue {
         }
         self.record_failed(id, attempt, &error);
         self.runs.remove(&id);
+        self.tell_ranges(id, now);
+        self.forget_impossible(id, &error);
         let event = match retry {
             Some(retry_after_ms) => Event::Recoverable { error, retry_after_ms },
             None => Event::Fatal(error),

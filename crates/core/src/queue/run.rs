@@ -3,7 +3,7 @@
 use super::{Effect, Failure, NoticeKind, Pace, Queue};
 use crate::enums::{ErrorContext, JobState, Priority};
 use crate::gate::Gate;
-use crate::hresult::HResult;
+use crate::hresult::{BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED, HResult};
 use crate::id::{AttemptId, JobId, Ticket, Uid};
 use crate::job::api::FinishResult;
 use crate::job::event::Event;
@@ -26,7 +26,11 @@ pub(super) struct Run {
     /// Complete or Cancel to begin when the worker has stopped, and who asked.
     pub(super) then: Option<(Finishing, Option<Ticket>)>,
     pub(super) peer: Option<String>,
+    /// What it stored is of no use any more.
+    pub(super) void: bool,
     pub(super) pace: Option<Pace>,
+    /// What is wanted of a file changed after the order was written.
+    pub(super) wants_changed: bool,
 }
 
 /// A Complete or Cancel that a worker is at.
@@ -194,8 +198,21 @@ impl Queue {
         if !self.change(id, Event::Turn, now) {
             return false;
         }
-        if self.jobs.get(&id).is_some_and(super::Job::all_transferred) {
-            self.apply(id, Event::AllFinished, now);
+        let Some(job) = self.jobs.get(&id) else { return false };
+        let at_once = if job.all_transferred() {
+            Some(Event::AllFinished)
+        } else if job.is_satisfied() {
+            Some(Event::RequestsFilled)
+        } else if job.is_over_cap() {
+            let context = ErrorContext::GeneralQueueManager;
+            let mut error = ErrorRecord::new(BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED, context, now.wall);
+            error.detail = "the files are larger than the job's limit".into();
+            Some(Event::Fatal(error))
+        } else {
+            None
+        };
+        if let Some(event) = at_once {
+            self.apply(id, event, now);
             return false;
         }
         self.start_attempt(id, now);
@@ -210,8 +227,10 @@ impl Queue {
         let (owner, files) = (job.owner, job.files.len());
         // From here on temporary files may exist; Cancel and Complete look at exactly these.
         let mut begun = Vec::new();
+        let on_demand = job.options().on_demand;
         for (index, file) in (0u32..).zip(&mut job.files) {
-            if !file.transferred && !file.begun {
+            let wanted = if on_demand { file.has_requests() } else { !file.transferred };
+            if wanted && !file.begun {
                 file.begun = true;
                 begun.push(index);
             }
@@ -226,7 +245,9 @@ impl Queue {
             after_stop: Vec::new(),
             then: None,
             peer: None,
+            void: false,
             pace: None,
+            wants_changed: false,
         };
         self.runs.insert(id, run);
         self.effects.push(Effect::Start { job: id, attempt });

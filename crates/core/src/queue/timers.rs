@@ -15,6 +15,7 @@ pub(super) enum Kind {
     DownloadTime,
     Inactivity,
     Notify,
+    Ranges,
 }
 
 /// At most one entry for each job and kind.
@@ -38,7 +39,9 @@ impl Timers {
 
     /// Forgets a job that is gone: nobody is woken for it.
     pub(super) fn forget(&mut self, job: JobId) {
-        for kind in [Kind::NoProgress, Kind::Retry, Kind::DownloadTime, Kind::Inactivity, Kind::Notify] {
+        for kind in
+            [Kind::NoProgress, Kind::Retry, Kind::DownloadTime, Kind::Inactivity, Kind::Notify, Kind::Ranges]
+        {
             if let Some(at) = self.armed.remove(&(job, kind)) {
                 self.order.remove(&(at, job, kind));
             }
@@ -75,6 +78,9 @@ impl Queue {
     }
 
     fn look(&mut self, id: JobId, kind: Kind, now: Now) {
+        if kind == Kind::Ranges {
+            return self.tell_ranges(id, now);
+        }
         let Some(job) = self.jobs.get(&id) else { return };
         if kind == Kind::Notify {
             self.notify.touch(id);
@@ -90,6 +96,7 @@ impl Queue {
                 (job.no_progress_at(&self.limits.retry).filter(|_| waits), Event::NoProgressOver)
             }
             Kind::DownloadTime => (self.download_time_over(id, now.mono), Event::DownloadTimeOver),
+            Kind::Ranges => return,
             Kind::Inactivity => {
                 // A job that a worker has, or that is being finished, is not abandoned.
                 let busy = self.runs.contains_key(&id) || job.finishing.is_some();

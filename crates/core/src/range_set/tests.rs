@@ -36,6 +36,13 @@ proptest! {
             prop_assert_eq!(gaps.contains(byte..byte + 1), missing);
         }
         prop_assert_eq!(set.first_gap(0..64), set.gaps(0..64).next());
+        let parts: RangeSet = set.parts(3..61).collect();
+        for byte in 0..64u64 {
+            let there = (3..61).contains(&byte) && bytes[usize::try_from(byte).unwrap()];
+            prop_assert_eq!(parts.contains(byte..byte + 1), there);
+        }
+        prop_assert_eq!(set.parts(3..61).count(), parts.count());
+        prop_assert!(set.covers(&parts) && parts.covers(&set) == (parts == set));
     }
 
     #[test]

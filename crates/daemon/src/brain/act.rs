@@ -43,6 +43,7 @@ impl Brain {
             }
             Effect::Delete(id) => {
                 self.untrimmed_logs.remove(&id);
+                self.checks.forget(id);
                 operations.push(Op::DeleteJob(*id.as_bytes()));
             }
             Effect::Start { job, attempt } => {
@@ -58,6 +59,14 @@ impl Brain {
             }
             Effect::Stop { job, attempt, owner } => {
                 actions.push(Action::Worker(owner, Command::Stop { job, attempt }));
+            }
+            Effect::Want { job, attempt, owner, file } => {
+                if let Some(job) = self.queue.get(job)
+                    && let Ok(slot) = job.file(file)
+                {
+                    let wanted = order::wanted(job, slot, &self.settings);
+                    actions.push(Action::Worker(owner, Command::Want { job: job.id, attempt, file, wanted }));
+                }
             }
             Effect::Finish { job, ticket, plan, replay } => {
                 if let Some(job) = self.queue.get(job) {
@@ -86,7 +95,7 @@ impl Brain {
                 actions.push(Action::Log(record));
             }
             Effect::Notice(notice) => {
-                if notice.kind == NoticeKind::Progress {
+                if notice.kind.is_volatile() {
                     if self.hub.has_listeners() {
                         let event = Arc::new(views::event(&notice, None, self.clock));
                         actions.push(Action::Publish(Published { owner: notice.owner, event }));

@@ -1,5 +1,6 @@
 //! What the doors ask of the brain.
 
+use super::checks::ChecksAsk;
 use super::{Action, Brain};
 use crate::clock::Clock;
 use crate::hub::{Hub, Published};
@@ -9,10 +10,11 @@ use openbits_api::{CallbackView, JobView, ServiceInfo, ServiceLimits};
 use openbits_core::events_log::Record;
 use openbits_core::hresult as h;
 use openbits_core::job::NewFile;
+use openbits_core::job::http::{CertificateQuery, ClientCertificate};
 use openbits_core::queue::{Call, CallId, Called, Failure, ListenerId, NewJob, ProgramEnd, Queue};
 use openbits_core::{Caller, HResult, JobId, JobType, Mono, Ticket, Uid, names};
 use openbits_store::Store;
-use openbits_transfer::protocol::{Command, Purpose};
+use openbits_transfer::protocol::{Command, FoundCertificate, Purpose};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -98,6 +100,10 @@ pub enum Ask {
     Create(Caller, Box<NewJob>, oneshot::Sender<CallResult>),
     /// A call on a job.
     Call(Caller, JobId, Call, oneshot::Sender<CallResult>),
+    /// A client certificate to look for and to set.
+    FindCertificate(Caller, JobId, CertificateQuery, oneshot::Sender<CallResult>),
+    /// The owner's program and certificates of servers.
+    Checks(ChecksAsk),
     /// A question.
     Read(Question),
     /// A client's connection for callbacks.
@@ -128,7 +134,7 @@ pub struct Handle {
     pub(super) store: Arc<Store>,
 }
 
-fn gone() -> Failure {
+pub(super) fn gone() -> Failure {
     Failure::new(h::RPC_E_DISCONNECTED, "the service is stopping")
 }
 
@@ -144,6 +150,13 @@ impl Handle {
     pub async fn call(&self, caller: Caller, id: JobId, call: Call) -> CallResult {
         let (sender, answer) = oneshot::channel();
         self.sender.send(Ask::Call(caller, id, call, sender)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// Looks for a client certificate and sets it.
+    pub async fn find_certificate(&self, caller: Caller, id: JobId, query: CertificateQuery) -> CallResult {
+        let (sender, answer) = oneshot::channel();
+        self.sender.send(Ask::FindCertificate(caller, id, query, sender)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 
@@ -235,6 +248,7 @@ enum Probing {
     Create(Box<NewJob>, oneshot::Sender<CallResult>),
     Add(JobId, Vec<NewFile>, oneshot::Sender<CallResult>),
     TakeOwnership(JobId, oneshot::Sender<CallResult>),
+    Certificate(JobId, CertificateQuery, oneshot::Sender<CallResult>),
 }
 
 struct Probe {
@@ -248,6 +262,17 @@ struct Probe {
     refused: Option<(usize, HResult)>,
     /// It was asked of a second worker, because the first one was lost.
     repeated: bool,
+}
+
+impl Probe {
+    /// What the worker is asked about one of the paths, or about the certificate.
+    fn question(&self, ticket: Ticket, position: usize) -> Option<Command> {
+        if let Probing::Certificate(_, query, _) = &self.call {
+            return Some(Command::FindCertificate { ticket, query: query.clone() });
+        }
+        let path = self.paths.get(position)?.clone();
+        Some(Command::Probe { ticket, path, purpose: self.purpose })
+    }
 }
 
 /// Calls whose paths are being looked at, and which answer belongs to which path.
@@ -281,6 +306,10 @@ impl Brain {
         match ask {
             Ask::Create(caller, new, sender) => self.on_create(caller, new, sender),
             Ask::Call(caller, id, call, sender) => self.on_call(caller, id, call, sender),
+            Ask::FindCertificate(caller, id, query, sender) => {
+                self.on_find_certificate(caller, id, query, sender);
+            }
+            Ask::Checks(ask) => self.on_checks_ask(ask),
             Ask::Read(question) => {
                 let view = View {
                     queue: &self.queue,
@@ -391,7 +420,10 @@ impl Brain {
         }
         let refused = match &call {
             Call::AddFiles(files) => {
-                self.check_files(files).and_then(|()| self.check_added(caller, id, files))
+                let usable = self.queue.may_add(caller, id, files).and_then(|()| self.check_files(files));
+                usable
+                    .and_then(|()| self.queue.check_ranges(caller, files))
+                    .and_then(|()| self.check_added(caller, id, files))
             }
             Call::Resume => self.check_resume(caller, id),
             Call::Set(properties) => self.check_properties(caller, id, properties),
@@ -458,14 +490,72 @@ impl Brain {
         self.probes.next += 1;
         let since = self.clock.now().mono;
         let left = paths.len();
-        let shown = paths.clone();
         let probe =
-            Probe { caller, owner, call, purpose, paths: shown, since, left, refused: None, repeated: false };
-        self.probes.calls.insert(key, probe);
-        for (position, path) in paths.into_iter().enumerate() {
+            Probe { caller, owner, call, purpose, paths, since, left, refused: None, repeated: false };
+        let mut commands = Vec::with_capacity(left);
+        for position in 0..left {
             let ticket = self.queue.ticket();
             self.probes.tickets.insert(ticket, (key, position));
-            self.command(owner, Command::Probe { ticket, path, purpose });
+            commands.extend(probe.question(ticket, position));
+        }
+        self.probes.calls.insert(key, probe);
+        for command in commands {
+            self.command(owner, command);
+        }
+    }
+
+    /// SetClientCertificateByID, SetClientCertificateByName: the owner's worker looks for the certificate.
+    fn on_find_certificate(
+        &mut self,
+        caller: Caller,
+        id: JobId,
+        query: CertificateQuery,
+        sender: oneshot::Sender<CallResult>,
+    ) {
+        let refused = self.refusal().map_or(Ok(()), Err).and_then(|()| {
+            let job = self.queue.held_job(caller, id)?;
+            if job.owner != caller.uid {
+                return Err(Failure::new(h::E_ACCESSDENIED, "only the job's owner may set its certificate"));
+            }
+            query.check().map_err(|code| Failure::new(code, "not a usable store, hash or subject"))?;
+            if job.state.is_final() { Err(h::BG_E_INVALID_STATE.into()) } else { Ok(()) }
+        });
+        match refused {
+            Err(failure) => drop(sender.send(Err(failure))),
+            Ok(()) => {
+                let store = vec![query.store.clone()];
+                let call = Probing::Certificate(id, query, sender);
+                self.probe(caller, caller.uid, call, store, Purpose::Source);
+            }
+        }
+    }
+
+    pub(super) fn on_certificate(&mut self, ticket: Ticket, result: Result<Box<FoundCertificate>, HResult>) {
+        let Some((key, _)) = self.probes.tickets.remove(&ticket) else { return };
+        let Some(Probe { caller, call, .. }) = self.probes.calls.remove(&key) else { return };
+        // Another question than this one was not answered: its caller is told that the worker is of no use.
+        let Probing::Certificate(id, query, sender) = call else { return };
+        match result {
+            Err(code) => {
+                let text = match code {
+                    h::ERROR_FILE_NOT_FOUND => {
+                        format!("there is no certificate store {:?}", short(&query.store))
+                    }
+                    h::CRYPT_E_NOT_FOUND => "the store has no such certificate".to_owned(),
+                    code => code.text(),
+                };
+                let _ = sender.send(Err(Failure::new(code, text)));
+            }
+            Ok(found) => {
+                let certificate = ClientCertificate {
+                    location: query.location,
+                    store: query.store,
+                    sha1: found.sha1,
+                    sha256: found.sha256,
+                    subject: found.subject,
+                };
+                self.call(caller, id, Call::SetClientCertificate(Box::new(certificate)), sender);
+            }
         }
     }
 
@@ -508,6 +598,11 @@ impl Brain {
                 }
                 None => self.call(caller, id, Call::TakeOwnership, sender),
             },
+            // A path was not asked about.
+            Probing::Certificate(_, _, sender) => {
+                let code = refused.map_or(h::E_UNEXPECTED, |(_, code)| code);
+                let _ = sender.send(Err(code.into()));
+            }
         }
     }
 
@@ -520,9 +615,7 @@ impl Brain {
             if probe.owner != owner || probe.repeated {
                 continue;
             }
-            if let Some(path) = probe.paths.get(*position) {
-                commands.push(Command::Probe { ticket: *ticket, path: path.clone(), purpose: probe.purpose });
-            }
+            commands.extend(probe.question(*ticket, *position));
         }
         let second = |probe: &Probe| probe.owner == owner && probe.repeated;
         self.end_probes(second, why);
@@ -544,8 +637,10 @@ impl Brain {
             self.probes.calls.iter().filter(|(_, probe)| which(probe)).map(|(key, _)| *key).collect();
         for key in gone {
             let Some(probe) = self.probes.calls.remove(&key) else { continue };
-            let (Probing::Create(_, sender) | Probing::Add(_, _, sender) | Probing::TakeOwnership(_, sender)) =
-                probe.call;
+            let (Probing::Create(_, sender)
+            | Probing::Add(_, _, sender)
+            | Probing::TakeOwnership(_, sender)
+            | Probing::Certificate(_, _, sender)) = probe.call;
             let _ = sender.send(Err(Failure::new(h::RPC_E_DISCONNECTED, why)));
         }
         let calls = &self.probes.calls;

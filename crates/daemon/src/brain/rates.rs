@@ -9,7 +9,7 @@ use openbits_core::policy::bandwidth::Limit;
 use openbits_core::rate::{RATE_MIN, Want, demand, shares};
 use openbits_core::{AttemptId, JobId, Priority, Uid};
 use openbits_transfer::protocol::{Command, Rates};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What workers were told, and what they told.
 #[derive(Debug, Default)]
@@ -22,6 +22,8 @@ pub(super) struct Sharing {
     sent: HashMap<Uid, (u64, Rates)>,
     /// Bytes a second that moved by the last report.
     used: HashMap<Uid, [u64; 4]>,
+    /// Workers whose next report begins under an older limit.
+    stale: HashSet<Uid>,
     /// Levels that workers know of.
     known: HashMap<JobId, (AttemptId, Priority)>,
 }
@@ -30,6 +32,7 @@ impl Sharing {
     /// The limit of a level by the policy, for servers elsewhere and for those in the own subnets.
     pub(super) fn set(&mut self, priority: Priority, far: &Limit, near: &Limit) {
         let level = priority as usize;
+        let before = self.levels[level];
         self.levels[level] = match far.rate {
             Rate::Unlimited => None,
             Rate::Limit(bits) => Some((bits / 8).max(RATE_MIN)),
@@ -37,6 +40,11 @@ impl Sharing {
             Rate::Blocked => Some(RATE_MIN),
         };
         self.near_free[level] = near.rate == Rate::Unlimited;
+        if self.levels[level] != before {
+            // What was used under the old limit says nothing about the new one; nor does the report that is under way.
+            let told = std::mem::take(&mut self.used).into_keys();
+            self.stale.extend(told);
+        }
     }
 
     fn limits_nothing(&self) -> bool {
@@ -45,6 +53,9 @@ impl Sharing {
 
     /// A worker's report.
     pub(super) fn moved(&mut self, owner: Uid, bytes: [u64; 4], ms: u64) {
+        if self.stale.remove(&owner) {
+            return;
+        }
         self.used.insert(owner, bytes.map(|bytes| bytes.saturating_mul(1000) / ms.max(1)));
     }
 
@@ -105,6 +116,7 @@ impl Brain {
         let (all, running) = (&self.workers, &workers);
         self.sharing.sent.retain(|owner, (generation, _)| all.generation(*owner) == Some(*generation));
         self.sharing.used.retain(|owner, _| running.contains_key(owner));
+        self.sharing.stale.retain(|owner| running.contains_key(owner));
         let shared = workers
             .values()
             .flat_map(|jobs| jobs.iter().zip(self.sharing.levels))
@@ -184,6 +196,13 @@ mod tests {
         sharing.moved(Uid(2), [0, 0, 250_000, 0], 500);
         let parts = sharing.divide(&two);
         assert_eq!((parts[&Uid(1)][2], parts[&Uid(2)][2]), (Some(100_000), Some(900_000)));
+        // Another limit: everybody begins anew, also if his last report comes late.
+        sharing.set(Priority::Normal, &limit(Rate::Limit(80_000_000)), &limit(Rate::Unlimited));
+        let fair = Some(5_000_000);
+        assert_eq!(sharing.divide(&two).values().map(|levels| levels[2]).collect::<Vec<_>>(), [fair, fair]);
+        sharing.moved(Uid(1), [0, 0, 50_000, 0], 500);
+        assert_eq!(sharing.divide(&two)[&Uid(1)][2], fair);
+        sharing.set(Priority::Normal, &limit(Rate::Limit(8_000_000)), &limit(Rate::Unlimited));
         sharing.moved(Uid(1), [0, 0, 1 << 48, 0], 0);
         assert_eq!(
             sharing.divide(&two)[&Uid(1)][2],

@@ -1,6 +1,7 @@
 //! What workers report, and what happens to workers.
 
 use super::Brain;
+use super::checks::Presented;
 use crate::order;
 use crate::workers::{WorkerMessage, WorkerNews};
 use openbits_core::events_log::Record;
@@ -83,13 +84,16 @@ impl Brain {
             Event::Connected { job, .. }
             | Event::Progress { job, .. }
             | Event::Pace { job, .. }
+            | Event::Written { job, .. }
             | Event::Checkpoint { job, .. }
             | Event::Restarted { job, .. }
+            | Event::Redirected { job, .. }
+            | Event::CertificatePresented { job, .. }
             | Event::Done { job, .. }
             | Event::Failed { job, .. }
             | Event::Stopped { job, .. }
             | Event::FinishDone { job, .. } => *job,
-            Event::Probed { ticket, .. } => {
+            Event::Probed { ticket, .. } | Event::CertificateFound { ticket, .. } => {
                 return self.probes.owner(*ticket).is_none_or(|asked| asked == owner);
             }
             Event::Pong { .. } | Event::Moved { .. } => return true,
@@ -109,6 +113,9 @@ impl Brain {
             Event::Pace { job, attempt, pace } => {
                 self.queue.on_pace(job, attempt, order::pace(pace, now.mono), now);
             }
+            Event::Written { job, attempt, file, ranges } => {
+                self.queue.on_written(job, attempt, file, ranges, now);
+            }
             Event::Checkpoint { job, attempt, files } => {
                 self.queue.on_checkpoint(job, attempt, files.into_iter().map(order::report).collect(), now);
             }
@@ -116,6 +123,13 @@ impl Brain {
                 tracing::info!(%job, file, reason, "a file begins again");
                 self.queue.on_restarted(job, attempt, file, now);
             }
+            Event::Redirected { job, attempt, file, remote } => {
+                self.queue.on_redirected(job, attempt, file, &remote, now);
+            }
+            Event::CertificatePresented { job, attempt, check, file, server, chain } => {
+                self.on_presented(Presented { job, attempt, check, file, server, chain }, now);
+            }
+            Event::CertificateFound { ticket, result } => self.on_certificate(ticket, result),
             Event::Done { job, attempt } => self.queue.on_done(job, attempt, now),
             Event::Failed { job, attempt, failure } => {
                 tracing::info!(%job, code = %failure.code, status = failure.http_status, detail = failure.detail, "attempt failed");

@@ -230,5 +230,6 @@ fn gap(seq: u64) -> EventView {
         pace: None,
         file: None,
         log: None,
+        ranges: Vec::new(),
     }
 }

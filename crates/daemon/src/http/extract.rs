@@ -8,7 +8,7 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use openbits_api::{Problem, REQUEST_BYTES_MAX};
-use openbits_core::hresult::{BG_E_NOT_FOUND, E_INVALIDARG};
+use openbits_core::hresult::{BG_E_FILE_NOT_FOUND, BG_E_NOT_FOUND, E_INVALIDARG};
 use openbits_core::queue::Failure;
 use openbits_core::{Caller, HResult, JobId};
 use serde::de::DeserializeOwned;
@@ -85,6 +85,27 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
         text.parse()
             .map(Self)
             .map_err(|_| Refusal::new(BG_E_NOT_FOUND, format!("{shown:?} is not a job GUID")))
+    }
+}
+
+/// The `{id}` and `{file}` of a path: a job, and the position of a file in its list.
+#[derive(Clone, Copy, Debug)]
+pub struct FileAt(pub JobId, pub u32);
+
+impl<S: Send + Sync> FromRequestParts<S> for FileAt {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let Id(id) = Id::from_request_parts(parts, state).await?;
+        let path = RawPathParams::from_request_parts(parts, state).await;
+        let text = path
+            .ok()
+            .and_then(|path| path.iter().find(|(name, _)| *name == "file").map(|(_, v)| v.to_owned()))
+            .unwrap_or_default();
+        let shown: String = text.chars().take(64).collect();
+        text.parse()
+            .map(|file| Self(id, file))
+            .map_err(|_| Refusal::new(BG_E_FILE_NOT_FOUND, format!("{shown:?} is not the number of a file")))
     }
 }
 

@@ -55,6 +55,18 @@ pub fn properties(vault: &Vault, job: JobId, set: SetProperties) -> Result<Vec<P
     list.extend(set.auto_complete.map(Property::AutoComplete));
     list.extend(set.bind.map(|b| Property::Bind(Some(b).filter(|b| !b.is_empty()))));
     list.extend(set.reply_file_name.map(|n| Property::ReplyFileName(Some(n).filter(|n| !n.is_empty()))));
+    if let Some(text) = set.custom_headers {
+        list.push(intake::headers(vault, job, &text)?);
+    }
+    match set.custom_headers_write_only {
+        Some(true) => list.push(Property::HeadersWriteOnly),
+        Some(false) => {
+            return Err(Refusal::new(h::E_INVALIDARG, "that headers are write-only is not taken back"));
+        }
+        None => {}
+    }
+    list.extend(set.http_method.map(Property::HttpMethod));
+    list.extend(set.security_flags.map(Property::SecurityFlags));
     let text = |id, text: Option<String>| {
         let value = text.map(|text| PropertyValue::parse(id, &text)).transpose()?;
         value.map(|value| Setting::numbered(id, value)).transpose()

@@ -1,6 +1,6 @@
 //! The description of the API, generated from the handlers.
 
-use super::{callbacks, events, jobs, metrics, policy, properties, service};
+use super::{callbacks, events, jobs, metrics, options, policy, properties, ranges, service};
 use axum::Json;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{RefOr, Schema};
@@ -15,10 +15,13 @@ use utoipa::{Modify, OpenApi};
         service::service, service::error_text, jobs::create, jobs::list, jobs::show, jobs::set, jobs::files, jobs::add_files,
         jobs::resume, jobs::suspend, jobs::cancel, jobs::complete, jobs::take_ownership, jobs::error, jobs::why, events::events,
         events::job_log, callbacks::callbacks, callbacks::answer, callbacks::get, callbacks::set, callbacks::clear, metrics::metrics,
+        options::certificate, options::set_certificate, options::remove_certificate, options::headers,
+        options::listen, options::answer, options::stop_listening,
         properties::get, properties::set,
+        ranges::ranges, ranges::filled, ranges::request, ranges::position,
         policy::show, policy::check, policy::reload, policy::explain,
     ),
-    tags((name = "jobs", description = "Jobs and their files"), (name = "policy", description = "What the administrator says"), (name = "service", description = "The service itself"), (name = "events", description = "What happens"))
+    tags((name = "jobs", description = "Jobs and their files"), (name = "files", description = "Single files"), (name = "policy", description = "What the administrator says"), (name = "service", description = "The service itself"), (name = "events", description = "What happens"))
 )]
 pub struct Document;
 

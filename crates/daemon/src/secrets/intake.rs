@@ -4,6 +4,7 @@ use super::{CannotSeal, Vault};
 use openbits_api::{AddFile, EnvironmentProxyView, ProxyRequest};
 use openbits_core::job::NewFile;
 use openbits_core::job::credential::{self, Credential};
+use openbits_core::job::http::CheckedHeaders;
 use openbits_core::job::property::{EnvironmentProxy, Property};
 use openbits_core::secret::{list_without_logins, split_login, without_login};
 use openbits_core::{HResult, JobId, Secret, Slot};
@@ -53,6 +54,7 @@ pub fn files(vault: &Vault, job: JobId, files: Vec<AddFile>) -> Result<Vec<NewFi
             login,
             size: None,
             sha256: file.sha256.map(|hex| hex.to_ascii_lowercase()),
+            ranges: file.ranges.map(crate::http::ranges::given),
         })
     };
     files.into_iter().map(new).collect()
@@ -103,6 +105,15 @@ pub(super) fn redacted(given: &EnvironmentProxy) -> EnvironmentProxy {
         all: bare(&given.all),
         no: given.no.clone(),
     }
+}
+
+/// Custom headers: looked over, and sealed; an empty text removes them.
+///
+/// # Errors
+/// Nothing can be sealed.
+pub fn headers(vault: &Vault, job: JobId, text: &Secret) -> Result<Property, CannotSeal> {
+    let sealed = (!text.is_empty()).then(|| vault.seal(job, Slot::Headers.name(), text)).transpose()?;
+    Ok(Property::CustomHeaders(CheckedHeaders::new(text.reveal(), sealed)))
 }
 
 /// A credential: its values looked at, name and password sealed together.

@@ -2,6 +2,7 @@
 
 #![allow(
     dead_code,
+    unreachable_pub,
     clippy::unwrap_used,
     reason = "each test file uses a part; a failed unwrap fails the test"
 )]
@@ -17,23 +18,23 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A service of this user with a policy file of its own.
-pub struct Service {
-    pub child: Child,
-    pub folder: TempDir,
-    pub client: Client,
+pub(crate) struct Service {
+    pub(crate) child: Child,
+    pub(crate) folder: TempDir,
+    pub(crate) client: Client,
 }
 
 impl Service {
-    pub fn start(policy: &str) -> Self {
+    pub(crate) fn start(policy: &str) -> Self {
         Self::start_as("--user", policy)
     }
 
-    pub fn start_as(mode: &str, policy: &str) -> Self {
+    pub(crate) fn start_as(mode: &str, policy: &str) -> Self {
         // A bus of the machine that runs the tests must not decide how they end.
         Self::start_with(mode, policy, &[("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere")])
     }
 
-    pub fn start_with(mode: &str, policy: &str, environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_with(mode: &str, policy: &str, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
         std::fs::write(at.join("policy.toml"), policy).unwrap();
@@ -59,51 +60,51 @@ impl Service {
         service
     }
 
-    pub fn write(&self, policy: &str) {
+    pub(crate) fn write(&self, policy: &str) {
         std::fs::write(self.folder.path().join("policy.toml"), policy).unwrap();
     }
 
-    pub fn reload(&self, policy: &str) -> bool {
+    pub(crate) fn reload(&self, policy: &str) -> bool {
         self.write(policy);
         self.client.reload_policy().unwrap().usable
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn request(&self, priority: Priority) -> CreateJob {
+    pub(crate) fn request(&self, priority: Priority) -> CreateJob {
         // Nobody listens there: an attempt fails at once, and is tried again after ten minutes.
         self.request_of(priority, "http://127.0.0.1:1/x", "out")
     }
 
-    pub fn request_of(&self, priority: Priority, url: &str, name: &str) -> CreateJob {
+    pub(crate) fn request_of(&self, priority: Priority, url: &str, name: &str) -> CreateJob {
         let local_name = self.path(name).display().to_string();
         let remote_name = url.to_owned();
         CreateJob {
             id: None,
             display_name: priority.to_string(),
             kind: JobType::Download,
-            files: vec![AddFile { remote_name, local_name, sha256: None }],
+            files: vec![AddFile { remote_name, local_name, sha256: None, ranges: None }],
             resume: true,
             properties: SetProperties { priority: Some(priority), ..SetProperties::default() },
             environment_proxy: None,
         }
     }
 
-    pub fn create(&self, priority: Priority) -> JobId {
+    pub(crate) fn create(&self, priority: Priority) -> JobId {
         self.client.create_job(&self.request(priority)).unwrap().job.id.parse().unwrap()
     }
 
-    pub fn fetch(&self, priority: Priority, url: &str, name: &str) -> JobId {
+    pub(crate) fn fetch(&self, priority: Priority, url: &str, name: &str) -> JobId {
         self.client.create_job(&self.request_of(priority, url, name)).unwrap().job.id.parse().unwrap()
     }
 
-    pub fn job(&self, id: JobId) -> JobView {
+    pub(crate) fn job(&self, id: JobId) -> JobView {
         self.client.job(id, false, true).unwrap()
     }
 
-    pub fn code(&self, id: JobId) -> Option<HResult> {
+    pub(crate) fn code(&self, id: JobId) -> Option<HResult> {
         self.job(id).error.and_then(|e| openbits_api::error::parse_code(&e.hresult))
     }
 }
@@ -115,7 +116,7 @@ impl Drop for Service {
     }
 }
 
-pub fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + Duration::from_secs(15);
     loop {
         match look() {

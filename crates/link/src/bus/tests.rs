@@ -145,7 +145,7 @@ async fn a_game_is_noticed_and_answers_of_another_kind_are_not_believed() {
     let Some(mut lab) = Lab::start(Which::Session) else { return };
     let game = lab.bus.service("com.feralinteractive.GameMode");
     let set = |value| {
-        game.set("/com/feralinteractive/GameMode", "com.feralinteractive.GameMode", "ClientCount", value)
+        game.set("/com/feralinteractive/GameMode", "com.feralinteractive.GameMode", "ClientCount", value);
     };
     set(P::I32(1));
     lab.until("a game", |facts| facts.game == Some(true)).await;

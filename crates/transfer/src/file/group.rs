@@ -202,6 +202,8 @@ mod tests {
         let checkpoint = FileCheckpoint {
             file: index,
             size: Some(0),
+            remote_size: None,
+            no_ranges: false,
             done: RangeSet::new(),
             validator: None,
             modified_s: None,

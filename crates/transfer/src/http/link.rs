@@ -6,7 +6,7 @@
 use super::connect::{self, io_code};
 use super::pool::Route;
 use super::proxy::Via;
-use super::tls::{self, TlsCache};
+use super::tls::{self, Setup, TlsCache};
 use crate::failure::{Outcome, transport, with};
 use crate::pace::{Paced, Pacers};
 use crate::protocol::Pace;
@@ -21,8 +21,10 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use openbits_core::classify::{self, Class};
 use openbits_core::hresult::*;
+use openbits_core::job::http::security;
 use openbits_core::plan::{Fail, Framing};
 use openbits_core::{ErrorContext, Priority};
+use rustls::pki_types::CertificateDer;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
@@ -35,7 +37,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
+use url::Url;
 
+/// Longest wait for the head of a revocation list's answer.
+const LIST_PATIENCE: Duration = Duration::from_secs(30);
 /// Most bytes that one read from the socket takes.
 const READ_BUFFER: usize = 1 << 20;
 /// Limit of an answer's head, in bytes.
@@ -72,6 +77,10 @@ pub(crate) struct Link {
     peer: String,
     tap: Tap,
     water: Water,
+    /// The server wanted a client certificate, and the job has none.
+    misses_certificate: bool,
+    /// What the server presented, if the job's owner wants to see it.
+    chain: Vec<CertificateDer<'static>>,
 }
 
 /// State of the low-water mark.
@@ -116,7 +125,7 @@ impl Link {
 
     /// Puts the connection under the pacing of its path, if jobs of this priority are paced.
     pub(super) fn pace(&mut self, pacers: &Pacers, priority: Priority) {
-        self.paced = pacers.join(self.address, &self.socket, self.tap.window(), priority);
+        self.paced = pacers.join(self.address, &self.socket, &self.tap, priority);
     }
 
     /// State of the pacing; `None` if the connection is not paced.
@@ -134,6 +143,16 @@ impl Link {
     /// `host:port` of the peer that the bytes come from.
     pub(crate) fn peer(&self) -> &str {
         &self.peer
+    }
+
+    /// The server asked for a client certificate, and the job has none.
+    pub(crate) fn misses_certificate(&self) -> bool {
+        self.misses_certificate
+    }
+
+    /// What the server presented, if the job's owner wants to see it; the server's own certificate first.
+    pub(crate) fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.chain
     }
 
     /// From now on bytes move under these limits, at this level.
@@ -357,28 +376,152 @@ async fn open(route: &Route, tls: &TlsCache) -> Outcome<Link> {
         peer,
         tap,
         water,
+        misses_certificate: false,
+        chain: Vec::new(),
     };
     if !route.tls {
         let (sender, connection) =
             h1().handshake(TokioIo::new(stream)).await.map_err(|error| explain(&error))?;
         return Ok(link(Sender::H1(sender), Box::pin(connection), true));
     }
-    let config = tls.get(route.extra_ca.as_deref(), route.http2)?;
+    let secured = secure(stream, route, tls).await?;
+    let (stream, misses_certificate, chain) = (secured.stream, secured.misses_certificate, secured.chain);
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let (sender, connection): (Sender, Connection) = if http2 {
+        let (sender, connection) =
+            h2().handshake(TokioIo::new(stream)).await.map_err(|error| explain(&error))?;
+        (Sender::H2(sender), Box::pin(connection))
+    } else {
+        let (sender, connection) =
+            h1().handshake(TokioIo::new(stream)).await.map_err(|error| explain(&error))?;
+        (Sender::H1(sender), Box::pin(connection))
+    };
+    Ok(Link { misses_certificate, chain, ..link(sender, connection, false) })
+}
+
+/// A connection whose server is who it should be.
+struct Secured {
+    stream: tokio_rustls::client::TlsStream<Shaped<TcpStream>>,
+    misses_certificate: bool,
+    chain: Vec<CertificateDer<'static>>,
+}
+
+/// Shakes hands, and checks what the handshake itself does not.
+async fn secure(stream: Shaped<TcpStream>, route: &Route, tls: &TlsCache) -> Outcome<Secured> {
+    let setup = tls.get(route.extra_ca.as_deref(), route.http2, &route.options).await?;
     let host = route.host.trim_start_matches('[').trim_end_matches(']').to_owned();
     let name = rustls::pki_types::ServerName::try_from(host).map_err(|_| {
         transport(ERROR_WINHTTP_SECURE_CERT_CN_INVALID, "The host name cannot be in a certificate.")
     })?;
-    let stream = tokio_rustls::TlsConnector::from(config).connect(name, stream).await.map_err(|error| {
-        let code = tls::code(&error).unwrap_or_else(|| io_code(&error, ERROR_WINHTTP_CONNECTION_ERROR));
+    let handshake = tokio_rustls::TlsConnector::from(setup.config.clone()).connect(name, stream);
+    let (shaken, asked) = tls::asked_during(handshake).await;
+    let server = format!("{}:{}", route.host, route.port);
+    let misses_certificate = setup.asks(&server, asked) && !setup.has_certificate;
+    let stream = shaken.map_err(|error| {
+        let code = match tls::code(&error) {
+            Some(_) if misses_certificate && tls::is_handshake_failure(&error) => {
+                ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED
+            }
+            Some(code) => code,
+            None => io_code(&error, ERROR_WINHTTP_CONNECTION_ERROR),
+        };
         transport(code, format!("No secure connection to {}: {error}.", route.host))
     })?;
-    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        let (sender, connection) =
-            h2().handshake(TokioIo::new(stream)).await.map_err(|error| explain(&error))?;
-        return Ok(link(Sender::H2(sender), Box::pin(connection), false));
+    if misses_certificate && route.options.strict {
+        return Err(transport(
+            ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED,
+            "The server asks for a client certificate, and the job has none.",
+        ));
     }
-    let (sender, connection) = h1().handshake(TokioIo::new(stream)).await.map_err(|error| explain(&error))?;
-    Ok(link(Sender::H1(sender), Box::pin(connection), false))
+    let mut chain = Vec::new();
+    if route.options.validate || route.options.flags & security::CRL_CHECK != 0 {
+        chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
+    }
+    if route.options.flags & security::CRL_CHECK != 0 {
+        check_revocation(route, tls, &setup, &chain).await?;
+    }
+    Ok(Secured { stream, misses_certificate, chain })
+}
+
+/// Checks the revocation of what the server presented. Lists that do not serve are fetched once more: they may be old.
+async fn check_revocation(
+    route: &Route,
+    tls: &TlsCache,
+    setup: &Setup,
+    chain: &[CertificateDer<'static>],
+) -> Outcome<()> {
+    let wanted = setup.list_addresses(chain)?;
+    let mut second = false;
+    loop {
+        let mut lists = Vec::new();
+        for addresses in &wanted {
+            lists.push(list(route, tls, addresses).await?);
+        }
+        match setup.check_revocation(chain, &lists) {
+            Err(fail) if !second && fail.code == ERROR_WINHTTP_SECURE_CERT_REV_FAILED => {
+                second = true;
+                wanted.iter().flatten().for_each(|address| tls.lists.forget(address));
+            }
+            result => return result,
+        }
+    }
+}
+
+/// A revocation list from the first of its addresses that has it.
+async fn list(
+    route: &Route,
+    tls: &TlsCache,
+    addresses: &[String],
+) -> Outcome<Rc<webpki::CertRevocationList<'static>>> {
+    if let Some(list) = addresses.iter().find_map(|address| tls.lists.get(address)) {
+        return Ok(list);
+    }
+    let mut why = String::new();
+    for address in addresses {
+        match Box::pin(fetch_list(route, tls, address)).await {
+            Ok(der) => match tls.lists.put(address, &der) {
+                Some(list) => return Ok(list),
+                None => why = format!("what is at {address} is no revocation list"),
+            },
+            Err(fail) => why = format!("the list at {address} cannot be fetched ({})", fail.detail),
+        }
+    }
+    Err(tls::unknown_revocation(&why))
+}
+
+async fn fetch_list(route: &Route, tls: &TlsCache, address: &str) -> Outcome<Vec<u8>> {
+    let bad = || transport(ERROR_WINHTTP_INVALID_URL, "its address cannot be read");
+    let url = Url::parse(address).map_err(|_| bad())?;
+    let route = route.to_list(&url);
+    let through_proxy = matches!(route.via, Via::Proxy { .. });
+    let target =
+        if through_proxy { url.as_str() } else { &url[url::Position::BeforePath..url::Position::AfterQuery] };
+    let mut request = Request::new(Empties::new());
+    *request.uri_mut() = target.parse().map_err(|_| bad())?;
+    let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
+    request.headers_mut().insert(http::header::HOST, host.parse().map_err(|_| bad())?);
+    if let Via::Proxy { auth: Some(auth), .. } = &route.via {
+        request.headers_mut().insert(http::header::PROXY_AUTHORIZATION, auth.clone());
+    }
+    let mut link = open(&route, tls).await?;
+    let mut reply = link.ask(request, LIST_PATIENCE).await.map_err(|(fail, _)| fail)?;
+    if reply.head.status != http::StatusCode::OK {
+        return Err(transport(
+            ERROR_WINHTTP_INVALID_SERVER_RESPONSE,
+            format!("status {}", reply.head.status),
+        ));
+    }
+    let mut der = Vec::new();
+    loop {
+        match link.piece(&mut reply).await {
+            Piece::Data(data) if (der.len() + data.len()) as u64 <= tls::LIST_MAX => {
+                der.extend_from_slice(&data);
+            }
+            Piece::Data(_) => return Err(transport(ERROR_WINHTTP_INVALID_SERVER_RESPONSE, "it is too long")),
+            Piece::End => return Ok(der),
+            Piece::Cut(fail) => return Err(fail),
+        }
+    }
 }
 
 fn h1() -> http1::Builder {
@@ -493,6 +636,15 @@ fn source_io(error: &hyper::Error) -> Option<&io::Error> {
 /// A hyper error as a failure of the attempt.
 fn explain(error: &hyper::Error) -> Box<Fail> {
     if let Some(io) = source_io(error) {
+        if let Some(code) = tls::late_code(io) {
+            // In TLS 1.3 a server says only now that it wants another client certificate, or one at all.
+            return with(
+                ErrorContext::RemoteFile,
+                code,
+                Class::Fatal,
+                format!("The server refuses us: {io}."),
+            );
+        }
         let code = tls::code(io).unwrap_or_else(|| io_code(io, ERROR_WINHTTP_CONNECTION_ERROR));
         let mut fail = transport(code, format!("The connection broke: {io}."));
         if tls::code(io).is_some() {

@@ -5,8 +5,8 @@ use super::proxy::Via;
 use super::tls::TlsCache;
 use crate::failure::Outcome;
 use crate::pace::Pacers;
-use crate::protocol::TransferOptions;
-use openbits_core::Priority;
+use crate::protocol::{TlsOptions, TransferOptions};
+use openbits_core::{AttemptId, Priority};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -27,18 +27,37 @@ pub(crate) struct Route {
     pub(crate) bind: Option<String>,
     pub(crate) extra_ca: Option<String>,
     pub(crate) http2: bool,
+    pub(crate) options: TlsOptions,
+    /// What the owner's program accepted for one attempt is no other's.
+    pub(crate) scope: Option<AttemptId>,
 }
 
 impl Route {
-    pub(crate) fn new(url: &Url, via: Via, options: &TransferOptions) -> Self {
+    pub(crate) fn new(url: &Url, via: Via, options: &TransferOptions, attempt: AttemptId) -> Self {
+        let tls = url.scheme() == "https";
+        let security = if tls { options.tls.clone() } else { TlsOptions::default() };
         Self {
-            tls: url.scheme() == "https",
+            tls,
+            scope: security.validate.then_some(attempt),
+            options: security,
             host: url.host_str().unwrap_or_default().to_owned(),
             port: url.port_or_known_default().unwrap_or(80),
             via,
             bind: options.bind.clone(),
             extra_ca: options.extra_ca.clone(),
             http2: options.http2,
+        }
+    }
+
+    /// The way to a revocation list: plain http, as the way to the server itself goes.
+    pub(super) fn to_list(&self, url: &Url) -> Self {
+        Self {
+            tls: false,
+            host: url.host_str().unwrap_or_default().to_owned(),
+            port: url.port_or_known_default().unwrap_or(80),
+            options: TlsOptions::default(),
+            scope: None,
+            ..self.clone()
         }
     }
 }
@@ -70,6 +89,11 @@ impl Pool {
             }
         }
         None
+    }
+
+    /// An attempt begins: the client certificate is read anew.
+    pub(crate) fn begin(&self, options: &TlsOptions) {
+        self.tls.forget_certificate(options);
     }
 
     /// A new connection.

@@ -13,30 +13,11 @@ use http_body_util::Empty;
 use openbits_core::ErrorContext;
 use openbits_core::classify::Class;
 use openbits_core::hresult::E_INVALIDARG;
+use openbits_core::job::http::CONTROLLED_HEADERS;
 use openbits_core::plan;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-/// Headers that the plan or the connection owns; a caller's value for them is not sent.
-const OWNED: &[&str] = &[
-    "host",
-    "range",
-    "if-range",
-    "if-match",
-    "if-none-match",
-    "if-modified-since",
-    "if-unmodified-since",
-    "accept-encoding",
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "content-length",
-    "transfer-encoding",
-    "te",
-    "trailer",
-    "upgrade",
-    "expect",
-];
 /// The caller's headers that go to other origins too. Any other may carry a key (`X-Api-Key`, `Private-Token`, …).
 const HARMLESS: &[&str] = &["accept", "accept-language", "cache-control", "pragma", "user-agent"];
 
@@ -67,7 +48,8 @@ pub(crate) fn build(
         Uri::from(path)
     };
     let mut out = http::Request::new(Empty::new());
-    *out.method_mut() = http::Method::GET;
+    *out.method_mut() = http::Method::from_bytes(request.method.as_bytes())
+        .map_err(|_| bad("The job's HTTP method is malformed."))?;
     *out.uri_mut() = uri;
     let headers = out.headers_mut();
     let value =
@@ -77,7 +59,8 @@ pub(crate) fn build(
     }
     headers.insert(header::USER_AGENT, value(&options.user_agent)?);
     headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-    custom(headers, options, request.credentials)?;
+    let downgraded = original.scheme() == "https" && !route.tls;
+    custom(headers, options, request.credentials, downgraded)?;
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if let Some(range) = &request.range {
         headers.insert(header::RANGE, value(range)?);
@@ -103,16 +86,28 @@ pub(crate) fn build(
     Ok(out)
 }
 
-fn custom(headers: &mut HeaderMap, options: &TransferOptions, credentials: bool) -> Outcome<()> {
+/// The job's own headers. At another origin than the first only harmless ones, unless the policy says otherwise; never any that are
+/// write-only, nor over plain http what was meant for https.
+fn custom(
+    headers: &mut HeaderMap,
+    options: &TransferOptions,
+    at_home: bool,
+    downgraded: bool,
+) -> Outcome<()> {
     let mut seen: Vec<HeaderName> = Vec::new();
-    for (name, text) in &options.headers {
+    if !at_home && options.headers_stay {
+        return Ok(());
+    }
+    for header in &options.headers {
         let bad = |_| {
             with(ErrorContext::RemoteFile, E_INVALIDARG, Class::Fatal, "A header of the job is malformed.")
         };
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(()))?;
-        let value = HeaderValue::from_str(text).map_err(|_| bad(()))?;
-        let stays = !credentials && !HARMLESS.contains(&name.as_str());
-        if OWNED.contains(&name.as_str()) || stays {
+        let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| bad(()))?;
+        let mut value = HeaderValue::from_bytes(header.value.reveal().as_bytes()).map_err(|_| bad(()))?;
+        value.set_sensitive(true);
+        let guarded = options.strip_on_redirect || downgraded;
+        let stays = !at_home && guarded && !HARMLESS.contains(&name.as_str());
+        if CONTROLLED_HEADERS.contains(&name.as_str()) || stays {
             continue;
         }
         // The first value of a name replaces our default; further ones are added.

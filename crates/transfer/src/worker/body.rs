@@ -1,7 +1,7 @@
 //! Bodies: short ones are collected, long ones flow to the writer while syncs run beside them.
 
-use super::attempt::Current;
-use super::report::{self, Reporter};
+use super::attempt::{Current, Surroundings};
+use super::report;
 use crate::failure::Outcome;
 use crate::file::MAX_UNSYNCED;
 use crate::http::{Link, Piece, Reply};
@@ -9,7 +9,7 @@ use crate::protocol::Order;
 use bytes::Bytes;
 use openbits_core::hresult::ERROR_WINHTTP_TIMEOUT;
 use openbits_core::pace::Mode;
-use openbits_core::plan::{Accept, BodyEnd};
+use openbits_core::plan::{Accept, BodyEnd, FilePlan};
 use std::time::{Duration, Instant};
 use tokio::time::MissedTickBehavior;
 
@@ -17,6 +17,8 @@ use tokio::time::MissedTickBehavior;
 const TICK: Duration = Duration::from_millis(250);
 /// A short body that takes longer than this is treated like a long one, with checkpoints and progress.
 const QUICK: Duration = Duration::from_millis(1000);
+/// A body with at most so much to come is not left for anything: another connection would cost more.
+const WORTH_LEAVING: u64 = 64 << 10;
 /// Beats between two progress reports (two a second at most).
 const PROGRESS_TICKS: u32 = 2;
 
@@ -68,19 +70,30 @@ pub(super) async fn collect(
 /// came before.
 pub(super) async fn stream(
     current: &mut Current,
-    order: &Order,
-    reporter: &Reporter,
+    around: &Surroundings<'_>,
     accept: &Accept,
     link: &mut Link,
     reply: &mut Reply,
     early: Vec<Bytes>,
 ) -> Outcome<(u64, BodyEnd)> {
+    let Surroundings { order, reporter, steer, .. } = around;
     let options = &order.options;
     let limit = Duration::from_millis(options.idle_timeout_ms);
     let (index, modified_s) = (current.index, current.modified_s);
     let Current { part, plan, .. } = current;
     let part = part.as_mut().expect("made by the caller");
-    part.begin(accept.offset + accept.skip, accept.length.map(|length| length - accept.skip))?;
+    let start = plan
+        .layout()
+        .to_local(plan.size(), accept.offset + accept.skip)
+        .expect("the plan accepts only what has a place in the file");
+    part.begin(start, accept.length.map(|length| length - accept.skip))?;
+    let leave = |plan: &FilePlan, got: u64| {
+        let rest = accept.length.map(|length| length - got);
+        let others = || steer.others(index) && !plan.is_urgent() && plan.may_leave();
+        rest.is_none_or(|rest| rest > WORTH_LEAVING) && (plan.turns_away(accept.offset + got) || others())
+    };
+    // What was asked for while the request was under way.
+    let mut look = true;
     let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut got, mut last_piece, mut ticks, mut told) = (0_u64, Instant::now(), 0_u32, 0_u64);
@@ -90,10 +103,18 @@ pub(super) async fn stream(
         part.push(piece).await?;
     }
     let end = loop {
-        if part.wants_sync(options.checkpoint_bytes, options.checkpoint_ms) {
+        if std::mem::take(&mut look) {
+            if let Some(wanted) = steer.peek(index) {
+                plan.want(wanted);
+            }
+            if leave(plan, got) {
+                break BodyEnd::Left;
+            }
+        }
+        if !options.volatile && part.wants_sync(options.checkpoint_bytes, options.checkpoint_ms) {
             part.start_sync();
         }
-        let full = part.unsynced() >= MAX_UNSYNCED;
+        let full = !options.volatile && part.unsynced() >= MAX_UNSYNCED;
         let waiting = full || part.syncing();
         link.hold(full || link.is_held());
         tokio::select! {
@@ -104,6 +125,7 @@ pub(super) async fn stream(
                     reporter.checkpoint(report::checkpoint(index, plan, done, modified_s, false)).await;
                 }
             }
+            () = steer.changed() => look = true,
             piece = link.piece(reply), if !full => match piece {
                 Piece::Data(mut data) => {
                     last_piece = Instant::now();
@@ -117,6 +139,7 @@ pub(super) async fn stream(
                         data = data.slice(known..);
                     }
                     if !data.is_empty() {
+                        around.check_cap(part.received() + data.len() as u64)?;
                         part.push(data).await?;
                     }
                     link.came(count, accept.length.map(|length| length - got));
@@ -135,6 +158,9 @@ pub(super) async fn stream(
                 if ticks % PROGRESS_TICKS == 0 && bytes != told {
                     told = bytes;
                     reporter.progress(index, bytes);
+                    if options.tell_ranges {
+                        reporter.written(index, part.written());
+                    }
                 }
                 if let Some(pace) = link.pacing() {
                     let due = paced.is_none_or(|(mode, at)| mode != pace.mode || ticks - at >= PACE_TICKS);
@@ -143,6 +169,7 @@ pub(super) async fn stream(
                         reporter.pace(pace);
                     }
                 }
+                look = !plan.wanted().first.is_empty();
                 if full || link.is_held() {
                     last_piece = Instant::now(); // we do not listen, so silence proves nothing
                 } else if last_piece.elapsed() >= TICK {

@@ -25,6 +25,15 @@ impl Reporter {
         self.say(Event::Connected { job, attempt, file, size, peer }).await;
     }
 
+    pub(super) async fn redirected(&self, file: u32, remote: String) {
+        self.say(Event::Redirected { job: self.job, attempt: self.attempt, file, remote }).await;
+    }
+
+    pub(super) async fn presented(&self, check: u64, file: u32, server: String, chain: Vec<String>) {
+        let (job, attempt) = (self.job, self.attempt);
+        self.say(Event::CertificatePresented { job, attempt, check, file, server, chain }).await;
+    }
+
     /// Progress that finds no room is simply dropped: the next one says more.
     pub(super) fn progress(&self, file: u32, bytes: u64) {
         let _ = self.events.try_send(Event::Progress { job: self.job, attempt: self.attempt, file, bytes });
@@ -35,16 +44,23 @@ impl Reporter {
         let _ = self.events.try_send(Event::Pace { job: self.job, attempt: self.attempt, pace });
     }
 
+    /// Ranges that are written; droppable like progress.
+    pub(super) fn written(&self, file: u32, ranges: RangeSet) {
+        let _ = self.events.try_send(Event::Written { job: self.job, attempt: self.attempt, file, ranges });
+    }
+
     /// The file begins again: nothing of it is kept.
     pub(super) async fn restarted(&self, file: u32, reason: String) {
         self.say(Event::Restarted { job: self.job, attempt: self.attempt, file, reason }).await;
         let empty = FileCheckpoint {
             file,
             size: None,
+            remote_size: None,
             done: RangeSet::new(),
             validator: None,
             modified_s: None,
             finished: false,
+            no_ranges: false,
         };
         self.checkpoint(empty).await;
     }
@@ -54,7 +70,7 @@ impl Reporter {
     }
 }
 
-/// The durable state of a file for the service.
+/// The durable state of a file for the service; `done` in offsets of the local file.
 pub(super) fn checkpoint(
     file: u32,
     plan: &FilePlan,
@@ -66,11 +82,13 @@ pub(super) fn checkpoint(
     let known = validator.etag.is_some() || validator.last_modified.is_some();
     FileCheckpoint {
         file,
-        size: plan.size(),
+        size: plan.local_size(),
+        remote_size: plan.size().filter(|_| !plan.layout().is_whole()),
         done,
         validator: known.then(|| validator.clone()),
         modified_s: modified_s.or_else(|| validator.modified_s()),
         finished,
+        no_ranges: plan.ranges_ignored(),
     }
 }
 

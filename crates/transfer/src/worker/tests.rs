@@ -1,7 +1,7 @@
 //! Panics inside the worker.
 
 use super::*;
-use crate::protocol::{FileOrder, Order, TransferOptions};
+use crate::protocol::{FileOrder, Order, TransferOptions, Wanted};
 use openbits_core::{Priority, RangeSet};
 
 /// The URL of a file whose transfer ends in a panic.
@@ -18,6 +18,8 @@ fn order(job: JobId, attempt: u64, remote: &str) -> Command {
         local: "/nowhere/f".to_owned(),
         temp: "BIT1.tmp".to_owned(),
         size: None,
+        remote_size: None,
+        wanted: Wanted::default(),
         done: RangeSet::new(),
         validator: None,
         digest: None,

@@ -4,7 +4,7 @@
 use openbits_core::{AttemptId, JobId, Priority, RangeSet, Ticket};
 use openbits_testkit::Content;
 use openbits_transfer::protocol::{
-    Command, Event, Failure, FileCheckpoint, FileOrder, Finish, Order, Rename, TransferOptions,
+    Command, Event, Failure, FileCheckpoint, FileOrder, Finish, Order, Rename, TransferOptions, Wanted,
 };
 use openbits_transfer::worker::{self, Handle};
 use std::path::{Path, PathBuf};
@@ -99,6 +99,8 @@ impl Bench {
                     local: self.path(local).to_str().unwrap().to_owned(),
                     temp: format!("BIT{number:x}-{index}.tmp"),
                     size: None,
+                    remote_size: None,
+                    wanted: Wanted::default(),
                     done: RangeSet::new(),
                     validator: None,
                     digest: None,
@@ -195,10 +197,13 @@ impl Job {
     /// Stores what a checkpoint says, as the service does.
     pub(crate) fn note(&mut self, event: &Event) {
         let Event::Checkpoint { files, .. } = event else { return };
-        for FileCheckpoint { file, size, done, validator, modified_s, finished } in files {
+        for FileCheckpoint { file, size, remote_size, done, validator, modified_s, finished, no_ranges: _ } in
+            files
+        {
             let stored = &mut self.files[*file as usize];
             assert!(!stored.finished, "a finished file is never touched again");
             stored.order.size = *size;
+            stored.order.remote_size = *remote_size;
             stored.order.done = done.clone();
             stored.order.validator = validator.clone();
             stored.modified_s = *modified_s;
@@ -243,6 +248,7 @@ pub(crate) fn job_of(event: &Event) -> Option<JobId> {
     match event {
         Event::Connected { job, .. }
         | Event::Progress { job, .. }
+        | Event::Written { job, .. }
         | Event::Checkpoint { job, .. }
         | Event::Restarted { job, .. }
         | Event::Done { job, .. }

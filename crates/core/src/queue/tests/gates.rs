@@ -5,6 +5,8 @@ use crate::enums::{JobState, Priority};
 use crate::gate::{Machine, OnBattery, Rules};
 use crate::hresult as h;
 use crate::id::{JobId, Uid};
+use crate::job::Setting;
+use crate::job::property::Property;
 use crate::limits::Limits;
 use crate::policy::cost::{self, Masks};
 use crate::queue::{Call, NewJob, PolicyBlocks, Reason};
@@ -183,4 +185,23 @@ fn jobs_of_people_who_are_away_stay_queued_and_hold_nobody_up() {
     assert_eq!(w.states(&[alices, bobs]), [Connecting, Queued]);
     w.machine(|m| m.present = None);
     assert_eq!(w.reason(bobs), Reason::WaitsForTurn);
+}
+
+#[test]
+fn conformance_33_a_helper_token_ends_with_its_owners_session() {
+    let mut w = World::new();
+    let (helped, plain) = (w.job_at(Priority::Foreground), w.job_at(Priority::Foreground));
+    let flags = Property::Option(Setting::HelperTokenFlags(3));
+    w.set(helped, flags).expect("settable");
+    w.machine(|m| (m.network, m.present) = (false, Some([Uid(1000)].into())));
+    assert_eq!(w.states(&[helped, plain]), [TransientError, TransientError]);
+    w.machine(|m| m.present = Some([].into()));
+    assert_eq!(w.states(&[helped, plain]), [JobState::Error, TransientError]);
+    assert_eq!(w.error(helped), h::BG_E_TOKEN_REQUIRED);
+    w.machine(|m| (m.network, m.present) = (true, Some([Uid(1000)].into())));
+    assert_eq!(w.states(&[helped, plain]), [JobState::Error, Connecting]);
+    // Without the flags it needs no token.
+    w.set(helped, Property::Option(Setting::HelperTokenFlags(0))).expect("settable");
+    assert_eq!(w.call(ALICE, helped, Call::Resume), Ok(h::S_OK));
+    assert_eq!(w.state(helped), Connecting);
 }

@@ -79,6 +79,14 @@ impl World {
                 assert!(live.job == job && live.owner == owner && !live.stopping);
                 live.stopping = true;
             }
+            Effect::Want { job, attempt, owner, file } => {
+                let live = self.attempts.get(&attempt).expect("only live attempts hear of changes");
+                assert!(live.job == job && live.owner == owner && !live.stopping);
+                let wanted =
+                    |job: &Job| job.files.get(file as usize).map(|f| (f.requested.clone(), f.position));
+                let stored = self.store.get(job).expect("stored");
+                assert_eq!(wanted(stored), wanted(&self.q.jobs[&job]), "what is wanted is durable first");
+            }
             Effect::Finish { job, ticket, plan, replay } => {
                 assert!(self.attempt(job).is_none(), "no worker writes to a job that is being finished");
                 assert!(self.work.values().all(|w| w.job != job), "one finish at a time");
@@ -122,7 +130,7 @@ impl World {
         assert_eq!(closed, None, "nothing starts before a closed gate");
         assert!(self.q.machine().is_present(job.owner), "nor while its owner is away");
         let stored = self.store.get(id).expect("stored");
-        assert!(stored.files.iter().all(|f| f.begun || f.transferred), "the beginning is durable first");
+        assert!(stored.files.iter().all(|f| f.begun || !stored.wants(f)), "the beginning is durable first");
         self.attempts.insert(attempt, Attempt { job: id, owner: job.owner, stopping: false });
         self.started.push(id);
         let background = self

@@ -111,6 +111,7 @@ pub(super) fn file(n: u32) -> NewFile {
         login: None,
         size: None,
         sha256: None,
+        ranges: None,
     }
 }
 

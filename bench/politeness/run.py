@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+"""Politeness of the shipped service beside what people use today, on the shared testbed (spec/politeness.md 2 and 9).
+
+    bench/politeness/run.py TESTBED BITS [--set short|bar|tools|all] [--runs N] [--out FOLDER]
+
+TESTBED is the folder of the testbed (run.py, testbed.sh, relay.c, ...); it is copied and compiled. Needs root, namespaces, nginx, curl,
+wget, aria2, ping, ethtool and gcc. Raw rows go to OUT/raw.jsonl, medians to OUT/README.md, and one picture to OUT/politeness.svg.
+Runs one job after the other: a machine that is busy with something else shows up as "load" in the rows.
+"""
+import argparse
+import importlib.util
+import json
+import os
+import pathlib
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+PHASES = {"solo": 10, "rr": 10, "bulk": 20, "rec": 7}
+SHORT = {"solo": 10, "rr": 6, "bulk": 12, "rec": 6}
+# The bar of spec/politeness.md 9: (column, comparison, cubic and reno, bbr); at 10 Mbit/s some are looser.
+BAR = [("util", ">=", 95, 95), ("qd50", "<=", 8, 8), ("qd95", "<=", 15, 15), ("kept", ">=", 96, 95), ("bgshare", "<=", 1, 2),
+       ("rr50i", "<=", 30, 30), ("rr95i", "<=", 60, 60), ("yield", "<=", 0.7, 0.7), ("reclaim", "<=", 2, 3)]
+LOOSER_AT_10 = {"bgshare": 2, "rr50i": 40 / 30, "rr95i": 80 / 60}
+TITLES = {"util": "idle use %", "qd50": "queue p50 ms", "qd95": "queue p95 ms", "kept": "fg kept %", "bgshare": "bg share %",
+          "rr50i": "20 kB +p50 ms", "rr95i": "20 kB +p95 ms", "yield": "yield s", "reclaim": "reclaim s"}
+
+
+def prepare(testbed):
+    place = pathlib.Path(tempfile.mkdtemp(prefix="openbits-politeness-"))
+    shutil.copytree(testbed, place, dirs_exist_ok=True, copy_function=shutil.copyfile)
+    for path in place.rglob("*"):
+        path.chmod(0o755)
+    for source, target, more in [("relay.c", "relay", []), ("meter.c", "meter", []), ("proto/sink.c", "proto/sink", ["-pthread"])]:
+        subprocess.run(["gcc", "-O2", *more, "-o", str(place / target), str(place / source)], check=True)
+    spec = importlib.util.spec_from_file_location("testbed_run", place / "run.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def matrix(bits, which, runs):
+    ours = f"{sys.executable} {HERE}/background.py {bits} {{w}} {{src}} {{url}}"
+    rows = []
+
+    def add(tool, rate, cc, cmd=None, phases=PHASES, **more):
+        row = {"tool": tool, "rate": rate, "fgcc": cc, "bgcc": cc, "phases": phases, **more}
+        if cmd:
+            row["cmd"] = cmd
+        rows.append(row)
+
+    if which == "short":
+        add("none", 50, "cubic", phases=SHORT)
+        add("bits", 50, "cubic", ours, SHORT)
+    if which in ("bar", "all"):
+        for rate in (10, 50, 200):
+            for cc in ("cubic", "bbr", "reno"):
+                add("none", rate, cc)
+                add("bits", rate, cc, ours)
+        for cc in ("cubic", "bbr"):
+            add("bits https", 50, cc, ours + " --tls")
+            add("bits x3", 50, cc, ours + " --jobs 3")
+            add("bits jitter 5 ms", 50, cc, ours, jit=5000)
+    if which in ("tools", "all"):
+        for rate, cc in ((50, "cubic"), (50, "bbr"), (200, "cubic")):
+            for tool in ("curl", "curl90", "wget", "aria8"):
+                add(tool, rate, cc)
+    return [dict(row, rep=rep) for rep in range(runs) for row in rows]
+
+
+def median(values):
+    values = [value for value in values if value is not None]
+    return statistics.median(values) if values else None
+
+
+def summarize(rows):
+    solo = {}
+    for row in rows:
+        if row["tool"] == "none" and "error" not in row:
+            solo.setdefault((row["rate"], row["fgcc"]), []).append(row)
+    groups = {}
+    for row in rows:
+        if row["tool"] == "none" or "error" in row:
+            continue
+        alone = solo.get((row["rate"], row["fgcc"]))
+        if alone:
+            row["kept"] = 100 * row["fg"] / median([r["fg"] for r in alone])
+            row["rr50i"] = row["rr50"] - median([r["rr50"] for r in alone])
+            row["rr95i"] = row["rr95"] - median([r["rr95"] for r in alone])
+        groups.setdefault((row["rate"], row["fgcc"], row["tool"]), []).append(row)
+    return groups
+
+
+def holds(column, comparison, bar, value, rate):
+    if value is None:
+        return False
+    if rate == 10 and column in LOOSER_AT_10:
+        bar *= LOOSER_AT_10[column]
+    return value >= bar if comparison == ">=" else value <= bar
+
+
+def table(groups):
+    lines = ["| rate | sender | background | n | " + " | ".join(TITLES.values()) + " | CPU % of a core |",
+             "|---" * (len(TITLES) + 5) + "|"]
+    missed = []
+    for (rate, cc, tool), rows in sorted(groups.items(), key=lambda item: (item[0][2][:4] != "bits", item[0])):
+        cells = []
+        for column, comparison, others, bbr in BAR:
+            values = [row.get(column) for row in rows]
+            value = median(values)
+            good = holds(column, comparison, bbr if cc == "bbr" else others, value, rate)
+            cells.append("-" if value is None else f"{value:.2f}" if column in ("yield", "reclaim") else f"{value:.1f}")
+            if tool == "bits" and not good:
+                missed.append(f"{rate} Mbit/s {cc}: {TITLES[column]} {cells[-1]}")
+                cells[-1] += " **missed**"
+        cpu = median([row.get("cpu") for row in rows])
+        cells.append("-" if cpu is None else f"{cpu:.1f}")
+        lines.append(f"| {rate} | {cc} | {tool} | {len(rows)} | " + " | ".join(cells) + " |")
+    return lines, missed
+
+
+def picture(groups, path, rate=50, cc="cubic"):
+    """What a foreground download keeps, and what a click waits longer, for each tool: one look is enough."""
+    names = [("bits", "openbits"), ("curl", "curl"), ("curl90", "curl --limit-rate 90 %"), ("wget", "wget"), ("aria8", "aria2c -x8")]
+    found = [(label, groups[(rate, cc, tool)]) for tool, label in names if (rate, cc, tool) in groups]
+    if len(found) < 2:
+        return
+    height = 70 + 34 * len(found)
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="860" height="{height}" font-family="sans-serif" font-size="14">',
+             '<rect width="100%" height="100%" fill="white"/>',
+             f'<text x="10" y="24" font-size="16">One background download on a {rate} Mbit/s link: what is left for you</text>',
+             '<text x="190" y="50" fill="#555">your own download keeps</text><text x="540" y="50" fill="#555">a small page takes longer by</text>']
+    worst = max((median([row.get("rr50i") for row in rows]) or 0) for _, rows in found)
+    for at, (label, rows) in enumerate(found):
+        y = 62 + 34 * at
+        kept = median([row.get("kept") for row in rows]) or 0
+        late = max(median([row.get("rr50i") for row in rows]) or 0, 0)
+        color = "#2a8f5b" if label == "openbits" else "#b5651d"
+        parts.append(f'<text x="180" y="{y + 17}" text-anchor="end">{label}</text>')
+        parts.append(f'<rect x="190" y="{y}" width="{min(kept, 105) * 2.6:.0f}" height="24" fill="{color}"/>')
+        parts.append(f'<text x="{196 + min(kept, 105) * 2.6:.0f}" y="{y + 17}">{kept:.0f} %</text>')
+        parts.append(f'<rect x="540" y="{y}" width="{late / max(worst, 1) * 220:.0f}" height="24" fill="{color}"/>')
+        parts.append(f'<text x="{546 + late / max(worst, 1) * 220:.0f}" y="{y + 17}">{late:.0f} ms</text>')
+    path.write_text("\n".join(parts + ["</svg>\n"]))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("testbed")
+    parser.add_argument("bits")
+    parser.add_argument("--set", default="short", choices=("short", "bar", "tools", "all"))
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--out", default=str(HERE.parent / "results" / "politeness"))
+    given = parser.parse_args()
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        print("SKIPPED: the testbed needs root and network namespaces", file=sys.stderr)
+        return 0
+    out = pathlib.Path(given.out)
+    out.mkdir(parents=True, exist_ok=True)
+    testbed = prepare(given.testbed)
+    bits = str(pathlib.Path(given.bits).resolve())
+    rows = []
+    raw = out / "raw.jsonl"
+    if raw.exists():
+        rows = [json.loads(line) for line in raw.read_text().splitlines()]
+    for job in matrix(bits, given.set, given.runs):
+        keep = tempfile.mkdtemp(prefix="openbits-kept-")
+        try:
+            row = testbed.job(dict(job, keep=keep), 7)
+            said = pathlib.Path(keep, "bg.err").read_text().strip().splitlines() if pathlib.Path(keep, "bg.err").exists() else []
+            if said and said[-1].startswith("{"):
+                extra = json.loads(said[-1])
+                seconds = sum(PHASES.values()) if job["phases"] is PHASES else sum(SHORT.values())
+                row["cpu"] = 100 * (extra["user_s"] + extra["system_s"]) / seconds
+                row["modes"], row["peak_kib"] = extra["modes"], extra["peak_kib"]
+        except Exception as error:  # one run that fails is a row like others
+            row = dict(job, error=repr(error))
+        for key in ("cmd", "keep", "phases"):
+            row.pop(key, None)
+        row = {key: round(value, 2) if isinstance(value, float) else value for key, value in row.items()}
+        row["at"] = int(time.time())
+        rows.append(row)
+        with raw.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(json.dumps(row), flush=True)
+        shutil.rmtree(keep, ignore_errors=True)
+    groups = summarize(rows)
+    lines, missed = table(groups)
+    head = [f"# Politeness on the shared testbed\n\nMachine: {os.cpu_count()} cores, {platform.release()}. Medians; raw rows in raw.jsonl. "
+            "Columns and bar: spec/politeness.md 2 and 9.\n"]
+    tail = ["", "Missed: " + ("; ".join(missed) if missed else "nothing") + ".", ""]
+    (out / "README.md").write_text("\n".join(head + lines + tail))
+    picture(groups, out / "politeness.svg")
+    print("\n".join(lines + tail))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
