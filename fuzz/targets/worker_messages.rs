@@ -24,10 +24,7 @@ fn queue() -> Queue {
     let file = |n: u32| NewFile {
         remote: format!("http://h/{n}"),
         local: format!("/tmp/{n}"),
-        login: None,
-        size: None,
-        sha256: None,
-        ranges: None,
+        ..NewFile::default()
     };
     let new = NewJob {
         id: JobId::from_bytes([1; 16]),

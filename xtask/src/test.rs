@@ -13,6 +13,14 @@ const PEERS: &[(&str, &str, &str)] = &[
     ("python3-prometheus-client", "python3", "-cimport prometheus_client"),
     ("dbus-daemon", "dbus-daemon", "--version"),
     ("iproute2", "ip", "-V"),
+    ("samba", "/usr/sbin/smbd", "--version"),
+    ("apache2", "/usr/sbin/apache2", "-v"),
+    ("libapache2-mod-auth-gssapi", "ls", "/usr/lib/apache2/modules/mod_auth_gssapi.so"),
+    ("squid", "/usr/sbin/squid", "-v"),
+    ("krb5-kdc", "ls", "/usr/sbin/krb5kdc"),
+    ("krb5-admin-server", "ls", "/usr/sbin/kadmin.local"),
+    ("krb5-user", "ls", "/usr/bin/kinit"),
+    ("gss-ntlmssp", "ls", "/etc/gss/mech.d/mech.ntlmssp.conf"),
 ];
 
 pub(crate) fn run() -> Result<()> {

@@ -32,6 +32,10 @@ pub struct JobView {
     pub owner_uid: u32,
     /// Owner as GetOwner reports it.
     pub owner_sid: String,
+    /// Level of the owner's rights when he created or took the job: 0x2000 user, 0x3000 administrator, 0x4000 system.
+    pub owner_integrity_level: u32,
+    /// He was root by the login of an ordinary user.
+    pub owner_elevated: bool,
     /// Sum of the file sizes; null while any is unknown.
     pub bytes_total: Option<u64>,
     /// Bytes moved so far.
@@ -63,8 +67,11 @@ pub struct JobView {
     /// A callback is registered.
     #[serde(default)]
     pub notify_interface: bool,
-    /// Proxy settings.
+    /// Proxy settings, without users and passwords.
     pub proxy: ProxyView,
+    /// Credentials that are set; what they are is shown by no call.
+    #[serde(default)]
+    pub credentials: Vec<crate::CredentialView>,
     /// The service completes the job by itself.
     pub auto_complete: bool,
     /// Local address or interface of the job's connections.
@@ -98,6 +105,8 @@ pub struct JobView {
     pub on_demand_mode: bool,
     /// Sum of BG_TOKEN bits.
     pub helper_token_flags: u32,
+    /// SID of the helper, while there is one.
+    pub helper_token_sid: Option<String>,
     /// Next attempt, for a job in TRANSIENT_ERROR that waits for time.
     pub next_retry_time_ms: Option<i64>,
     /// Peer of the present transfer.
@@ -159,8 +168,33 @@ pub struct FileView {
     pub completed: bool,
     /// Name of the temporary file beside the destination, while there is one.
     pub temporary_name: Option<String>,
+    /// Path of the file that receives the data, while there is one.
+    pub temporary_path: Option<String>,
+    /// The application, or complete, found the content good; false also if nobody judged it.
+    pub valid: bool,
+    /// Some bytes came from peers.
+    pub downloaded_from_peer: bool,
+    /// Bytes that came from the origin, of those that are there.
+    pub bytes_from_origin: u64,
+    /// Bytes that came from peers.
+    pub bytes_from_peers: u64,
     /// Expected SHA-256.
     pub sha256: Option<String>,
+    /// More expected digests, `ALGORITHM:HEX`.
+    #[serde(default)]
+    pub digests: Vec<String>,
+    /// Location of the list of digests.
+    #[serde(default)]
+    pub checksum: Option<String>,
+    /// Location of the Metalink.
+    #[serde(default)]
+    pub metalink: Option<String>,
+    /// Mirrors that the caller gave.
+    #[serde(default)]
+    pub mirrors: Vec<String>,
+    /// The mirror in use; null: the remote name.
+    #[serde(default)]
+    pub mirror: Option<String>,
     /// Bytes of the remote file that the file consists of, in the order of the local file; absent: all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ranges: Option<Vec<RangeView>>,
@@ -218,6 +252,37 @@ pub struct ErrorView {
     pub time_ms: i64,
     /// What to do about it.
     pub suggestion: String,
+}
+
+/// Answer to SetHelperToken. It says nothing of the job: the helper may not see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HelperSet {
+    /// `0x00000000`
+    pub hresult: String,
+    /// Symbolic name.
+    pub name: String,
+    /// The caller's SID, as GetHelperTokenSid gives it.
+    pub sid: String,
+}
+
+/// A ticket that lets a helper in once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HelperTicketView {
+    /// 32 hexadecimal digits; a secret between owner and helper.
+    pub ticket: String,
+    /// Void after so many seconds.
+    pub valid_for_s: u64,
+}
+
+/// A numbered property of a file: IBackgroundCopyFile5::GetProperty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FileProperty {
+    /// BITS_FILE_PROPERTY_ID
+    pub id: u32,
+    /// Its name in `bits.h`.
+    pub name: String,
+    /// 1: status line and headers of the last HTTP answer, each line with CR LF; null before the first.
+    pub value: Option<String>,
 }
 
 /// A numbered property of a job: IBackgroundCopyJob5::GetProperty.

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod callback;
+pub mod credentials;
 pub mod error;
 pub mod event;
 pub mod http;
@@ -19,22 +20,24 @@ pub use callback::{
     CallbackAnswer, CallbackKind, CallbackView, FileRangeView, ListenerView, NotifyInterfaceView,
     SetNotifyInterface,
 };
+pub use credentials::{CredentialView, SetCredentials};
 pub use error::{ErrorRow, ErrorText, Problem};
 pub use event::{EventKind, EventView, JobLog, LogView};
 pub use http::{
     CertificateAnswer, CertificateCheck, CertificateView, CustomHeaders, HttpView, SetClientCertificate,
 };
 pub use job::{
-    ErrorView, FileList, FileView, JobPage, JobView, NumberedProperty, Outcome, PaceView, ProxyView,
-    RangeList,
+    ErrorView, FileList, FileProperty, FileView, HelperSet, HelperTicketView, JobPage, JobView,
+    NumberedProperty, Outcome, PaceView, ProxyView, RangeList,
 };
 pub use policy::{
     BandwidthView, CheckPolicy, PolicyExplanation, PolicyFileView, PolicyFinding, PolicyKeyView,
     PolicyOutcome, PolicyRule, PolicyView,
 };
 pub use request::{
-    AddFile, AddFiles, CreateJob, DownloadPosition, EnvironmentProxyView, NotifyCommandView, ProxyRequest,
-    RangeView, RequestRanges, SetNumbered, SetProperties,
+    AddFile, AddFiles, CreateJob, DigestSourceRequest, DownloadPosition, EnvironmentProxyView,
+    NotifyCommandView, ProxyRequest, RangeView, ReplacePrefix, RequestRanges, SetHelperToken, SetNumbered,
+    SetProperties, SetRemoteName, SetValidation,
 };
 pub use service::{ServiceInfo, ServiceLimits};
 pub use why::Why;

@@ -1,5 +1,6 @@
 //! What a caller sends. Unknown fields are refused, so that a misspelt option is never silently ignored.
 
+use openbits_core::integrity::Digest;
 use openbits_core::{JobType, Priority, ProxyUsage, Secret};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -49,21 +50,46 @@ pub struct AddFiles {
 }
 
 /// One file to add.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddFile {
-    /// URL (http or https), used exactly as given; at most 2,200 characters. A `user:password@` in it is kept sealed and shown by no
-    /// call.
+    /// Where it comes from, used exactly as given; at most 2,200 characters: a URL (http, https, `smb://server/share/path`,
+    /// `file:///path`), `\\server\share\path`, or an absolute path of a mounted file system. A `user:password@` in a URL is kept
+    /// sealed and shown by no call.
     pub remote_name: String,
     /// Absolute local path.
     pub local_name: String,
     /// Expected SHA-256 of the content, 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// More expected digests, `ALGORITHM:HEX` with sha-256, sha-512 or blake3; at most 8, and all of them must hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub digests: Vec<Digest>,
+    /// A list of digests (`SHA256SUMS` and its relatives) that tells one for this file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<DigestSourceRequest>,
+    /// A Metalink 4 document that tells digests, size and mirrors of this file. Its location may be the remote name itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metalink: Option<DigestSourceRequest>,
+    /// Other remote names of the same file, at most 32, tried in this order when the first one fails.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mirrors: Vec<String>,
     /// The file consists of these bytes of the remote file, back to back in this order (AddFileWithRanges); at least one, at most 500,
     /// without overlap. Absent: of the whole remote file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ranges: Option<Vec<RangeView>>,
+}
+
+/// Where a list of digests or a Metalink is; the owner's worker fetches it with the file. At most 8 MiB are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DigestSourceRequest {
+    /// A remote name, like that of a file.
+    pub location: String,
+    /// Name of the file in it [default: the last part of the remote name; of a Metalink with one file, that one].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// Bytes of a file.
@@ -183,6 +209,41 @@ pub struct SetProperties {
     /// Sum of BG_TOKEN bits: 1 local files, 2 network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub helper_token_flags: Option<u32>,
+}
+
+/// `POST /v1/jobs/{id}/replace-remote-prefix`: the names of all files that begin so, or none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplacePrefix {
+    /// What names begin with now; compared byte for byte.
+    pub old: String,
+    /// What they shall begin with.
+    pub new: String,
+}
+
+/// `PUT /v1/jobs/{id}/files/{index}/remote-name`: another URL for a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetRemoteName {
+    /// URL (http or https), used exactly as given; at most 2,200 characters.
+    pub remote_name: String,
+}
+
+/// `PUT /v1/jobs/{id}/helper-token`: the caller becomes the job's helper (IBitsTokenOptions::SetHelperToken).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetHelperToken {
+    /// Ticket of the owner, 32 hexadecimal digits; the owner himself and root need none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+}
+
+/// `PUT /v1/jobs/{id}/files/{index}/validation`: what the application thinks of the content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetValidation {
+    /// False sends the job to ERROR; after a resume the file is fetched again.
+    pub valid: bool,
 }
 
 /// `PUT /v1/jobs/{id}/properties/{number}`: IBackgroundCopyJob5::SetProperty.

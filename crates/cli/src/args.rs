@@ -4,6 +4,7 @@ use crate::text;
 use clap::{Args, Parser, Subcommand};
 use openbits_api::RangeView;
 use openbits_client::Choice;
+use openbits_core::integrity::{Algorithm, BadDigest, Digest};
 use openbits_core::{JobState, JobType, Priority};
 use std::path::PathBuf;
 
@@ -104,6 +105,23 @@ pub(crate) enum Command {
     Why(OneJob),
     /// Change properties of a job
     Set(Set),
+    /// Look at or change one file of a job
+    #[command(subcommand)]
+    File(OneFile),
+    /// Let a second user write a job's files (flags: `bits set JOB helper-token-flags=1`)
+    #[command(subcommand)]
+    Helper(Helper),
+    /// Replace the beginning of URLs of a job
+    ///
+    /// Exit status: 0 also if no URL begins so; a note says it.
+    ReplacePrefix {
+        /// GUID, unique beginning of a GUID (6 digits or more), or exact name
+        job: String,
+        /// What URLs begin with now; case counts
+        old: String,
+        /// What they shall begin with
+        new: String,
+    },
     /// Become the owner of a job (root)
     Own(OneJob),
     /// Show, check and reload the policy; say which of its rules hold a job
@@ -137,8 +155,8 @@ pub(crate) struct Jobs {
 
 #[derive(Debug, Args)]
 pub(crate) struct Get {
-    /// URL... or URL PATH
-    #[arg(value_name = "URL", required_unless_present = "input")]
+    /// URL... or URL PATH; http, https, smb://server/share/path, file:///path, or the path of a mounted file
+    #[arg(value_name = "URL", required_unless_present_any = ["input", "metalink"])]
     pub(crate) urls: Vec<String>,
     /// Folder for the files
     #[arg(short, long, value_name = "DIR")]
@@ -146,9 +164,8 @@ pub(crate) struct Get {
     /// Read `URL [PATH]` lines from FILE; `-` is standard input, `#` begins a comment
     #[arg(short, long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
-    /// Expected SHA-256 of the file (one URL)
-    #[arg(long, value_name = "HEX", value_parser = sha256)]
-    pub(crate) sha256: Option<String>,
+    #[command(flatten)]
+    pub(crate) expect: Expect,
     /// Fetch only these bytes, back to back in this order: OFFSET:LENGTH, the length may be `eof` (one URL)
     #[arg(long = "range", value_name = "O:L", value_delimiter = ',', value_parser = text::range)]
     pub(crate) ranges: Vec<RangeView>,
@@ -190,6 +207,49 @@ pub(crate) struct Get {
     pub(crate) force: bool,
 }
 
+/// What is known of a file beforehand. All digests that are given or found must hold.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Integrity and mirrors")]
+pub(crate) struct Expect {
+    /// Expected SHA-256 of the file (one URL)
+    #[arg(long, value_name = "HEX", value_parser = sha256)]
+    pub(crate) sha256: Option<String>,
+    /// Expected SHA-512 of the file (one URL)
+    #[arg(long, value_name = "HEX", value_parser = sha512)]
+    pub(crate) sha512: Option<Digest>,
+    /// Expected BLAKE3 of the file (one URL)
+    #[arg(long, value_name = "HEX", value_parser = blake3)]
+    pub(crate) blake3: Option<Digest>,
+    /// Expected digest as ALGORITHM:HEX, with sha-256, sha-512 or blake3; may be repeated (one URL)
+    #[arg(long, value_name = "DIGEST", value_parser = digest)]
+    pub(crate) digest: Vec<Digest>,
+    /// List of digests (SHA256SUMS and its relatives) that names every file of the command
+    #[arg(long, value_name = "URL|FILE")]
+    pub(crate) checksum: Option<String>,
+    /// Metalink 4 document with digests, size and mirrors; without a URL, the file that it describes is fetched (one URL)
+    #[arg(long, value_name = "URL|FILE")]
+    pub(crate) metalink: Option<String>,
+    /// Name of the file in the list or Metalink [default: the last part of the URL] (one URL)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) listed_as: Option<String>,
+    /// Another URL of the same file, tried when the first one fails; may be repeated (one URL)
+    #[arg(long, value_name = "URL")]
+    pub(crate) mirror: Vec<String>,
+}
+
+impl Expect {
+    /// Something of it is about one file only.
+    pub(crate) fn is_for_one(&self) -> bool {
+        self.sha256.is_some()
+            || self.sha512.is_some()
+            || self.blake3.is_some()
+            || !self.digest.is_empty()
+            || self.metalink.is_some()
+            || self.listed_as.is_some()
+            || !self.mirror.is_empty()
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Create {
     /// Name of the job
@@ -212,9 +272,8 @@ pub(crate) struct Add {
     /// Where the file goes
     #[arg(required_unless_present = "from")]
     pub(crate) path: Option<PathBuf>,
-    /// Expected SHA-256 of the file
-    #[arg(long, value_name = "HEX", value_parser = sha256, conflicts_with = "from")]
-    pub(crate) sha256: Option<String>,
+    #[command(flatten)]
+    pub(crate) expect: Expect,
     /// The file consists of these bytes, back to back in this order: OFFSET:LENGTH, the length may be `eof`
     #[arg(long = "range", value_name = "O:L", value_delimiter = ',', value_parser = text::range, conflicts_with = "from")]
     pub(crate) ranges: Vec<RangeView>,
@@ -309,8 +368,65 @@ pub(crate) struct Set {
     /// headers (@FILE or -, never the text itself; empty for none), headers-write-only=yes, http-method, security-flags (a number or names such
     /// as crl-check,ignore-ca,redirect-report), client-certificate ([LOCATION,][STORE,]HASH or ...subject:TEXT; empty for none),
     /// certificate-validation=no
-    #[arg(required = true, value_name = "KEY=VALUE")]
+    #[arg(required_unless_present_any = ["credentials", "remove_credentials"], value_name = "KEY=VALUE")]
     pub(crate) properties: Vec<String>,
+    /// Set the user name and password for a server or proxy that asks for them: e.g. server/digest/alice or proxy/basic/alice; the
+    /// password is asked for. Schemes: basic, digest, ntlm, negotiate. Without a user, your own logon credentials (negotiate, ntlm)
+    #[arg(long, value_name = "TARGET/SCHEME[/USER]")]
+    pub(crate) credentials: Option<String>,
+    /// Read the password from the first line of this descriptor; 0 is standard input
+    #[arg(long, value_name = "N", requires = "credentials")]
+    pub(crate) password_fd: Option<u32>,
+    /// Forget the credentials of a target and scheme
+    #[arg(long, value_name = "TARGET/SCHEME")]
+    pub(crate) remove_credentials: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OneFile {
+    /// Give a file another URL; it goes on where it is if the new server has the same size and date
+    Url {
+        #[command(flatten)]
+        file: FileOfJob,
+        /// The new URL
+        url: String,
+    },
+    /// Say that the content of a transferred file is good, or not; one that is not is fetched again after `bits resume`
+    Validate {
+        #[command(flatten)]
+        file: FileOfJob,
+        /// yes or no
+        valid: String,
+    },
+    /// Print the headers of the last HTTP answer for a file
+    Headers {
+        #[command(flatten)]
+        file: FileOfJob,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FileOfJob {
+    /// GUID, unique beginning of a GUID (6 digits or more), or exact name
+    pub(crate) job: String,
+    /// Position in the job's list, from 0
+    pub(crate) index: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Helper {
+    /// Print a ticket that lets another user become the helper, once, for five minutes
+    Ticket(OneJob),
+    /// Become the helper of a job
+    Set {
+        /// GUID; with the owner or root also the beginning of a GUID, or a name
+        job: String,
+        /// The owner's ticket
+        #[arg(long, env = "OPENBITS_HELPER_TICKET", hide_env_values = true)]
+        ticket: Option<String>,
+    },
+    /// Drop the helper; the flags stay
+    Clear(OneJob),
 }
 
 #[derive(Debug, Subcommand)]
@@ -401,6 +517,18 @@ pub(crate) fn sha256(text: &str) -> Result<String, String> {
     }
 }
 
+fn sha512(text: &str) -> Result<Digest, String> {
+    Digest::new(Algorithm::Sha512, text).map_err(|_| "a SHA-512 has 128 hexadecimal digits".to_owned())
+}
+
+fn blake3(text: &str) -> Result<Digest, String> {
+    Digest::new(Algorithm::Blake3, text).map_err(|_| "a BLAKE3 has 64 hexadecimal digits".to_owned())
+}
+
+fn digest(text: &str) -> Result<Digest, String> {
+    text.parse().map_err(|e: BadDigest| e.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -424,6 +552,9 @@ mod tests {
             "bits get -i - -d dir -j 60",
             &format!("bits get http://h/a --sha256 {hex}"),
             "bits --socket /s list --state queued,TRANSIENT-ERROR --json",
+            &format!("bits get http://h/a --sha512 {hex}{hex} --blake3 {hex} --digest sha-256:{hex}"),
+            "bits get http://h/a --checksum SHA256SUMS --mirror http://i/a --mirror smb://j/s/a",
+            "bits get --metalink http://h/a.meta4 -d x",
             "bits list --user",
             "bits create n --type download",
             "bits add j http://h/a p",
@@ -436,6 +567,8 @@ mod tests {
             "bits seek j 0 4096",
             "bits wait a b --timeout 10m --complete",
             "bits set j name=x priority=LOW",
+            "bits set j --credentials server/digest/alice --password-fd 0",
+            "bits set j priority=LOW --credentials proxy/negotiate --remove-credentials server/basic",
             "bits watch",
             "bits completions bash",
             "bits service-info",
@@ -444,6 +577,13 @@ mod tests {
             "bits policy check -",
             "bits policy explain j",
             "bits policy reload",
+            "bits file url j 0 http://h/a",
+            "bits file validate j 1 no",
+            "bits file headers j 0 --json",
+            "bits replace-prefix j http://a/ http://b/",
+            "bits helper ticket j",
+            "bits helper set j --ticket 00",
+            "bits helper clear j",
         ] {
             parse(line).unwrap_or_else(|e| panic!("{line}: {e}"));
         }
@@ -455,6 +595,9 @@ mod tests {
             "bits get",
             "bits get http://h/a --priority urgent",
             "bits get http://h/a --sha256 12",
+            "bits get http://h/a --sha512 12",
+            "bits get http://h/a --digest md5:00000000000000000000000000000000",
+            "bits get --checksum SHA256SUMS",
             "bits get http://h/a -j 0",
             "bits get http://h/a -j 61",
             "bits list --system --user",
@@ -473,9 +616,13 @@ mod tests {
             "bits wait",
             "bits wait j --timeout soon",
             "bits set j",
+            "bits set j name=x --password-fd 0",
             "bits nonsense",
             "bits policy",
             "bits policy check",
+            "bits file url j x http://h/a",
+            "bits file headers j",
+            "bits replace-prefix j http://a/",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

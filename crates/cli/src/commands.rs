@@ -1,6 +1,8 @@
 //! The commands.
 
 mod doctor;
+mod file;
+mod helper;
 pub(crate) mod http;
 mod log;
 mod policy;
@@ -12,7 +14,7 @@ mod watch;
 use crate::args::{Add, Cli, Command, Create, Jobs, List, OneJob};
 use crate::context::{Context, print, print_json};
 use crate::failure::Failure;
-use crate::{create, get, input, names, resolve, show};
+use crate::{create, expect, get, input, names, password, resolve, show};
 use clap::CommandFactory;
 use openbits_api::error::exit;
 use openbits_api::{AddFile, CreateJob, Outcome, SetProperties};
@@ -51,6 +53,12 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Suspend(args) => return act(&context, args, Action::Suspend).await,
         Command::Cancel(args) => return act(&context, args, Action::Cancel).await,
         Command::Complete(args) => return act(&context, args, Action::Complete).await,
+        Command::File(command) => file::run(&context, command).await?,
+        Command::Helper(command) => helper::run(&context, command).await?,
+        Command::ReplacePrefix { job, old, new } => {
+            let id = resolve::job(&context.client, job).await?;
+            outcome(&context, &context.client.replace_remote_prefix(id, old, new).await?)?;
+        }
         Command::Own(OneJob { job }) => {
             return act(&context, &Jobs { jobs: vec![job.clone()] }, Action::TakeOwnership).await;
         }
@@ -67,7 +75,12 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         }
         Command::Set(args) => {
             let set::Changes { properties, certificate, no_validation } = set::changes(&args.properties)?;
+            let slots = args.remove_credentials.iter().map(|text| password::slot(text));
+            let slots = slots.collect::<Result<Vec<_>, _>>()?;
             let id = resolve::job(&context.client, &args.job).await?;
+            let credentials = args.credentials.as_deref();
+            let credentials =
+                credentials.map(|text| password::credentials(text, args.password_fd)).transpose()?;
             if !properties.is_empty() {
                 outcome(&context, &context.client.set_properties(id, &properties).await?)?;
             }
@@ -80,6 +93,12 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
             }
             if no_validation {
                 outcome(&context, &context.client.stop_certificate_checks(id).await?)?;
+            }
+            for (target, scheme) in slots {
+                outcome(&context, &context.client.remove_credentials(id, &target, &scheme).await?)?;
+            }
+            if let Some(credentials) = credentials {
+                outcome(&context, &context.client.set_credentials(id, &credentials).await?)?;
             }
         }
         Command::ServiceInfo => {
@@ -128,7 +147,7 @@ async fn add(context: &Context, args: &Add) -> Result<(), Failure> {
     let lines = match (&args.from, &args.url) {
         (Some(list), _) => input::read(list)?,
         (None, Some(url)) => {
-            vec![input::Line { url: url.clone(), path: args.path.clone(), sha256: args.sha256.clone() }]
+            vec![input::Line { url: url.clone(), path: args.path.clone(), sha256: None }]
         }
         (None, None) => vec![], // The arguments' definition excludes it.
     };
@@ -141,16 +160,13 @@ async fn add(context: &Context, args: &Add) -> Result<(), Failure> {
         let remote_name = names::remote_name(&line.url)?;
         let path = names::destination(&remote_name, Some(path), Path::new(""));
         let ranges = (!args.ranges.is_empty()).then(|| args.ranges.clone());
-        files.push(AddFile {
-            remote_name,
-            local_name: names::local_name(&path)?,
-            sha256: line.sha256,
-            ranges,
-        });
+        let local_name = names::local_name(&path)?;
+        files.push(AddFile { remote_name, local_name, sha256: line.sha256, ranges, ..AddFile::default() });
     }
     if files.is_empty() {
         return Err(Failure::Usage("the list names no file".to_owned()));
     }
+    expect::apply(&args.expect, &mut files)?;
     let id = resolve::job(&context.client, &args.job).await?;
     outcome(context, &context.client.add_files(id, files).await?)
 }

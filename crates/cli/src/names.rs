@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use openbits_core::names::check_remote_name;
+use openbits_core::remote::canonical;
 use percent_encoding::percent_decode_str;
 use std::path::{Path, PathBuf};
 use url::Url;
@@ -18,15 +19,17 @@ pub(crate) fn remote_name(typed: &str) -> Result<String, Failure> {
     }
     let refuse = |why: &str| Err(Failure::Usage(format!("`{typed}` {why}")));
     if !typed.contains("://") {
-        return refuse("is not a URL; it must begin with http:// or https://");
+        return refuse("is not a URL; it must begin with http://, https://, smb:// or file://");
     }
     let authority = typed.split_once("://").map_or("", |(_, rest)| rest);
     match Url::parse(typed) {
         Err(e) => refuse(&format!("is not a URL: {e}")),
-        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
-            refuse("cannot be fetched; it must begin with http:// or https://")
+        Ok(url) if !matches!(url.scheme(), "http" | "https" | "smb" | "file") => {
+            refuse("cannot be fetched; it must begin with http://, https://, smb:// or file://")
         }
-        Ok(_) if authority.starts_with(['/', '?', '#']) => refuse("names no server"),
+        Ok(url) if url.scheme() != "file" && authority.starts_with(['/', '?', '#']) => {
+            refuse("names no server")
+        }
         Ok(url) => {
             // The parser leaves some characters alone that are not legal in a URL.
             let mut escaped = String::new();
@@ -50,7 +53,7 @@ pub(crate) fn remote_name(typed: &str) -> Result<String, Failure> {
 ///
 /// Never empty, `.`, `..`, or with `/`, NUL or control characters; never longer than a file system takes.
 pub(crate) fn file_name(url: &str) -> String {
-    let Ok(url) = Url::parse(url) else { return FALLBACK_NAME.to_owned() };
+    let Ok(url) = canonical(url).or_else(|_| Url::parse(url)) else { return FALLBACK_NAME.to_owned() };
     let last = url.path().rsplit('/').next().unwrap_or_default();
     let decoded = percent_decode_str(last).decode_utf8_lossy();
     // `%2F` is a slash only to the server; what stands before it is not part of a file's name.
@@ -149,7 +152,7 @@ mod tests {
         for (typed, sent) in rows {
             assert_eq!(remote_name(typed).unwrap(), sent, "{typed}");
         }
-        for bad in ["", "h/a", "ftp://h/a", "file:///etc/passwd", "http://", "http:///x", "http://h:x/"] {
+        for bad in ["", "h/a", "ftp://h/a", "file://host/share", "http://", "http:///x", "http://h:x/"] {
             assert!(matches!(remote_name(bad), Err(Failure::Usage(_))), "{bad}");
         }
         assert!(remote_name(&format!("http://h/{}", "a".repeat(3000))).is_err());

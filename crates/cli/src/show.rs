@@ -29,6 +29,15 @@ pub(crate) fn table(jobs: &[JobView]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
+/// The slots in use, e.g. `SERVER/DIGEST, PROXY/NEGOTIATE (own)`.
+fn credentials(job: &JobView) -> String {
+    let slot = |c: &openbits_api::CredentialView| {
+        format!("{}/{}{}", clean(&c.target), clean(&c.scheme), if c.implicit { " (own)" } else { "" })
+    };
+    let slots: Vec<String> = job.credentials.iter().map(slot).collect();
+    if slots.is_empty() { "none".to_owned() } else { slots.join(", ") }
+}
+
 /// Everything about a job.
 pub(crate) fn job(job: &JobView) -> Vec<String> {
     let or_none = |t: &Option<String>| t.as_deref().map_or_else(|| "none".to_owned(), clean);
@@ -74,6 +83,7 @@ pub(crate) fn job(job: &JobView) -> Vec<String> {
         ("Notify flags", job.notify_flags.to_string()),
         ("Notify command", notify),
         ("Proxy", format!("{}{proxy}", job.proxy.usage)),
+        ("Credentials", credentials(job)),
         ("Auto-complete", if job.auto_complete { "yes" } else { "no" }.to_owned()),
         ("Bind", or_none(&job.bind)),
         ("HTTP method", clean(&job.http.method)),
@@ -130,7 +140,10 @@ fn later(job: &JobView) -> Vec<(&'static str, String)> {
     let mask = openbits_core::policy::cost::name(job.cost_flags);
     let mask = mask.map_or_else(|| format!("{:#010x}", job.cost_flags), str::to_owned);
     let by = if job.cost_flags_set { "" } else { " (policy)" };
+    let elevated = if job.owner_elevated { ", elevated" } else { "" };
+    let owner = format!("{:#x}{elevated}", job.owner_integrity_level);
     let mut rows = vec![
+        ("Owner's level", owner),
         ("Max download time", format!("{} s", job.maximum_download_time_s)),
         ("Network cost", format!("{mask}{by}")),
     ];
@@ -153,6 +166,8 @@ fn later(job: &JobView) -> Vec<(&'static str, String)> {
     let interval = job.minimum_notification_interval_ms;
     add("Notification interval", interval != 500, format!("{interval} ms"));
     add("Helper token flags", job.helper_token_flags != 0, job.helper_token_flags.to_string());
+    let sid = &job.helper_token_sid;
+    add("Helper", sid.is_some(), sid.as_deref().map(clean).unwrap_or_default());
     rows
 }
 
@@ -172,8 +187,28 @@ fn file(file: &FileView, lines: &mut Vec<String>) {
     if let Some(temporary) = &file.temporary_name {
         lines.push(format!("  temporary: {}", clean(temporary)));
     }
+    if file.valid {
+        lines.push("  validated: yes".to_owned());
+    }
+    if file.downloaded_from_peer {
+        lines.push(format!("  peers:     {} of {} bytes", file.bytes_from_peers, file.bytes_transferred));
+    }
     if let Some(sha256) = &file.sha256 {
         lines.push(format!("  SHA-256:   {}", clean(sha256)));
+    }
+    for digest in &file.digests {
+        lines.push(format!("  digest:    {}", clean(digest)));
+    }
+    for (what, place) in [("checksums:", &file.checksum), ("Metalink: ", &file.metalink)] {
+        if let Some(place) = place {
+            lines.push(format!("  {what} {}", clean(&text::redact_url(place))));
+        }
+    }
+    for mirror in &file.mirrors {
+        lines.push(format!("  mirror:    {}", clean(&text::redact_url(mirror))));
+    }
+    if let Some(mirror) = &file.mirror {
+        lines.push(format!("  in use:    {}", clean(&text::redact_url(mirror))));
     }
     if let Some(ranges) = &file.ranges {
         let shown: Vec<String> = ranges.iter().take(8).map(text::range_shown).collect();

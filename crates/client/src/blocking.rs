@@ -8,9 +8,9 @@ use crate::start::Starter;
 use openbits_api::socket::{Choice, Endpoint};
 use openbits_api::{
     AddFile, CertificateAnswer, CertificateCheck, CertificateView, CheckPolicy, CreateJob, CustomHeaders,
-    ErrorText, ErrorView, FileView, JobPage, JobView, NumberedProperty, Outcome, PolicyExplanation,
-    PolicyOutcome, PolicyView, RangeList, RangeView, ServiceInfo, SetClientCertificate, SetNumbered,
-    SetProperties, Why,
+    ErrorText, ErrorView, FileProperty, FileView, HelperSet, HelperTicketView, JobPage, JobView,
+    NumberedProperty, Outcome, PolicyExplanation, PolicyOutcome, PolicyView, RangeList, RangeView,
+    ServiceInfo, SetClientCertificate, SetCredentials, SetNumbered, SetProperties, Why,
 };
 use openbits_core::{HResult, JobId};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -78,10 +78,32 @@ impl Client {
         update_position(id: JobId, file: u32, offset: u64) -> Outcome;
         /// See [`crate::Client::set_properties`].
         set_properties(id: JobId, properties: &SetProperties) -> Outcome;
+        /// See [`crate::Client::file`].
+        file(id: JobId, index: u32) -> FileView;
+        /// See [`crate::Client::set_remote_name`].
+        set_remote_name(id: JobId, index: u32, name: &str) -> Outcome;
+        /// See [`crate::Client::set_validation`].
+        set_validation(id: JobId, index: u32, valid: bool) -> Outcome;
+        /// See [`crate::Client::file_property`].
+        file_property(id: JobId, index: u32, number: u32) -> FileProperty;
+        /// See [`crate::Client::set_file_property`].
+        set_file_property(id: JobId, index: u32, number: u32) -> Outcome;
+        /// See [`crate::Client::replace_remote_prefix`].
+        replace_remote_prefix(id: JobId, old: &str, new: &str) -> Outcome;
+        /// See [`crate::Client::helper_ticket`].
+        helper_ticket(id: JobId) -> HelperTicketView;
+        /// See [`crate::Client::set_helper_token`].
+        set_helper_token(id: JobId, ticket: Option<&str>) -> HelperSet;
+        /// See [`crate::Client::clear_helper_token`].
+        clear_helper_token(id: JobId) -> Outcome;
         /// See [`crate::Client::numbered`].
         numbered(id: JobId, number: u32) -> NumberedProperty;
         /// See [`crate::Client::set_numbered`].
         set_numbered(id: JobId, number: u32, value: &SetNumbered) -> Outcome;
+        /// See [`crate::Client::set_credentials`].
+        set_credentials(id: JobId, credentials: &SetCredentials) -> Outcome;
+        /// See [`crate::Client::remove_credentials`].
+        remove_credentials(id: JobId, target: &str, scheme: &str) -> Outcome;
         /// See [`crate::Client::act`].
         act(id: JobId, action: Action) -> Outcome;
         /// See [`crate::Client::error`].

@@ -11,10 +11,11 @@ use http_body_util::{BodyExt, Full, Limited};
 use openbits_api::socket::{Choice, Endpoint, Environment, Kind};
 use openbits_api::{
     AddFile, AddFiles, CallbackAnswer, CertificateAnswer, CertificateView, CheckPolicy, CreateJob,
-    CustomHeaders, DownloadPosition, ErrorText, ErrorView, FileList, FileView, JobLog, JobPage, JobView,
-    NotifyInterfaceView, NumberedProperty, Outcome, PolicyExplanation, PolicyOutcome, PolicyView, Problem,
-    RangeList, RangeView, RequestRanges, ServiceInfo, SetClientCertificate, SetNotifyInterface, SetNumbered,
-    SetProperties, Why,
+    CustomHeaders, DownloadPosition, ErrorText, ErrorView, FileList, FileProperty, FileView, HelperSet,
+    HelperTicketView, JobLog, JobPage, JobView, NotifyInterfaceView, NumberedProperty, Outcome,
+    PolicyExplanation, PolicyOutcome, PolicyView, Problem, RangeList, RangeView, ReplacePrefix,
+    RequestRanges, ServiceInfo, SetClientCertificate, SetCredentials, SetHelperToken, SetNotifyInterface,
+    SetNumbered, SetProperties, SetRemoteName, SetValidation, Why,
 };
 use openbits_core::hresult::RPC_E_DISCONNECTED;
 use openbits_core::{HResult, JobId, JobState};
@@ -314,6 +315,56 @@ impl Client {
         self.call(Method::PATCH, &format!("/v1/jobs/{id}"), to_json(properties)?, true).await
     }
 
+    /// `GET /v1/jobs/{id}/files/{index}`
+    pub async fn file(&self, id: JobId, index: u32) -> Result<FileView, Error> {
+        self.get(&format!("/v1/jobs/{id}/files/{index}")).await
+    }
+
+    /// `PUT /v1/jobs/{id}/files/{index}/remote-name`: IBackgroundCopyFile2::SetRemoteName.
+    pub async fn set_remote_name(&self, id: JobId, index: u32, name: &str) -> Result<Outcome, Error> {
+        let body = to_json(&SetRemoteName { remote_name: name.to_owned() })?;
+        self.call(Method::PUT, &format!("/v1/jobs/{id}/files/{index}/remote-name"), body, true).await
+    }
+
+    /// `PUT /v1/jobs/{id}/files/{index}/validation`: IBackgroundCopyFile3::SetValidationState.
+    pub async fn set_validation(&self, id: JobId, index: u32, valid: bool) -> Result<Outcome, Error> {
+        let body = to_json(&SetValidation { valid })?;
+        self.call(Method::PUT, &format!("/v1/jobs/{id}/files/{index}/validation"), body, false).await
+    }
+
+    /// `GET /v1/jobs/{id}/files/{index}/properties/{number}`: IBackgroundCopyFile5::GetProperty.
+    pub async fn file_property(&self, id: JobId, index: u32, number: u32) -> Result<FileProperty, Error> {
+        self.get(&format!("/v1/jobs/{id}/files/{index}/properties/{number}")).await
+    }
+
+    /// `PUT /v1/jobs/{id}/files/{index}/properties/{number}`: IBackgroundCopyFile5::SetProperty; always refused.
+    pub async fn set_file_property(&self, id: JobId, index: u32, number: u32) -> Result<Outcome, Error> {
+        let path = format!("/v1/jobs/{id}/files/{index}/properties/{number}");
+        self.call(Method::PUT, &path, Bytes::new(), true).await
+    }
+
+    /// `POST /v1/jobs/{id}/replace-remote-prefix`: all names that begin with `old`, or none.
+    pub async fn replace_remote_prefix(&self, id: JobId, old: &str, new: &str) -> Result<Outcome, Error> {
+        let body = to_json(&ReplacePrefix { old: old.to_owned(), new: new.to_owned() })?;
+        self.call(Method::POST, &format!("/v1/jobs/{id}/replace-remote-prefix"), body, false).await
+    }
+
+    /// `POST /v1/jobs/{id}/helper-token/ticket`
+    pub async fn helper_ticket(&self, id: JobId) -> Result<HelperTicketView, Error> {
+        self.call(Method::POST, &format!("/v1/jobs/{id}/helper-token/ticket"), Bytes::new(), true).await
+    }
+
+    /// `PUT /v1/jobs/{id}/helper-token`: IBitsTokenOptions::SetHelperToken.
+    pub async fn set_helper_token(&self, id: JobId, ticket: Option<&str>) -> Result<HelperSet, Error> {
+        let body = to_json(&SetHelperToken { ticket: ticket.map(str::to_owned) })?;
+        self.call(Method::PUT, &format!("/v1/jobs/{id}/helper-token"), body, false).await
+    }
+
+    /// `DELETE /v1/jobs/{id}/helper-token`: IBitsTokenOptions::ClearHelperToken.
+    pub async fn clear_helper_token(&self, id: JobId) -> Result<Outcome, Error> {
+        self.call(Method::DELETE, &format!("/v1/jobs/{id}/helper-token"), Bytes::new(), true).await
+    }
+
     /// `GET /v1/jobs/{id}/properties/{number}`: IBackgroundCopyJob5::GetProperty.
     pub async fn numbered(&self, id: JobId, number: u32) -> Result<NumberedProperty, Error> {
         self.get(&format!("/v1/jobs/{id}/properties/{number}")).await
@@ -323,6 +374,20 @@ impl Client {
     pub async fn set_numbered(&self, id: JobId, number: u32, value: &SetNumbered) -> Result<Outcome, Error> {
         let path = format!("/v1/jobs/{id}/properties/{number}");
         self.call(Method::PUT, &path, to_json(value)?, true).await
+    }
+
+    /// `PUT /v1/jobs/{id}/credentials`
+    pub async fn set_credentials(&self, id: JobId, credentials: &SetCredentials) -> Result<Outcome, Error> {
+        self.call(Method::PUT, &format!("/v1/jobs/{id}/credentials"), to_json(credentials)?, true).await
+    }
+
+    /// `DELETE /v1/jobs/{id}/credentials/{target}/{scheme}`; `S_FALSE` if there are none.
+    pub async fn remove_credentials(&self, id: JobId, target: &str, scheme: &str) -> Result<Outcome, Error> {
+        let encode =
+            |text: &str| text.bytes().filter(u8::is_ascii_alphanumeric).map(char::from).collect::<String>();
+        let path = format!("/v1/jobs/{id}/credentials/{}/{}", encode(target), encode(scheme));
+        // Repeated, it would say that there was nothing to remove.
+        self.call(Method::DELETE, &path, Bytes::new(), false).await
     }
 
     /// `POST /v1/jobs/{id}/ACTION`

@@ -10,7 +10,9 @@ pub mod options;
 pub mod progress;
 pub mod property;
 pub mod random_access;
+pub mod remote_name;
 pub mod retry;
+pub mod validation;
 
 use crate::enums::{JobState, JobType, Priority, notify};
 use crate::gate::Gate;

@@ -41,32 +41,36 @@ pub enum RemoteScheme {
     Http,
     /// `https://`
     Https,
+    /// `smb://server/share/path`, `\\server\share\path`
+    Smb,
+    /// `file:///path`, `/path`
+    File,
+}
+
+impl RemoteScheme {
+    /// Requested ranges are possible: not over SMB since BITS 3.0 (spec/bits-extended.md 3.2), and `file` is its stand-in.
+    pub const fn has_ranges(self) -> bool {
+        matches!(self, Self::Http | Self::Https)
+    }
 }
 
 /// Checks a remote name. Nothing is escaped or normalised: the name is used as given.
 ///
-/// Refused with `E_INVALIDARG`: more than 2,200 code units, another scheme than http and https, no host, a host or path with
-/// characters that are not legal in a URL (blanks, control characters, non-ASCII), a fragment-only difference is kept as is.
+/// Refused with `E_INVALIDARG`: more than 2,200 code units; another scheme than http, https, smb and file; no host where one is
+/// needed; in a URL, characters that are not legal there (blanks, control characters, non-ASCII; a fragment is kept as is). For smb
+/// and file see [`crate::remote`].
+///
+/// # Errors
+/// `E_INVALIDARG`
 pub fn check_remote_name(name: &str) -> Result<RemoteScheme, HResult> {
-    if utf16_len(name) > REMOTE_NAME_MAX || !name.bytes().all(|b| b.is_ascii_graphic()) {
+    if utf16_len(name) > REMOTE_NAME_MAX {
         return Err(E_INVALIDARG);
     }
-    if name.bytes().any(|b| matches!(b, b'<' | b'>' | b'"' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}')) {
-        return Err(E_INVALIDARG);
-    }
-    // The URL parser forgives `http:/h` and `http:///h`; a server name is asked for in so many words.
-    let authority = name.split_once("://").map(|(_, rest)| rest).ok_or(E_INVALIDARG)?;
-    if authority.starts_with(['/', '?', '#']) {
-        return Err(E_INVALIDARG);
-    }
-    let url = url::Url::parse(name).map_err(|_| E_INVALIDARG)?;
-    if url.host_str().is_none_or(str::is_empty) {
-        return Err(E_INVALIDARG);
-    }
-    match url.scheme() {
-        "http" => Ok(RemoteScheme::Http),
-        "https" => Ok(RemoteScheme::Https),
-        _ => Err(E_INVALIDARG),
+    match crate::remote::parse(name)? {
+        crate::remote::Remote::Http(url) if url.scheme() == "http" => Ok(RemoteScheme::Http),
+        crate::remote::Remote::Http(_) => Ok(RemoteScheme::Https),
+        crate::remote::Remote::Smb(_) => Ok(RemoteScheme::Smb),
+        crate::remote::Remote::File(_) => Ok(RemoteScheme::File),
     }
 }
 
@@ -110,6 +114,10 @@ mod tests {
             "HTTP://H/x",
             "http://[::1]:80/x",
             "http://user:pw@h/x",
+            "smb://h/s/x",
+            r"\\h\s\x",
+            "file:///mnt/x",
+            "/mnt/x",
         ] {
             assert!(check_remote_name(good).is_ok(), "{good}");
         }
@@ -120,7 +128,8 @@ mod tests {
             "",
             "h/x",
             "ftp://h/x",
-            "file:///etc/passwd",
+            "file://h/x",
+            "smb://h/s",
             "http://",
             "http:///x",
             "http://h/a b",

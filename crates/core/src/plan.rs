@@ -183,6 +183,8 @@ pub struct FilePlan {
     current: Url,
     visited: Vec<Url>,
     left_origin: bool,
+    /// The caller's secrets may go to `original`.
+    secrets: bool,
     size: Option<u64>,
     done: RangeSet,
     validator: Validator,
@@ -196,6 +198,8 @@ pub struct FilePlan {
     peak: u64,
     cuts: u32,
     digest_failed: bool,
+    /// Set if this is a mirror and not the remote name.
+    mirror: Option<String>,
     wanted: Wanted,
     /// Ranges of the present body's version can be asked for: it may be left for something else.
     turns: bool,
@@ -210,7 +214,7 @@ impl FilePlan {
     /// The whole file is wanted, unless [`FilePlan::want`] says otherwise.
     ///
     /// # Errors
-    /// The URL is not an absolute http or https URL.
+    /// The name is no remote name that can be transferred.
     pub fn new(
         url: &str,
         size: Option<u64>,
@@ -230,6 +234,7 @@ impl FilePlan {
             original,
             visited: Vec::new(),
             left_origin: false,
+            secrets: true,
             size,
             done,
             validator,
@@ -241,6 +246,7 @@ impl FilePlan {
             peak: 0,
             cuts: 0,
             digest_failed: false,
+            mirror: None,
             wanted: Wanted::default(),
             turns: false,
             ranges_ignored: false,
@@ -285,6 +291,31 @@ impl FilePlan {
             RedirectPolicy::Report => (self.current != self.original).then(|| self.current.to_string()),
             RedirectPolicy::Disallow => self.refused_target.as_ref().map(Url::to_string),
         }
+    }
+
+    /// The plan is for a mirror of the remote name `primary`: what is kept of it is bound to the mirror, and unless it is at the same
+    /// origin nothing secret of the job goes there.
+    #[must_use]
+    pub fn for_mirror(mut self, primary: &str) -> Self {
+        let same = redirect::parse(primary).is_ok_and(|url| {
+            matches!(url.scheme(), "http" | "https") && url.origin() == self.original.origin()
+        });
+        self.mirror = Some(self.text.clone());
+        self.secrets = same;
+        self.back_to_start();
+        self
+    }
+
+    /// Asks caches for a fresh copy from the beginning.
+    #[must_use]
+    pub fn past_caches(mut self) -> Self {
+        self.no_cache = true;
+        self
+    }
+
+    /// The mirror in use; `None`: the remote name itself.
+    pub fn mirror(&self) -> Option<&str> {
+        self.mirror.as_deref()
     }
 
     /// What to do now.
@@ -642,7 +673,7 @@ impl FilePlan {
 
     /// Binds the file, of which nothing is kept, to the version of this answer.
     fn bind(&mut self, head: &Head<'_>, total: Option<u64>) {
-        self.validator = Validator::of(head);
+        self.validator = Validator { mirror: self.mirror.clone(), ..Validator::of(head) };
         self.size = total;
         self.confirmed = true;
     }
@@ -712,7 +743,7 @@ impl FilePlan {
         self.current = self.original.clone();
         self.method_now = self.method.clone();
         self.visited.clear();
-        self.left_origin = false;
+        self.left_origin = !self.secrets;
     }
 
     /// Path and query for the wire.

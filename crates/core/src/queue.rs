@@ -8,6 +8,8 @@ mod calls;
 mod census;
 mod effect;
 mod facts;
+mod helper;
+mod notices;
 mod notify;
 mod ranges;
 mod record;
@@ -30,6 +32,7 @@ pub use calls::{Call, Called, NewJob};
 pub use census::States;
 pub use effect::{Effect, Failure, Notice, NoticeKind};
 pub use facts::PolicyBlocks;
+pub use helper::{HELPER_TICKET_S, HelperTicket};
 pub use notify::{CallId, Callback, CallbackKind, ListenerId, Program, ProgramEnd};
 pub use reports::FileReport;
 pub use why::{Reason, Why};
@@ -74,6 +77,10 @@ pub struct Queue {
     /// Calls that wait for a Complete in progress.
     deferred: HashMap<JobId, Vec<(Ticket, Caller, Call)>>,
     timers: Timers,
+    /// Second identities of jobs, in memory only.
+    helpers: HashMap<JobId, helper::Helper>,
+    /// When listeners were told of which job.
+    told: HashMap<JobId, notices::Told>,
     /// FileRangesTransferred: what is still to be told.
     telling: HashMap<JobId, ranges::Telling>,
     machine: Machine,
@@ -111,6 +118,8 @@ impl Queue {
             finishes: HashMap::new(),
             deferred: HashMap::new(),
             timers: Timers::default(),
+            helpers: HashMap::new(),
+            told: HashMap::new(),
             telling: HashMap::new(),
             machine: Machine::default(),
             gate_rules: Rules::default(),
@@ -145,7 +154,7 @@ impl Queue {
             let begun = self.jobs.get(&id).and_then(|job| job.finishing);
             let under_way = self.finishes.contains_key(&id) || self.runs.contains_key(&id);
             if let Some(finishing) = begun.filter(|_| !under_way) {
-                self.finish_again(id, finishing);
+                self.finish_again(id, finishing, now);
             }
         }
         // A condition may have ended while nobody looked, and a job that completes itself was not completed.
@@ -252,8 +261,7 @@ impl Queue {
     /// True if a worker of this owner has something to do.
     pub fn owner_is_busy(&self, owner: Uid) -> bool {
         // A run belongs to the worker that has it, also if the job changed hands meanwhile.
-        let is_his = |id: &JobId| self.jobs.get(id).is_some_and(|job| job.owner == owner);
-        self.runs.values().any(|run| run.owner == owner) || self.finishes.keys().any(is_his)
+        self.runs.values().any(|run| run.owner == owner) || self.finishes.values().any(|f| f.owner == owner)
     }
 
     /// Whose worker has the job now, for a transfer or for its last step; `None` if nobody has it.
@@ -261,8 +269,7 @@ impl Queue {
         if let Some(run) = self.runs.get(&id) {
             return Some(run.owner);
         }
-        self.finishes.get(&id)?;
-        self.jobs.get(&id).map(|job| job.owner)
+        self.finishes.get(&id).map(|finish| finish.owner)
     }
 
     /// This attempt at the job is the present one, and was not told to stop.
@@ -287,12 +294,13 @@ impl Queue {
         ticket
     }
 
-    /// Goes on with the numbers of a queue that this one replaces, so that late messages meant for that one fit nothing here.
+    /// Goes on with the numbers and helper tokens of a queue that this one replaces, so that late messages meant for that one fit nothing here.
     pub fn continue_numbers(&mut self, old: &Self) {
         let shift = old.next_attempt.max(old.next_ticket);
         self.next_attempt += shift;
         self.next_ticket += shift;
         self.notify.continue_numbers(&old.notify);
+        self.take_helpers(old);
     }
 
     /// Jobs in the order of their creation: whatever is done to many jobs at once keeps them roughly first in, first out.
@@ -342,6 +350,8 @@ impl Queue {
         self.unregister(id);
         self.scheduler.remove(id);
         self.timers.forget(id);
+        self.told.remove(&id);
+        self.forget_helper(id);
         self.telling.remove(&id);
         self.effects.push(Effect::Delete(id));
         if self.finished_order.len() == FINISHED_KEPT

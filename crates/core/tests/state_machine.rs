@@ -47,14 +47,7 @@ fn state(name: &str) -> JobState {
 }
 
 fn file(n: u32) -> NewFile {
-    NewFile {
-        remote: format!("http://h/{n}"),
-        local: format!("/d/{n}"),
-        login: None,
-        size: None,
-        sha256: None,
-        ranges: None,
-    }
+    NewFile { remote: format!("http://h/{n}"), local: format!("/d/{n}"), ..NewFile::default() }
 }
 
 fn record() -> ErrorRecord {

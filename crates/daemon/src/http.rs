@@ -2,9 +2,14 @@
 
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod callbacks;
+pub mod credentials;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod events;
 pub mod extract;
+#[allow(unused_qualifications, reason = "the path macro qualifies")]
+pub mod files;
+#[allow(unused_qualifications, reason = "the path macro qualifies")]
+pub mod helper;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod jobs;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
@@ -26,7 +31,7 @@ use crate::brain::Handle;
 use crate::policy::keeper::Reloads;
 use crate::secrets::Vault;
 use axum::Router;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use std::sync::Arc;
 
 /// What every handler has.
@@ -53,6 +58,18 @@ pub fn router(app: App) -> Router {
         .route("/v1/jobs", get(jobs::list).post(jobs::create))
         .route("/v1/jobs/{id}", get(jobs::show).patch(jobs::set))
         .route("/v1/jobs/{id}/files", get(jobs::files).post(jobs::add_files))
+        .route("/v1/jobs/{id}/files/{file}", get(files::show))
+        .route("/v1/jobs/{id}/files/{file}/remote-name", put(files::set_remote_name))
+        .route("/v1/jobs/{id}/files/{file}/validation", put(files::set_validation))
+        .route(
+            "/v1/jobs/{id}/files/{file}/properties/{number}",
+            get(files::property).put(files::set_property),
+        )
+        .route("/v1/jobs/{id}/helper-token", put(helper::set).delete(helper::clear))
+        .route("/v1/jobs/{id}/helper-token/ticket", post(helper::ticket))
+        .route("/v1/jobs/{id}/replace-remote-prefix", post(files::replace_prefix))
+        .route("/v1/jobs/{id}/credentials", put(credentials::set))
+        .route("/v1/jobs/{id}/credentials/{target}/{scheme}", delete(credentials::remove))
         .route("/v1/jobs/{id}/files/{file}/ranges", get(ranges::ranges))
         .route("/v1/jobs/{id}/files/{file}/filled", get(ranges::filled))
         .route("/v1/jobs/{id}/files/{file}/requests", post(ranges::request))

@@ -9,10 +9,12 @@ use openbits_core::job::api::FinishPlan;
 use openbits_core::job::http::{CertificateName, CertificateQuery, RedirectPolicy, parse_headers, security};
 use openbits_core::job::{ErrorRecord, File};
 use openbits_core::queue::FileReport;
-use openbits_core::{AttemptId, FileTime, Job, Mono, Priority, ProxyUsage, Secret, Slot, Ticket};
+use openbits_core::{
+    AttemptId, AuthScheme, AuthTarget, FileTime, Job, Mono, Priority, ProxyUsage, Secret, Slot, Ticket,
+};
 use openbits_transfer::protocol::{
-    Digest, DigestAlgorithm, Failure, FailureClass, FileCheckpoint, FileOrder, Finish, Header, Order, Proxy,
-    Rename, TransferOptions, Validator, Wanted,
+    Credential, Failure, FailureClass, FileCheckpoint, FileOrder, Finish, Header, Order, Proxy, Rename,
+    TransferOptions, Validator, Wanted,
 };
 
 /// The order for an attempt: every file of which something is wanted, with the secrets that its worker needs.
@@ -49,10 +51,10 @@ fn file_order(
         wanted: wanted(job, file, settings),
         done: file.done.clone(),
         validator: validator(file),
-        digest: file
-            .sha256
-            .as_deref()
-            .map(|hex| Digest { algorithm: DigestAlgorithm::Sha256, hex: hex.to_owned() }),
+        digests: file.digests(),
+        sources: file.expect().sources.clone(),
+        mirrors: file.expect().mirrors.iter().map(ToString::to_string).collect(),
+        moved: file.moved,
     })
 }
 
@@ -71,12 +73,16 @@ fn validator(file: &File) -> Option<Validator> {
     let validator = Validator {
         etag: file.etag.as_deref().map(str::to_owned),
         last_modified: file.last_modified.as_deref().map(str::to_owned),
+        mirror: file.mirror.as_deref().map(str::to_owned),
     };
     (validator != Validator::default()).then_some(validator)
 }
 
 fn options(job: &Job, settings: &Settings, vault: &Vault) -> Result<TransferOptions, Lost> {
     let mut options = settings.transfer.clone();
+    options.credentials = vault.credentials(job)?;
+    options.stored_proxy_credentials = job.options().stored_proxy_credentials;
+    own_credentials(&mut options.credentials, settings.policy.text("auth.implicit_credentials"));
     if let Some(bind) = &job.extras().bind {
         options.bind = Some(bind.clone());
     }
@@ -88,9 +94,11 @@ fn options(job: &Job, settings: &Settings, vault: &Vault) -> Result<TransferOpti
     let there = there.fold(0, u64::saturating_add);
     options.max_bytes = own.max_download_bytes.map(|cap| cap.saturating_sub(there));
     options.proxy = match job.proxy.as_deref() {
-        None => preconfigured(job, vault)?,
+        None => preconfigured(job, settings, vault, &mut options)?,
         Some(proxy) => match proxy.usage {
-            ProxyUsage::Preconfig | ProxyUsage::Autodetect => preconfigured(job, vault)?,
+            ProxyUsage::Preconfig | ProxyUsage::Autodetect => {
+                preconfigured(job, settings, vault, &mut options)?
+            }
             ProxyUsage::NoProxy => Proxy::None,
             ProxyUsage::Override => {
                 Proxy::List { list: vault.proxy_list(job)?, bypass: proxy.bypass.clone() }
@@ -128,8 +136,35 @@ fn http_options(job: &Job, vault: &Vault, options: &mut TransferOptions) -> Resu
     Ok(())
 }
 
-/// PRECONFIG: the environment captured when the job was created (spec/behaviour.md 20, Linux).
-fn preconfigured(job: &Job, vault: &Vault) -> Result<Proxy, Lost> {
+/// Where the policy lets the owner's own credentials be sent without a word of the application (spec/policy.md A8): the ticket cache,
+/// to whoever asks for Negotiate and has no explicit credentials.
+fn own_credentials(credentials: &mut Vec<Credential>, policy: Option<&str>) {
+    if !matches!(policy, Some("always" | "if-strong")) {
+        return;
+    }
+    for &target in AuthTarget::ALL {
+        if !credentials.iter().any(|c| c.target == target) {
+            credentials.push(Credential { target, scheme: AuthScheme::Negotiate, pair: None });
+        }
+    }
+}
+
+/// PRECONFIG: the policy, else the desktop, else the environment captured when the job was created (spec/behaviour.md 20, Linux).
+fn preconfigured(
+    job: &Job,
+    settings: &Settings,
+    vault: &Vault,
+    options: &mut TransferOptions,
+) -> Result<Proxy, Lost> {
+    let text = |key: &str| settings.policy.text(key).map(str::to_owned);
+    match settings.policy.text("proxy.mode") {
+        Some("none") => return Ok(Proxy::None),
+        Some("list") => {
+            let list = text("proxy.list").unwrap_or_default();
+            return Ok(Proxy::List { list, bypass: text("proxy.bypass") });
+        }
+        _ => options.desktop_proxy = true,
+    }
     let environment = vault.environment(job)?;
     Ok(environment.map_or(Proxy::None, |e| Proxy::Environment {
         http: e.http,
@@ -179,6 +214,7 @@ pub fn report(checkpoint: FileCheckpoint) -> FileReport {
         done: checkpoint.done,
         etag: validator.etag,
         last_modified: validator.last_modified,
+        mirror: validator.mirror,
         modified_s: checkpoint.modified_s,
         finished: checkpoint.finished,
     }

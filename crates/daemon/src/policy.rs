@@ -161,6 +161,7 @@ fn transfer_options(policy: &mut Policy) -> TransferOptions {
         preallocate: policy.flag("disk.preallocate"),
         extra_ca: policy.text("tls.extra_ca").map(str::to_owned),
         bind: policy.text("network.bind").map(str::to_owned),
+        plaintext_basic: policy.flag("auth.allow_plaintext_basic"),
         strip_on_redirect: policy.flag("http.strip_credentials_on_redirect"),
         tls: TlsOptions {
             // Unless a job says otherwise.

@@ -3,13 +3,15 @@
 use crate::clock::Clock;
 use crate::http::ranges;
 use openbits_api::{
-    CallbackKind, CallbackView, CertificateView, ErrorView, EventKind, EventView, FileRangeView, FileView,
-    HttpView, JobView, LogView, NumberedProperty, PaceView, ProxyView, SCHEMA, Why, error,
+    CallbackKind, CallbackView, CertificateView, CredentialView, ErrorView, EventKind, EventView,
+    FileRangeView, FileView, HttpView, JobView, LogView, NumberedProperty, PaceView, ProxyView, SCHEMA, Why,
+    error,
 };
 use openbits_core::events_log::{Level, Record};
-use openbits_core::job::ErrorRecord;
+use openbits_core::integrity::SourceKind;
 use openbits_core::job::http::ClientCertificate;
 use openbits_core::job::options::PropertyId;
+use openbits_core::job::{ErrorRecord, File};
 use openbits_core::queue::{self, Callback, Notice, NoticeKind, Queue, Reason};
 use openbits_core::{Caller, Job, ProxyUsage};
 
@@ -32,6 +34,8 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         priority: job.priority,
         owner_uid: job.owner.0,
         owner_sid: job.owner.sid(),
+        owner_integrity_level: job.owner_integrity_level(),
+        owner_elevated: job.is_owner_elevated(),
         bytes_total: progress.bytes_total,
         bytes_transferred: progress.bytes_transferred,
         files_total: progress.files_total,
@@ -40,7 +44,7 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         modification_time_ms: job.modified.unix_ms(),
         transfer_completion_time_ms: (job.transferred_at.0 != 0).then(|| job.transferred_at.unix_ms()),
         error_count: job.error_count,
-        error: job.error.as_deref().map(|record| error_view(job, record)),
+        error: job.error.as_deref().map(error_view),
         minimum_retry_delay_s: job.minimum_retry_delay_s,
         no_progress_timeout_s: job.no_progress_timeout_s,
         notify_flags: job.notify_flags,
@@ -52,6 +56,15 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
             list: proxy.and_then(|p| p.list.clone()),
             bypass: proxy.and_then(|p| p.bypass.clone()),
         },
+        credentials: job
+            .credentials
+            .iter()
+            .map(|credential| CredentialView {
+                target: credential.target.to_string(),
+                scheme: credential.scheme.to_string(),
+                implicit: credential.sealed.is_none(),
+            })
+            .collect(),
         auto_complete: job.extras().auto_complete,
         bind: job.extras().bind.clone(),
         http: http(job),
@@ -68,6 +81,7 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         minimum_notification_interval_ms: options.notification_interval_ms(),
         on_demand_mode: options.on_demand,
         helper_token_flags: options.helper_flags,
+        helper_token_sid: queue.helper(job.id).map(openbits_core::Uid::sid),
         next_retry_time_ms: job.retry_at(&queue.limits().retry).map(|at| clock.wall_ms(at)),
         peer: queue.peer(job.id).map(str::to_owned),
         pace: queue.pace(job.id).map(|pace| self::pace(pace, clock)),
@@ -121,27 +135,45 @@ pub fn numbered(queue: &Queue, job: &Job, id: PropertyId) -> NumberedProperty {
 
 /// The files of a job.
 pub fn files(job: &Job) -> Vec<FileView> {
-    (0u32..)
-        .zip(&job.files)
-        .map(|(index, file)| FileView {
-            index,
-            remote_name: file.remote.to_string(),
-            local_name: file.local.to_string(),
-            bytes_total: file.size,
-            bytes_transferred: file.bytes_transferred(),
-            transferred: file.transferred,
-            completed: file.completed,
-            temporary_name: (file.begun && !file.completed && !job.options().high_performance)
-                .then(|| job.temporary_name(index)),
-            sha256: file.sha256.as_deref().map(str::to_owned),
-            ranges: (!file.layout.is_whole()).then(|| ranges::shown(file.layout.ranges())),
-            restarts: file.restarts,
-        })
-        .collect()
+    (0u32..).zip(&job.files).map(|(index, file)| self::file(job, index, file)).collect()
+}
+
+/// One of them.
+pub fn file(job: &Job, index: u32, file: &File) -> FileView {
+    let (bytes_from_origin, bytes_from_peers) = file.peer_download_stats();
+    FileView {
+        index,
+        remote_name: file.remote.to_string(),
+        local_name: file.local.to_string(),
+        bytes_total: file.size,
+        bytes_transferred: file.bytes_transferred(),
+        transferred: file.transferred,
+        completed: file.completed,
+        temporary_name: (file.begun && !file.completed && !job.options().high_performance)
+            .then(|| job.temporary_name(index)),
+        temporary_path: job.temporary_path(index).ok().flatten(),
+        valid: file.validated,
+        downloaded_from_peer: file.is_downloaded_from_peer(),
+        bytes_from_origin,
+        bytes_from_peers,
+        sha256: file.sha256.as_deref().map(str::to_owned),
+        digests: file.expect().digests.iter().map(ToString::to_string).collect(),
+        checksum: source(file, SourceKind::Checksums),
+        metalink: source(file, SourceKind::Metalink),
+        mirrors: file.expect().mirrors.iter().map(ToString::to_string).collect(),
+        mirror: file.mirror.as_deref().map(str::to_owned),
+        ranges: (!file.layout.is_whole()).then(|| ranges::shown(file.layout.ranges())),
+        restarts: file.restarts,
+    }
+}
+
+/// Location of the file's list of digests, if it is of this kind.
+fn source(file: &File, kind: SourceKind) -> Option<String> {
+    file.expect().sources.iter().find(|s| s.kind == kind).map(|s| s.location.to_string())
 }
 
 /// The error record of a job.
-pub fn error_view(job: &Job, record: &ErrorRecord) -> ErrorView {
+pub fn error_view(record: &ErrorRecord) -> ErrorView {
     ErrorView {
         hresult: record.code.to_string(),
         name: error::name(record.code),
@@ -152,24 +184,9 @@ pub fn error_view(job: &Job, record: &ErrorRecord) -> ErrorView {
         protocol: record.get_protocol().ok().map(str::to_owned),
         http_status: record.http_status,
         url: record.url.as_deref().map(str::to_owned),
-        detail: detail(job, record),
+        detail: record.detail.to_string(),
         time_ms: record.at.unix_ms(),
         suggestion: error::row(record.code).suggestion.to_owned(),
-    }
-}
-
-/// What exactly happened; and for a password that was not sent in the clear, that it was not (spec/behaviour.md 19).
-fn detail(job: &Job, record: &ErrorRecord) -> String {
-    let file = record.file.and_then(|index| job.files.get(usize::try_from(index).ok()?));
-    let withheld = record.http_status == Some(401)
-        && file.filter(|file| file.login.is_some()).is_some_and(|file| {
-            file.remote.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("http"))
-        });
-    if withheld {
-        let sentence = "The user name and password of the URL were not sent: they go over https only.";
-        [&*record.detail, sentence].join(" ").trim_start().to_owned()
-    } else {
-        record.detail.to_string()
     }
 }
 
@@ -288,7 +305,7 @@ pub fn why(queue: &Queue, job: &Job, clock: Clock) -> Option<Why> {
         hresult: why.code.map(|c| c.to_string()),
         name: why.code.map(error::name),
         detail: record
-            .map(|r| Some(detail(job, r)).filter(|d| !d.is_empty()).unwrap_or_else(|| r.code.text())),
+            .map(|r| Some(r.detail.to_string()).filter(|d| !d.is_empty()).unwrap_or_else(|| r.code.text())),
     })
 }
 

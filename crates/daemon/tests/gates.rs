@@ -109,7 +109,8 @@ impl Service {
 
     fn until(&self, id: JobId, wanted: JobState) -> Duration {
         let begun = Instant::now();
-        wait(&format!("{id} is {wanted:?}"), || (self.state(id) == wanted).then_some(()));
+        let there = openbits_testkit::wait_until(Duration::from_secs(30), || self.state(id) == wanted);
+        assert!(there, "{id} is not {wanted:?} after 30 s: {:#?}", self.job(id));
         begun.elapsed()
     }
 

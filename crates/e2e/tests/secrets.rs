@@ -84,6 +84,11 @@ fn plant(door: &Door, user: &User) -> Job {
     let reply = door.ask("POST", "/v1/jobs", Some(&body)).unwrap();
     assert_eq!(reply.status, 201, "{reply}");
     let id = reply.json::<openbits_api::Outcome>().job.id;
+    for (scheme, password) in [("BASIC", PLANTED[3]), ("DIGEST", PLANTED[4])] {
+        let body = json!({ "target": "SERVER", "scheme": scheme, "user": "me", "password": password });
+        let reply = door.ask("PUT", &format!("/v1/jobs/{id}/credentials"), Some(&body)).unwrap();
+        assert!(reply.is_success(), "{reply}");
+    }
     Job { id, door: door.clone() }
 }
 

@@ -2,6 +2,7 @@
 //! ([`Cutter`]), a harness that starts, kills and measures processes ([`process`]) in a home of their own ([`Sandbox`]).
 #![forbid(unsafe_code)]
 
+pub mod apache;
 #[cfg(feature = "tls")]
 pub mod authority;
 mod background;
@@ -10,12 +11,15 @@ mod behaviour;
 pub mod bus;
 mod content;
 mod cutter;
+pub mod kdc;
 mod nginx;
 mod origin;
 pub mod process;
 mod rng;
+pub mod samba;
 mod sandbox;
 mod servers;
+pub mod squid;
 mod wait;
 
 pub use behaviour::{Behaviour, UnknownBehaviour};
@@ -29,3 +33,17 @@ pub use rng::Rng;
 pub use sandbox::Sandbox;
 pub use servers::{ServerFolder, Servers};
 pub use wait::{sha256_file, wait_until};
+
+/// A folder below /tmp that a peer with fewer rights may enter; removed when dropped.
+fn peer_folder(prefix: &str) -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::Builder::new().prefix(prefix).tempdir_in("/tmp").expect("/tmp can be written");
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+    folder
+}
+
+/// A port of loopback that nobody has at this moment.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    listener.local_addr().expect("it is bound").port()
+}

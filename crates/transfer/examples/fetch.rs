@@ -42,7 +42,10 @@ fn main() -> ExitCode {
             wanted: Wanted::default(),
             done: RangeSet::new(),
             validator: None,
-            digest: None,
+            digests: Vec::new(),
+            sources: Vec::new(),
+            mirrors: Vec::new(),
+            moved: false,
         }],
         options,
     };

@@ -7,6 +7,7 @@ mod direct;
 mod finish;
 mod folder;
 mod group;
+mod hash;
 mod part;
 mod probe;
 mod temp;
@@ -15,6 +16,7 @@ mod writer;
 pub(crate) use finish::finish;
 pub(crate) use folder::{Folder, Place};
 pub(crate) use group::{Finished, Group};
+
 pub(crate) use part::{MAX_UNSYNCED, Part};
 pub(crate) use probe::probe;
-pub(crate) use temp::{Reopened, create, remove, reopen, version_tag};
+pub(crate) use temp::{Reopened, create, mark_version, remove, reopen, version_tag};

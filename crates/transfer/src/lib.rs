@@ -4,6 +4,7 @@
 //! pair in system mode; what happens in between is the same code.
 #![deny(unsafe_code)]
 
+mod auth;
 mod certificates;
 mod failure;
 mod file;
@@ -13,6 +14,8 @@ pub mod protocol;
 pub mod pump;
 mod rate;
 pub mod sandbox;
+pub mod share;
+mod source;
 mod sys;
 pub mod worker;
 

@@ -3,9 +3,13 @@
 //! The worker decides nothing about jobs: it gets an order, moves bytes, and reports. Everything a report claims to be
 //! stored has been synced before the report is sent (DESIGN section 4).
 
+pub use openbits_core::integrity::{Algorithm, Digest, DigestSource, SourceKind};
 use openbits_core::job::http::{CertificateQuery, RedirectPolicy};
 use openbits_core::pace::Mode;
-use openbits_core::{AttemptId, ErrorContext, HResult, JobId, Priority, RangeSet, Secret, Ticket};
+use openbits_core::{
+    AttemptId, AuthScheme, AuthTarget, ErrorContext, HResult, JobId, Priority, RangeSet, Secret, Ticket,
+};
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::path::Path;
@@ -180,7 +184,7 @@ pub struct Order {
 pub struct FileOrder {
     /// Position in the job's file list.
     pub index: u32,
-    /// The URL, as the caller gave it.
+    /// The URL, as the caller gave it, with its user and password.
     pub remote: String,
     /// Absolute destination path.
     pub local: String,
@@ -197,29 +201,22 @@ pub struct FileOrder {
     pub done: RangeSet,
     /// The version of the remote file that `done` belongs to.
     pub validator: Option<Validator>,
-    /// Expected content.
-    pub digest: Option<Digest>,
+    /// Expected content: all of them must hold.
+    #[serde(default)]
+    pub digests: Vec<Digest>,
+    /// Lists that tell more digests, size and mirrors: fetched with the file.
+    #[serde(default)]
+    pub sources: Vec<DigestSource>,
+    /// Other remote names of the same file.
+    #[serde(default)]
+    pub mirrors: Vec<String>,
+    /// The URL changed since `done` came: the answer is compared by size and date, without the entity tag of the old server.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moved: bool,
 }
 
 /// Identity of one version of a remote file (spec/upload-protocol.md 20.2), and what is wanted of it.
 pub use openbits_core::plan::{Validator, Wanted};
-
-/// Expected digest of a whole file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Digest {
-    /// Hash function.
-    pub algorithm: DigestAlgorithm,
-    /// Lower-case hexadecimal value.
-    pub hex: String,
-}
-
-/// Hash functions for [`Digest`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DigestAlgorithm {
-    /// SHA-256.
-    Sha256,
-}
 
 /// How to transfer; every limit has a default in [`TransferOptions::default`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -227,6 +224,14 @@ pub enum DigestAlgorithm {
 pub struct TransferOptions {
     /// Proxy for this job.
     pub proxy: Proxy,
+    /// The proxy settings of the owner's desktop, where there are any, come before [`Self::proxy`] (PRECONFIG; default false).
+    pub desktop_proxy: bool,
+    /// Credentials of the job, at most one for each target and scheme.
+    pub credentials: Vec<Credential>,
+    /// The owner's stored credentials (`.netrc`, ticket cache) may be sent to proxies that ask (USE_STORED_CREDENTIALS; default false).
+    pub stored_proxy_credentials: bool,
+    /// Basic may go to a server over plain http (default false).
+    pub plaintext_basic: bool,
     /// Local address or interface that connections are bound to: an IP address, or an interface name (`eth0`).
     pub bind: Option<String>,
     /// Bytes after which new data is synced and reported (default 4 MiB).
@@ -275,6 +280,10 @@ impl Default for TransferOptions {
     fn default() -> Self {
         Self {
             proxy: Proxy::None,
+            desktop_proxy: false,
+            credentials: Vec::new(),
+            stored_proxy_credentials: false,
+            plaintext_basic: false,
             bind: None,
             checkpoint_bytes: 4 << 20,
             checkpoint_ms: 2_000,
@@ -326,8 +335,39 @@ pub struct TlsOptions {
     pub strict: bool,
 }
 
-/// Proxy of a job.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A user name and password.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pair {
+    /// The name.
+    #[serde(with = "openbits_core::secret::clear")]
+    pub user: Secret,
+    /// The password.
+    #[serde(with = "openbits_core::secret::clear")]
+    pub password: Secret,
+}
+
+impl Pair {
+    /// From the `user[:password]` of a URL, percent-encoded.
+    pub fn of_userinfo(text: &str) -> Self {
+        let (user, password) = text.split_once(':').unwrap_or((text, ""));
+        let decode = |text: &str| Secret::new(percent_decode_str(text).decode_utf8_lossy());
+        Self { user: decode(user), password: decode(password) }
+    }
+}
+
+/// One credential of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credential {
+    /// Who asks for it.
+    pub target: AuthTarget,
+    /// The scheme that it serves.
+    pub scheme: AuthScheme,
+    /// Name and password; `None`: the owner's own (NTLM and Negotiate).
+    pub pair: Option<Pair>,
+}
+
+/// Proxy of a job. Its texts may name users and passwords.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Proxy {
     /// Direct.
@@ -351,6 +391,16 @@ pub enum Proxy {
         /// Space-separated host names; `*` left-most, `<local>`.
         bypass: Option<String>,
     },
+}
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Environment { .. } => "Environment(…)",
+            Self::List { .. } => "List(…)",
+        })
+    }
 }
 
 /// The last step of a job: Complete or Cancel.
@@ -420,6 +470,17 @@ pub enum Event {
         /// The state.
         pace: Pace,
     },
+    /// Something for the log of the service.
+    Note {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// Address in use, query and credentials removed.
+        url: String,
+        /// What happened.
+        note: Note,
+    },
     /// Ranges of a file that are written so far (not yet durable), where [`TransferOptions::tell_ranges`] asks for them.
     Written {
         /// The job.
@@ -439,6 +500,17 @@ pub enum Event {
         attempt: AttemptId,
         /// The files that changed since the last checkpoint.
         files: Vec<FileCheckpoint>,
+    },
+    /// Status line and headers of the last answer for a file, after redirects; each line ends with CR LF.
+    Headers {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// Position in the job's file list.
+        file: u32,
+        /// At most [`HEADERS_MAX`] bytes, cut after a whole line.
+        text: String,
     },
     /// The remote file changed (or could not be continued): this file begins again at zero.
     Restarted {
@@ -545,6 +617,53 @@ pub enum Event {
     },
 }
 
+/// What an administrator may want to know of a transfer (spec/behaviour.md 27).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Note {
+    /// Events 203 and 204: credentials were accepted or rejected.
+    Credentials {
+        /// Who asked.
+        target: AuthTarget,
+        /// `host:port` of who asked.
+        server: String,
+        /// How.
+        scheme: AuthScheme,
+        /// The name that was given; empty for the owner's own credentials.
+        user: String,
+        /// Accepted, or rejected.
+        accepted: bool,
+    },
+    /// Events 200 and 201: a proxy cannot be used, or none of the list can.
+    ProxyFailed {
+        /// `host:port`; empty when it is all of them.
+        proxy: String,
+        /// Why.
+        code: HResult,
+        /// No proxy is left.
+        all: bool,
+    },
+}
+
+impl Note {
+    /// Number of the event (spec/behaviour.md 27).
+    pub const fn event(&self) -> u32 {
+        match self {
+            Self::ProxyFailed { all: false, .. } => 200,
+            Self::ProxyFailed { all: true, .. } => 201,
+            Self::Credentials { accepted: true, .. } => 203,
+            Self::Credentials { accepted: false, .. } => 204,
+        }
+    }
+
+    fn is_short(&self) -> bool {
+        match self {
+            Self::Credentials { server, user, .. } => server.len() + user.len() <= TEXT_MAX,
+            Self::ProxyFailed { proxy, .. } => proxy.len() <= TEXT_MAX,
+        }
+    }
+}
+
 /// A client certificate that the owner has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FoundCertificate {
@@ -627,6 +746,15 @@ pub enum FailureClass {
     Fatal,
 }
 
+/// Longest text of an answer's headers, in bytes; less for a file of many ([`headers_max`]).
+pub const HEADERS_MAX: usize = 64 << 10;
+
+/// Longest text of headers for a file of a job with so many files: all of them together stay below 4 MiB (and one short line each).
+pub const fn headers_max(files: usize) -> usize {
+    let share = (4 << 20) / if files == 0 { 1 } else { files };
+    if share < HEADERS_MAX { share } else { HEADERS_MAX }
+}
+
 /// Longest text in an event, in bytes.
 const TEXT_MAX: usize = 4096;
 /// A text of a stranger's making, cut to what an event may carry.
@@ -654,6 +782,8 @@ pub fn check(event: &Event) -> Result<(), &'static str> {
         Event::Connected { size, peer, .. } => {
             all(size.is_none_or(fits) && short(peer), "a size or peer beyond its limit")
         }
+        Event::Headers { text, .. } => all(text.len() <= HEADERS_MAX, "headers beyond their limit"),
+        Event::Note { url, note, .. } => all(short(url) && note.is_short(), "a note beyond its limit"),
         Event::Written { ranges, .. } => {
             all(ranges.count() <= RANGES_MAX && fits(ranges.end()), "a list of ranges beyond its limit")
         }
@@ -706,8 +836,9 @@ const fn fits(size: u64) -> bool {
 
 fn check_file(file: &FileCheckpoint) -> Result<(), &'static str> {
     let validator = file.validator.as_ref();
-    let texts = validator
-        .is_none_or(|v| [&v.etag, &v.last_modified].into_iter().flatten().all(|t| t.len() <= TEXT_MAX));
+    let texts = validator.is_none_or(|v| {
+        [&v.etag, &v.last_modified, &v.mirror].into_iter().flatten().all(|t| t.len() <= TEXT_MAX)
+    });
     if !texts || file.done.count() > RANGES_MAX {
         return Err("a validator or a list of ranges beyond its limit");
     }
@@ -757,7 +888,11 @@ mod tests {
             FileCheckpoint { size: Some(u64::MAX), finished: false, ..whole(10) },
             FileCheckpoint { remote_size: Some(u64::MAX), ..whole(10) },
             FileCheckpoint {
-                validator: Some(Validator { etag: Some("x".repeat(TEXT_MAX + 1)), last_modified: None }),
+                validator: Some(Validator {
+                    etag: Some("x".repeat(TEXT_MAX + 1)),
+                    last_modified: None,
+                    mirror: None,
+                }),
                 ..whole(10)
             },
             FileCheckpoint {

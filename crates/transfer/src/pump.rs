@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
+use zeroize::Zeroizing;
 
 /// Longest message, in bytes. The order for the largest job, with every name at its limit, is well within it
 /// ([`FILES_PER_JOB_EXEMPT`](openbits_core::limits::FILES_PER_JOB_EXEMPT)).
@@ -62,7 +63,8 @@ pub async fn read_within<T: DeserializeOwned>(
     if length > limit {
         return Err(PumpError::TooLong(length));
     }
-    let mut body = Vec::new();
+    // Orders hold passwords.
+    let mut body = Zeroizing::new(Vec::new());
     // Grows with what really comes, not with what is announced.
     stream.take(length as u64).read_to_end(&mut body).await?;
     if body.len() < length {
@@ -79,8 +81,8 @@ pub async fn write<T: Serialize>(
     stream: &mut (impl AsyncWrite + Unpin),
     message: &T,
 ) -> Result<(), PumpError> {
-    let mut frame = vec![0_u8; 4];
-    serde_json::to_writer(&mut frame, message)?;
+    let mut frame = Zeroizing::new(vec![0_u8; 4]);
+    serde_json::to_writer(&mut *frame, message)?;
     let length = frame.len() - 4;
     if length > MAX_MESSAGE {
         return Err(PumpError::TooLong(length));

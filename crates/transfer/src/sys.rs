@@ -1,5 +1,7 @@
-//! The only unsafe code of this crate: four system calls that no safe library offers.
+//! The only unsafe code of this crate: four system calls that no safe library offers, and the system's GSSAPI library.
 #![allow(unsafe_code)]
+
+pub(crate) mod gssapi;
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 

@@ -4,6 +4,9 @@
 
 mod attempt;
 mod body;
+mod exchange;
+mod lists;
+mod mirrors;
 mod report;
 mod steer;
 mod verdicts;

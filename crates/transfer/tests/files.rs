@@ -7,7 +7,7 @@ use common::{Bench, End, assert_content, options, soon};
 use openbits_core::hresult::*;
 use openbits_core::{ErrorContext, Ticket};
 use openbits_testkit::{Behaviour, Content, Etag, Origin, OriginFile};
-use openbits_transfer::protocol::{Command, Digest, DigestAlgorithm, Event, FailureClass, Purpose};
+use openbits_transfer::protocol::{Algorithm, Command, Digest, Event, FailureClass, Purpose};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -343,7 +343,7 @@ fn a_wrong_digest_is_refetched_once_and_then_refused() {
         origin.clear_log();
         let mut job = bench.job(&[(&origin.url("f"), "f")]);
         let hex = Content::new(2, size).sha256_hex();
-        job.files[0].order.digest = Some(Digest { algorithm: DigestAlgorithm::Sha256, hex });
+        job.files[0].order.digests = vec![Digest::new(Algorithm::Sha256, &hex).unwrap()];
         let run = bench.attempt(&mut job);
         assert_eq!((run.failure().code, run.failure().class), (BG_E_VALIDATION_FAILED, FailureClass::Fatal));
         assert!(job.files[0].order.done.is_empty(), "progress is zero");

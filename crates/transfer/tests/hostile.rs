@@ -6,7 +6,7 @@ mod common;
 use common::{Bench, End, Job, job_of};
 use openbits_core::AttemptId;
 use openbits_testkit::{Behaviour, Content, Origin, OriginFile};
-use openbits_transfer::protocol::{Command, Digest, DigestAlgorithm, Event, FailureClass};
+use openbits_transfer::protocol::{Algorithm, Command, Digest, Event, FailureClass};
 use std::time::{Duration, Instant};
 
 /// Attempts that the "service" makes as long as errors are transient.
@@ -46,7 +46,7 @@ fn walk(size: u64, digest: bool, resumed: bool) -> Vec<(String, String)> {
             let mut job = bench.job(&[(&origin.url(&name), &name)]);
             if digest {
                 let hex = content.sha256_hex();
-                job.files[0].order.digest = Some(Digest { algorithm: DigestAlgorithm::Sha256, hex });
+                job.files[0].order.digests = vec![Digest::new(Algorithm::Sha256, &hex).unwrap()];
             }
             let started = Instant::now();
             Case {

@@ -7,7 +7,7 @@ use common::{Bench, End, Job, assert_content};
 use openbits_core::hresult::*;
 use openbits_core::{ErrorContext, HResult, RangeSet};
 use openbits_testkit::{Behaviour, Certificate, Content, Origin, OriginFile, OriginOptions};
-use openbits_transfer::protocol::{Command, Digest, DigestAlgorithm, Event, FailureClass, Proxy, Validator};
+use openbits_transfer::protocol::{Algorithm, Command, Digest, Event, FailureClass, Proxy, Validator};
 use openbits_transfer::pump;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -353,14 +353,15 @@ fn the_largest_job_fits_into_one_message() {
     use openbits_core::names::{LOCAL_NAME_MAX, REMOTE_NAME_MAX};
     let bench = Bench::new();
     let mut job = bench.job(&[("http://host/", "f")]);
-    let validator = Validator { etag: Some("e".repeat(1024)), last_modified: Some("x".repeat(40)) };
+    let validator =
+        Validator { etag: Some("e".repeat(1024)), last_modified: Some("x".repeat(40)), mirror: None };
     let stored = &mut job.files[0];
     stored.order.remote = "r".repeat(REMOTE_NAME_MAX);
     stored.order.local = format!("/{}", "l".repeat(LOCAL_NAME_MAX - 1));
     stored.order.validator = Some(validator);
     (stored.order.size, stored.order.done) = (Some(u64::MAX >> 1), RangeSet::prefix(u64::MAX >> 2));
-    let digest = Digest { algorithm: DigestAlgorithm::Sha256, hex: "0".repeat(64) };
-    stored.order.digest = Some(digest);
+    let digest = Digest::new(Algorithm::Sha256, &"0".repeat(64)).unwrap();
+    stored.order.digests = vec![digest];
     job.files = vec![job.files[0].clone(); FILES_PER_JOB_EXEMPT as usize];
     let start = Command::Start(Box::new(job.order()));
     job.files.iter_mut().for_each(|file| file.finished = true);

@@ -30,7 +30,12 @@ const EXTRA: &[(&str, u32, &str)] = &[
         0x8007_2F9A,
         "The private key of the client certificate cannot be used.",
     ),
+    ("ERROR_BAD_NETPATH", 0x8007_0035, "The server of the share cannot be found or reached."),
+    ("ERROR_BAD_NET_NAME", 0x8007_0043, "The server has no share of this name."),
+    ("ERROR_LOGON_FAILURE", 0x8007_052E, "User name or password is wrong, or the account may not be used."),
     ("ERROR_ACCOUNT_DISABLED", 0x8007_0533, "The account that owns the job no longer exists or is locked."),
+    ("E_PENDING", 0x8000_000A, "The data is not there completely yet."),
+    ("CO_E_FAILEDTOIMPERSONATE", 0x8001_0123, "The caller's identity may not be used."),
 ];
 
 pub(crate) fn generate() -> Result<String> {

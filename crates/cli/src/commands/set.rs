@@ -137,7 +137,8 @@ fn flags(text: &str) -> Option<u32> {
     }
 }
 
-fn switch(text: &str) -> Option<bool> {
+/// yes or no, in some spellings.
+pub(super) fn switch(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "yes" | "true" | "on" | "1" => Some(true),
         "no" | "false" | "off" | "0" => Some(false),

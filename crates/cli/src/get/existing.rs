@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::resolve::id_of;
 use crate::text::{self, clean};
-use openbits_api::{AddFile, JobView};
+use openbits_api::{AddFile, DigestSourceRequest, FileView, JobView};
 use openbits_client::{Action, Client, Error, JobQuery};
 use openbits_core::secret::split_login;
 use openbits_core::{JobState, JobType, hresult as h};
@@ -31,8 +31,7 @@ fn assign(jobs: Vec<JobView>, files: Vec<AddFile>) -> (Vec<Existing>, Vec<AddFil
     for (i, job) in jobs.iter().enumerate() {
         if job.kind == JobType::Download && !job.state.is_final() {
             for file in job.files.iter().flatten() {
-                let key = (file.remote_name.as_str(), file.local_name.as_str());
-                fetched_by.insert(key, (i, &file.sha256, &file.ranges));
+                fetched_by.insert((file.remote_name.as_str(), file.local_name.as_str()), (i, file));
             }
         }
     }
@@ -43,9 +42,7 @@ fn assign(jobs: Vec<JobView>, files: Vec<AddFile>) -> (Vec<Existing>, Vec<AddFil
         let (remote, _) = split_login(&file.remote_name);
         match fetched_by.get(&(remote.as_str(), file.local_name.as_str())) {
             // A digest that the job does not check must be checked by a job that does.
-            Some((i, digest, ranges))
-                if (file.sha256.is_none() || file.sha256 == **digest) && file.ranges == **ranges =>
-            {
+            Some((i, view)) if checks(view, &file) => {
                 found.entry(*i).or_default().push(file);
             }
             _ => rest.push(file),
@@ -54,6 +51,18 @@ fn assign(jobs: Vec<JobView>, files: Vec<AddFile>) -> (Vec<Existing>, Vec<AddFil
     let mut jobs: Vec<Option<JobView>> = jobs.into_iter().map(Some).collect();
     let take = |(i, files): (usize, Vec<AddFile>)| Some(Existing { job: jobs[i].take()?, files });
     (found.into_iter().filter_map(take).collect(), rest)
+}
+
+/// The job's file is held to everything that is asked of it here.
+fn checks(view: &FileView, file: &AddFile) -> bool {
+    let same = |wanted: &Option<DigestSourceRequest>, has: &Option<String>| {
+        wanted.as_ref().is_none_or(|source| Some(&source.location) == has.as_ref())
+    };
+    (file.sha256.is_none() || file.sha256 == view.sha256)
+        && file.digests.iter().all(|digest| view.digests.contains(&digest.to_string()))
+        && same(&file.checksum, &view.checksum)
+        && same(&file.metalink, &view.metalink)
+        && file.ranges == view.ranges
 }
 
 impl Existing {

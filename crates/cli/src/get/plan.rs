@@ -1,6 +1,7 @@
 //! Which file goes where, and in which job.
 
 use crate::args::Get;
+use crate::expect;
 use crate::failure::Failure;
 use crate::input::{self, Line};
 use crate::names;
@@ -47,11 +48,8 @@ pub(crate) fn plan(args: &Get) -> Result<Plan, Failure> {
     if let Some(list) = &args.input {
         lines.extend(input::read(list)?);
     }
-    if args.sha256.is_some() {
-        match &mut lines[..] {
-            [one] => one.sha256.clone_from(&args.sha256),
-            _ => return Err(Failure::Usage("--sha256 goes with one URL only".to_owned())),
-        }
+    if args.expect.is_for_one() && lines.len() != 1 {
+        return Err(Failure::Usage("digests, a Metalink and mirrors go with one URL only".to_owned()));
     }
     if !args.ranges.is_empty() && lines.len() != 1 {
         return Err(Failure::Usage("--range goes with one URL only".to_owned()));
@@ -73,7 +71,16 @@ pub(crate) fn plan(args: &Get) -> Result<Plan, Failure> {
         }
         folder(Path::new(&local), args.mkdir)?;
         let ranges = (!args.ranges.is_empty()).then(|| args.ranges.clone());
-        files.push(AddFile { remote_name: url, local_name: local, sha256: line.sha256, ranges });
+        files.push(AddFile {
+            remote_name: url,
+            local_name: local,
+            sha256: line.sha256,
+            ranges,
+            ..AddFile::default()
+        });
+    }
+    if !files.is_empty() {
+        expect::apply(&args.expect, &mut files)?;
     }
     Ok(Plan { files, skipped })
 }
@@ -86,6 +93,16 @@ fn positional(args: &Get) -> Result<Vec<Line>, Failure> {
         sha256: None,
     };
     match &args.urls[..] {
+        // What a Metalink describes is fetched from where it says; the Metalink's own address stands for that.
+        rest @ ([] | [_])
+            if args.expect.metalink.is_some()
+                && args.input.is_none()
+                && rest.iter().all(|word| is_path(word)) =>
+        {
+            let place = expect::location(args.expect.metalink.as_deref().unwrap_or_default())?;
+            let name = rest.first().cloned().unwrap_or_else(|| expect::described(&place));
+            Ok(vec![line(&place, Some(&name))])
+        }
         [url, path] if args.dir.is_none() && args.input.is_none() && !path.contains("://") => {
             if path.is_empty() {
                 return Err(Failure::Usage("the path is empty".to_owned()));
@@ -94,6 +111,11 @@ fn positional(args: &Get) -> Result<Vec<Line>, Failure> {
         }
         urls => Ok(urls.iter().map(|u| line(u, None)).collect()),
     }
+}
+
+/// A word that is no URL.
+fn is_path(word: &str) -> bool {
+    !word.contains("://") && !word.starts_with(r"\\")
 }
 
 fn base(args: &Get) -> Result<PathBuf, Failure> {
@@ -136,8 +158,7 @@ mod tests {
         let file = |i| AddFile {
             remote_name: format!("http://h/{i}"),
             local_name: format!("/d/{i}"),
-            sha256: None,
-            ranges: None,
+            ..AddFile::default()
         };
         (0..count).map(file).collect()
     }

@@ -416,8 +416,18 @@ pub const RPC_X_BAD_STUB_DATA: HResult = HResult::from_bits(0x8007_06F7);
 pub const CRYPT_E_NOT_FOUND: HResult = HResult::from_bits(0x8009_2004);
 /// The private key of the client certificate cannot be used.
 pub const ERROR_WINHTTP_CLIENT_CERT_NO_ACCESS_PRIVATE_KEY: HResult = HResult::from_bits(0x8007_2F9A);
+/// The server of the share cannot be found or reached.
+pub const ERROR_BAD_NETPATH: HResult = HResult::from_bits(0x8007_0035);
+/// The server has no share of this name.
+pub const ERROR_BAD_NET_NAME: HResult = HResult::from_bits(0x8007_0043);
+/// User name or password is wrong, or the account may not be used.
+pub const ERROR_LOGON_FAILURE: HResult = HResult::from_bits(0x8007_052E);
 /// The account that owns the job no longer exists or is locked.
 pub const ERROR_ACCOUNT_DISABLED: HResult = HResult::from_bits(0x8007_0533);
+/// The data is not there completely yet.
+pub const E_PENDING: HResult = HResult::from_bits(0x8000_000A);
+/// The caller's identity may not be used.
+pub const CO_E_FAILEDTOIMPERSONATE: HResult = HResult::from_bits(0x8001_0123);
 
 /// Every named code: value, symbolic name, meaning.
 pub const TABLE: &[(HResult, &str, &str)] = &[
@@ -1088,9 +1098,18 @@ pub const TABLE: &[(HResult, &str, &str)] = &[
         "ERROR_WINHTTP_CLIENT_CERT_NO_ACCESS_PRIVATE_KEY",
         "The private key of the client certificate cannot be used.",
     ),
+    (ERROR_BAD_NETPATH, "ERROR_BAD_NETPATH", "The server of the share cannot be found or reached."),
+    (ERROR_BAD_NET_NAME, "ERROR_BAD_NET_NAME", "The server has no share of this name."),
+    (
+        ERROR_LOGON_FAILURE,
+        "ERROR_LOGON_FAILURE",
+        "User name or password is wrong, or the account may not be used.",
+    ),
     (
         ERROR_ACCOUNT_DISABLED,
         "ERROR_ACCOUNT_DISABLED",
         "The account that owns the job no longer exists or is locked.",
     ),
+    (E_PENDING, "E_PENDING", "The data is not there completely yet."),
+    (CO_E_FAILEDTOIMPERSONATE, "CO_E_FAILEDTOIMPERSONATE", "The caller's identity may not be used."),
 ];

@@ -1,5 +1,6 @@
 //! Calls that change a job's state (spec/bits-core.md 5.2 and 8.2).
 
+use super::options::OwnerLevel;
 use super::{Change, File, Finishing, Job, NewFile, Notice};
 use crate::enums::{JobState, JobType};
 use crate::hresult::{self as h, HResult};
@@ -184,6 +185,7 @@ impl Job {
         for &index in &result.renamed {
             if let Some(file) = self.files.get_mut(index as usize) {
                 file.completed = true;
+                file.validated = true;
             }
         }
         if let Some(code) = result.error {
@@ -250,6 +252,7 @@ impl Job {
         if let Some(options) = self.options.as_deref_mut() {
             options.notification_class = None;
             options.helper_flags = 0;
+            options.owner_level = OwnerLevel::default();
         }
         self.touch(now);
         Ok(Change::ok(Notice::Modification))

@@ -46,6 +46,10 @@ impl ErrorRecord {
 
     /// IBackgroundCopyError::GetProtocol: `http` for http and https.
     pub fn get_protocol(&self) -> Result<&'static str, HResult> {
-        if self.context.names_a_protocol() { Ok("http") } else { Err(BG_E_PROTOCOL_NOT_AVAILABLE) }
+        if !self.context.names_a_protocol() {
+            return Err(BG_E_PROTOCOL_NOT_AVAILABLE);
+        }
+        let of_files = |url: &str| url.starts_with("smb:") || url.starts_with("file:");
+        Ok(if self.url.as_deref().is_some_and(of_files) { "file" } else { "http" })
     }
 }

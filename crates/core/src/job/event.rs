@@ -32,6 +32,8 @@ pub enum Event {
     },
     /// An error that needs somebody's help.
     Fatal(ErrorRecord),
+    /// A helper is to be used and is not there (any more).
+    TokenRequired(ErrorRecord),
     /// The retry delay is over.
     RetryDelayOver,
     /// The no-progress period is over.
@@ -108,6 +110,13 @@ impl Job {
                 self.fail(error, Wait::Retry { since: now.mono, retry_after_ms }, now)
             }
             (Event::Fatal(error), S::Queued | S::Connecting | S::Transferring) => {
+                self.error_count = self.error_count.saturating_add(1);
+                self.fatal(error, now)
+            }
+            (
+                Event::TokenRequired(error),
+                S::Queued | S::Connecting | S::Transferring | S::TransientError,
+            ) => {
                 self.error_count = self.error_count.saturating_add(1);
                 self.fatal(error, now)
             }

@@ -1,12 +1,13 @@
 //! One file of a job.
 
+use crate::integrity::{Algorithm, Digest, Expect};
 use crate::layout::{FileRange, Layout};
 use crate::range_set::RangeSet;
 use crate::secret::Sealed;
 use serde::{Deserialize, Serialize};
 
 /// A file as a caller adds it; syntax already checked.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct NewFile {
     /// Remote name (URL), without user and password.
     pub remote: String,
@@ -20,6 +21,15 @@ pub struct NewFile {
     pub sha256: Option<String>,
     /// AddFileWithRanges: the file consists of these; `None`: of the whole remote file.
     pub ranges: Option<Vec<FileRange>>,
+    /// What else is expected, and mirrors.
+    pub expect: Expect,
+}
+
+impl NewFile {
+    /// Nothing is delivered without a digest that was checked.
+    pub fn has_digest(&self) -> bool {
+        self.sha256.is_some() || self.expect.has_digest()
+    }
 }
 
 /// A file of a job. `remote` and `local` have columns of their own in the store.
@@ -88,6 +98,24 @@ pub struct File {
     /// Expected SHA-256, lower-case hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Box<str>>,
+    /// What else is expected, and mirrors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Box<Expect>>,
+    /// The mirror that `done` came from; `None`: the remote name itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<Box<str>>,
+    /// The remote name changed after bytes had come: the next answer is compared by size and date alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moved: bool,
+    /// The application, or Complete, found the content good.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub validated: bool,
+    /// Bytes that came from peers.
+    #[serde(default, skip_serializing_if = "is_zero_u64")]
+    pub peer_bytes: u64,
+    /// Status line and headers of the last HTTP answer, each line with CR LF.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headers: Option<Box<str>>,
     /// How often the file began again at zero.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restarts: u32,
@@ -106,6 +134,11 @@ const fn is_zero(n: &u32) -> bool {
     *n == 0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero_u64(n: &u64) -> bool {
+    *n == 0
+}
+
 impl File {
     /// A file just added.
     pub fn new(file: NewFile) -> Self {
@@ -117,8 +150,33 @@ impl File {
             size: file.size.or_else(|| layout.local_size(None)),
             layout,
             sha256: file.sha256.map(Into::into),
+            expect: (!file.expect.is_empty()).then(|| Box::new(file.expect)),
             ..Self::default()
         }
+    }
+
+    /// What is expected besides `sha256`, and mirrors.
+    pub fn expect(&self) -> &Expect {
+        const NONE: &Expect = &Expect { digests: Vec::new(), sources: Vec::new(), mirrors: Vec::new() };
+        self.expect.as_deref().unwrap_or(NONE)
+    }
+
+    /// Every digest that the caller gave.
+    pub fn digests(&self) -> Vec<Digest> {
+        let sha256 = self.sha256.as_deref().and_then(|hex| Digest::new(Algorithm::Sha256, hex).ok());
+        sha256.into_iter().chain(self.expect().digests.iter().cloned()).collect()
+    }
+
+    /// Nothing is delivered without a digest that was checked.
+    pub fn has_digest(&self) -> bool {
+        self.sha256.is_some() || self.expect().has_digest()
+    }
+
+    /// Some part of it is read from this machine's own file system, with the owner's rights: the remote name, a mirror, or a list of
+    /// digests.
+    pub fn reads_local_files(&self) -> bool {
+        let local = |name: &str| matches!(crate::remote::parse(name), Ok(crate::remote::Remote::File(_)));
+        std::iter::once(&*self.remote).chain(self.expect().locations()).any(local)
     }
 
     /// Bytes moved so far, as GetProgress tells them.
@@ -150,5 +208,20 @@ impl File {
         self.last_modified = None;
         self.modified_s = None;
         self.accepted = false;
+        self.mirror = None;
+        self.moved = false;
+        self.validated = false;
+        self.peer_bytes = 0;
+    }
+
+    /// IBackgroundCopyFile4::GetPeerDownloadStats: bytes from the origin and from peers, of what is there now.
+    pub fn peer_download_stats(&self) -> (u64, u64) {
+        let peers = self.peer_bytes.min(self.bytes_transferred());
+        (self.bytes_transferred() - peers, peers)
+    }
+
+    /// IBackgroundCopyFile3::IsDownloadedFromPeer.
+    pub const fn is_downloaded_from_peer(&self) -> bool {
+        self.peer_bytes > 0
     }
 }

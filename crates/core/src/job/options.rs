@@ -3,7 +3,7 @@
 use super::Job;
 use crate::enums::{AuthTarget, JobType};
 use crate::hresult::{self as h, HResult};
-use crate::id::ClassId;
+use crate::id::{ClassId, Uid};
 use crate::limits::Limits;
 use crate::policy::cost;
 use serde::{Deserialize, Serialize};
@@ -102,6 +102,29 @@ pub struct Options {
     /// SetHelperTokenFlags, bits of [`helper`].
     #[serde(skip_serializing_if = "is_zero")]
     pub helper_flags: u32,
+    /// How the owner came to his rights when he created or took the job.
+    #[serde(skip_serializing_if = "OwnerLevel::is_plain")]
+    pub owner_level: OwnerLevel,
+}
+
+/// How a caller came to his rights.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OwnerLevel {
+    /// An ordinary user, or root without a login (a system service).
+    #[default]
+    Plain,
+    /// Root by a login as root.
+    LoggedIn,
+    /// Root by the login of an ordinary user (sudo, su).
+    Elevated,
+}
+
+impl OwnerLevel {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    const fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain)
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -124,6 +147,7 @@ impl Options {
         notification_interval_ms: None,
         on_demand: false,
         helper_flags: 0,
+        owner_level: OwnerLevel::Plain,
     };
 
     /// Milliseconds between JobModification notices.
@@ -288,6 +312,27 @@ impl Job {
             }
         }
         Ok(())
+    }
+
+    /// IBackgroundCopyJob4::GetOwnerIntegrityLevel, one of [`integrity`].
+    pub fn owner_integrity_level(&self) -> u32 {
+        match self.options().owner_level {
+            OwnerLevel::LoggedIn | OwnerLevel::Elevated => integrity::HIGH,
+            OwnerLevel::Plain if self.owner == Uid::ROOT => integrity::SYSTEM,
+            OwnerLevel::Plain => integrity::MEDIUM,
+        }
+    }
+
+    /// IBackgroundCopyJob4::GetOwnerElevationState.
+    pub fn is_owner_elevated(&self) -> bool {
+        self.options().owner_level == OwnerLevel::Elevated
+    }
+
+    /// Remembers how the creator, or the new owner, came to his rights.
+    pub fn note_owner_level(&mut self, level: OwnerLevel) {
+        if level != self.options().owner_level {
+            self.options_mut().owner_level = level;
+        }
     }
 
     /// A file was added with ranges.

@@ -24,6 +24,8 @@ pub enum BodyEnd {
     },
     /// More bytes than announced.
     Surplus,
+    /// The source is a file that changed while it was read: what came may be of two versions.
+    Changed,
     /// We left it, because something else is wanted first ([`FilePlan::turns_away`]).
     Left,
 }
@@ -45,6 +47,16 @@ impl FilePlan {
     /// The body of the accepted answer ended after `got` bytes, skipped ones included.
     pub fn end(&mut self, got: u64, end: BodyEnd) -> Ended {
         let body = self.body.take().expect("end follows an accepted head");
+        if end == BodyEnd::Changed {
+            return match self.restart("the source changed while it was read", BG_E_REMOTE_FILE_CHANGED) {
+                Ok(restart) => Ended::Again(restart, 0),
+                Err(mut fail) => {
+                    self.done = RangeSet::new();
+                    fail.discard = true;
+                    Ended::Fail(fail)
+                }
+            };
+        }
         let shrunk = body.length.is_none() && end == BodyEnd::Clean && body.offset + got < self.done.end();
         if end == BodyEnd::Surplus || shrunk || body.length.is_some_and(|length| got > length) {
             // The answer contradicts itself: nothing that came with it is believed.

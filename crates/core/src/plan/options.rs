@@ -91,7 +91,7 @@ fn job_http_options2_set_http_method_is_one_request_without_a_range() {
     let sent = request(&mut plan);
     assert_eq!((sent.method.as_str(), sent.range, sent.if_range), ("POST", None, None));
     // Nothing of an unfinished file is kept; a finished one stays finished.
-    let validator = Validator { etag: Some("\"a\"".into()), last_modified: None };
+    let validator = Validator { etag: Some("\"a\"".into()), last_modified: None, mirror: None };
     let kept =
         |done| FilePlan::new(URL, Some(10), RangeSet::prefix(done), validator.clone(), LIMITS).unwrap().0;
     let mut half = kept(4);

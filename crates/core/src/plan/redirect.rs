@@ -7,6 +7,7 @@ use crate::hresult::{
     E_INVALIDARG, ERROR_WINHTTP_INVALID_URL, ERROR_WINHTTP_REDIRECT_FAILED,
     ERROR_WINHTTP_UNRECOGNIZED_SCHEME, HResult,
 };
+use crate::remote;
 use url::Url;
 
 fn refuse(code: HResult, detail: &str) -> Box<Fail> {
@@ -22,16 +23,26 @@ fn refuse(code: HResult, detail: &str) -> Box<Fail> {
 
 /// The caller's URL, ready to be asked.
 pub(super) fn parse(text: &str) -> Result<Url, Box<Fail>> {
-    let mut url =
-        Url::parse(text).map_err(|_| refuse(ERROR_WINHTTP_INVALID_URL, "The URL cannot be read."))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(refuse(ERROR_WINHTTP_UNRECOGNIZED_SCHEME, "The URL is neither http nor https."));
+    let unreadable = |_| refuse(ERROR_WINHTTP_INVALID_URL, "The URL cannot be read.");
+    let known = ["http://", "https://", "smb://", "file://"];
+    let begins = |scheme: &&str| text.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme));
+    if !text.starts_with(['/', '\\']) && !known.iter().any(begins) {
+        let url =
+            Url::parse(text).map_err(|_| refuse(ERROR_WINHTTP_INVALID_URL, "The URL cannot be read."))?;
+        let detail = format!("`{}:` is none of http, https, smb and file.", url.scheme());
+        return Err(refuse(ERROR_WINHTTP_UNRECOGNIZED_SCHEME, &detail));
     }
-    if url.host_str().is_none_or(str::is_empty) {
-        return Err(refuse(ERROR_WINHTTP_INVALID_URL, "The URL names no host."));
+    // Stored names may be older than the present rules for them.
+    if begins(&known[0]) || begins(&known[1]) {
+        let mut url =
+            Url::parse(text).map_err(|_| refuse(ERROR_WINHTTP_INVALID_URL, "The URL cannot be read."))?;
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(refuse(ERROR_WINHTTP_INVALID_URL, "The URL names no host."));
+        }
+        url.set_fragment(None);
+        return Ok(url);
     }
-    url.set_fragment(None);
-    Ok(url)
+    remote::canonical(text).map_err(unreadable)
 }
 
 /// The target of a redirect. Credentials in it are dropped: they are the server's wish, not the caller's.

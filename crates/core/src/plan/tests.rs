@@ -15,11 +15,11 @@ const LIMITS: Limits = Limits { max_redirects: 10, allow_https_to_http: false };
 const URL: &str = "https://origin.test/file.iso";
 
 fn etag(tag: &str) -> Validator {
-    Validator { etag: Some(format!("\"{tag}\"")), last_modified: None }
+    Validator { etag: Some(format!("\"{tag}\"")), last_modified: None, mirror: None }
 }
 
 fn dated() -> Validator {
-    Validator { etag: None, last_modified: Some(OLD.1.to_owned()) }
+    Validator { etag: None, last_modified: Some(OLD.1.to_owned()), mirror: None }
 }
 
 fn fresh_plan(url: &str) -> FilePlan {
@@ -96,7 +96,8 @@ fn urls_that_cannot_be_asked_fail() {
     for (url, code) in [
         ("ftp://h/x", 0x8007_2EE6),
         ("nonsense", 0x8007_2EE5),
-        ("file:///x", 0x8007_2EE6),
+        ("file://h/x", 0x8007_2EE5),
+        ("smb://h/x", 0x8007_2EE5),
         ("http://", 0x8007_2EE5),
     ] {
         let fail = FilePlan::new(url, None, RangeSet::new(), Validator::default(), LIMITS).unwrap_err();
@@ -670,4 +671,46 @@ fn a_wrong_digest_is_fetched_once_more_past_caches() {
 fn addresses_are_shown_without_secrets() {
     let plan = fresh_plan("https://user:secret@origin.test/a?token=secret#x");
     assert_eq!(plan.shown_url(), "https://origin.test/a");
+}
+
+#[test]
+fn a_mirror_binds_what_is_kept_to_itself_and_gets_no_secrets() {
+    let plan = |url: &str| FilePlan::new(url, None, RangeSet::new(), Validator::default(), LIMITS).unwrap().0;
+    let mut other = plan("https://mirror.example/f").for_mirror("https://h/f");
+    let Next::Send(request) = other.step() else { panic!("a request") };
+    assert!(!request.credentials);
+    let head = Head {
+        status: 206,
+        framing: Framing::Length(10),
+        headers: &[("content-range", b"bytes 0-9/10"), ("etag", b"\"a\"")],
+    };
+    assert!(matches!(other.head(&head, 0), Decision::Accept(_)));
+    assert_eq!(other.validator().mirror.as_deref(), Some("https://mirror.example/f"));
+    let mut near = plan("https://h/g").for_mirror("https://h/f");
+    let Next::Send(request) = near.step() else { panic!("a request") };
+    assert!(request.credentials, "same origin");
+    assert_eq!(near.mirror(), Some("https://h/g"));
+}
+
+#[test]
+fn a_source_that_changes_while_it_is_read_begins_again_three_times() {
+    let (mut plan, _) =
+        FilePlan::new("file:///f", None, RangeSet::new(), Validator::default(), LIMITS).unwrap();
+    let head = Head {
+        status: 206,
+        framing: Framing::Length(10),
+        headers: &[("content-range", b"bytes 0-9/10"), ("etag", b"\"a\"")],
+    };
+    for round in 0..=MAX_RESTARTS {
+        let Next::Send(request) = plan.step() else { panic!("a request") };
+        assert_eq!(request.range.as_deref(), Some("bytes=0-"));
+        assert!(matches!(plan.head(&head, 0), Decision::Accept(_)));
+        match plan.end(10, BodyEnd::Changed) {
+            Ended::Again(..) if round < MAX_RESTARTS => assert!(plan.done().is_empty()),
+            Ended::Fail(fail) if round == MAX_RESTARTS => {
+                assert_eq!((fail.code, fail.discard), (BG_E_REMOTE_FILE_CHANGED, true));
+            }
+            other => panic!("{round}: {other:?}"),
+        }
+    }
 }

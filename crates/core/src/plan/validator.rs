@@ -21,6 +21,10 @@ pub struct Validator {
     /// `Last-Modified` exactly as the server wrote it; kept only if it was older than [`LAST_MODIFIED_GUARD_S`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<String>,
+    /// The mirror whose version this is; `None`: the remote name itself. Entity tags and dates of two servers say nothing about each
+    /// other, so bytes of one are never continued from another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<String>,
 }
 
 /// An answer against the stored version.
@@ -53,6 +57,7 @@ impl Validator {
         Self {
             etag: head.strong_etag().map(str::to_owned),
             last_modified: head.last_modified().filter(|_| guarded).map(str::to_owned),
+            mirror: None,
         }
     }
 

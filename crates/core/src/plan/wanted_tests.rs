@@ -15,7 +15,7 @@ fn planned(wanted: Wanted) -> FilePlan {
 
 fn kept(wanted: Wanted, size: Option<u64>, done: &[(u64, u64)]) -> FilePlan {
     let validator = match size {
-        Some(_) => Validator { etag: Some("\"a\"".to_owned()), last_modified: None },
+        Some(_) => Validator { etag: Some("\"a\"".to_owned()), last_modified: None, mirror: None },
         None => Validator::default(),
     };
     let limits = Limits { max_redirects: 10, allow_https_to_http: false };

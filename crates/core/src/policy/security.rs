@@ -1,6 +1,7 @@
 //! What a job may fetch, and where it may put it (spec/policy.md C4, `security.*`, `integrity.*`).
 
 use crate::enums::Priority;
+use crate::remote;
 use url::Url;
 
 /// When a file needs an expected digest.
@@ -47,17 +48,24 @@ impl Security {
         self.check_local(local)
     }
 
-    fn check_remote(&self, remote: &str) -> Result<(), Forbidden> {
-        // A name that is no URL was refused before, or is refused after.
-        let Ok(url) = Url::parse(remote) else { return Ok(()) };
-        if !self.schemes.iter().any(|scheme| scheme == url.scheme()) {
+    /// Checks where something comes from: a file, a mirror, a list of digests.
+    ///
+    /// # Errors
+    /// The rule that forbids it.
+    pub fn check_remote(&self, remote: &str) -> Result<(), Forbidden> {
+        // A name of another form was refused before, or is refused after.
+        let Ok(url) = remote::canonical(remote).or_else(|_| Url::parse(remote)) else { return Ok(()) };
+        // `file:` is how BITS names what is on a mounted share: one word stands for both (docs/decisions/0017).
+        let word = if url.scheme() == "file" { "smb" } else { url.scheme() };
+        if !self.schemes.iter().any(|scheme| scheme == word) {
             return Err(Forbidden {
                 key: "security.allowed_url_schemes",
                 what: format!("{}:", url.scheme()),
             });
         }
-        let Some(host) = url.host_str() else { return Ok(()) };
-        let host = host.strip_suffix('.').unwrap_or(host);
+        let Some(host) = url.host_str().filter(|host| !host.is_empty()) else { return Ok(()) };
+        let host = host.to_ascii_lowercase();
+        let host = host.strip_suffix('.').unwrap_or(&host);
         let fits = |patterns: &[String]| patterns.iter().any(|p| matches(&p.to_ascii_lowercase(), host));
         if fits(&self.denied_hosts) {
             return Err(Forbidden { key: "security.denied_hosts", what: host.to_owned() });

@@ -433,8 +433,7 @@ pub const KEYS: &[Key] = &[
         text("explicit-only"),
         "UseLMCompat",
         "when the account's own credentials are sent",
-    )
-    .unused(),
+    ),
     key("peer.max_peers", COUNT, Literal::Int(0), "maxPeers", "peers that are asked; 0 = automatic").unused(),
     key("peer.max_clients", COUNT, Literal::Int(3), "maxClients", "peers that are served at a time").unused(),
     key("peer.min_disk", Kind::Size, text("0"), "minCacheDiskSize", "smallest disk that has a cache")
@@ -620,13 +619,12 @@ pub const KEYS: &[Key] = &[
         "proxy.mode",
         Kind::Word(&["system", "none", "list", "pac"]),
         text("system"),
-        "PRECONFIG source for system accounts",
-    )
-    .unused(),
-    new("proxy.list", Kind::Text, NONE, "proxies for mode list").unused(),
-    new("proxy.bypass", Kind::Text, NONE, "hosts reached directly").unused(),
+        "PRECONFIG source; system = desktop, then environment",
+    ),
+    new("proxy.list", Kind::Text, NONE, "proxies for mode list"),
+    new("proxy.bypass", Kind::Text, NONE, "hosts reached directly"),
     new("proxy.pac", Kind::Text, NONE, "script for mode pac").unused(),
-    new("auth.allow_plaintext_basic", Kind::Bool, FALSE, "Basic credentials over plain http").unused(),
+    new("auth.allow_plaintext_basic", Kind::Bool, FALSE, "Basic credentials over plain http"),
     new(
         "notify.commands",
         Kind::Word(&["allow", "owner-only", "deny"]),

@@ -1,13 +1,14 @@
 //! Calls from outside: rights first, then the job's own rules (spec/bits-core.md 4.1, 4.2).
 
-use super::{Effect, Failure, NoticeKind, Queue};
+use super::{Effect, Failure, HelperTicket, NoticeKind, Queue};
 use crate::caller::Caller;
 use crate::enums::{JobType, notify};
 use crate::hresult::{self as h, HResult};
-use crate::id::{JobId, Ticket};
+use crate::id::{JobId, Ticket, Uid};
+use crate::job::event::Event;
 use crate::job::http::ClientCertificate;
 use crate::job::property::Property;
-use crate::job::{Credential, Extras, File, Finishing, Job, NewFile};
+use crate::job::{Change, Credential, Extras, File, Finishing, Job, NewFile, Setting};
 use crate::layout::{self, FileRange};
 use crate::limits::{FILES_PER_CALL, FILES_PER_JOB_EXEMPT, RANGES_PER_FILE_EXEMPT};
 use crate::names;
@@ -52,6 +53,37 @@ pub enum Call {
     Cancel,
     /// Complete
     Complete,
+    /// SetRemoteName of one file; the policy was asked.
+    SetRemoteName {
+        /// Position in the file list.
+        file: u32,
+        /// The new URL.
+        name: String,
+        /// User and password that were in it, sealed.
+        login: Option<Sealed>,
+    },
+    /// ReplaceRemotePrefix; the policy was asked.
+    ReplaceRemotePrefix {
+        /// What names begin with.
+        old: String,
+        /// What they shall begin with.
+        new: String,
+        /// User and password that were in it, sealed.
+        login: Option<Sealed>,
+    },
+    /// SetValidationState of one file.
+    SetValidationState {
+        /// Position in the file list.
+        file: u32,
+        /// The content is good.
+        valid: bool,
+    },
+    /// A ticket that lets a helper in, once, for five minutes; random.
+    IssueHelperTicket(HelperTicket),
+    /// SetHelperToken by the owner or an administrator, or by who brings the ticket.
+    SetHelperToken(Option<HelperTicket>),
+    /// ClearHelperToken
+    ClearHelperToken,
     /// TakeOwnership; the new owner's access to the files was checked.
     TakeOwnership,
     /// SetClientCertificateByID, SetClientCertificateByName; what the owner's worker found.
@@ -113,6 +145,7 @@ impl Queue {
         self.may_create(caller, &new)?;
         let mut job = Job::new(new.id, caller.uid, new.kind, &new.display_name, now);
         job.exempt = caller.exempt;
+        job.note_owner_level(caller.level());
         job.minimum_retry_delay_s = self.limits.default_retry_delay_s;
         job.no_progress_timeout_s = self.limits.default_no_progress_s;
         if new.extras != Extras::NONE {
@@ -146,6 +179,7 @@ impl Queue {
             *file.remote == *new.remote
                 && *file.local == *new.local
                 && file.sha256.as_deref() == new.sha256.as_deref()
+                && *file.expect() == new.expect
                 && file.layout.ranges() == new.ranges.as_deref().unwrap_or_default()
         };
         let same = job.owner == caller.uid
@@ -192,7 +226,10 @@ impl Queue {
     }
 
     fn begin(&mut self, caller: Caller, id: JobId, call: Call, now: Now) -> Result<Called, Failure> {
-        let job = self.held_job(caller, id).map_err(|code| match code {
+        // The ticket is the helper's right: he owns nothing here.
+        let invited = matches!(call, Call::SetHelperToken(Some(ticket)) if self.ticket_fits(id, ticket, now));
+        let visitor = if invited { Caller::root() } else { caller };
+        let job = self.held_job(visitor, id).map_err(|code| match code {
             h::BG_E_NOT_FOUND => Failure::new(code, format!("there is no job {id}")),
             code => Failure::new(code, "the job belongs to another user"),
         })?;
@@ -214,6 +251,12 @@ impl Queue {
                 property.check(job.kind)?;
             }
             self.may_set_command(caller, job.owner, properties)?;
+            // Nobody gets an administrator to work for him by flags alone.
+            let flags = |p: &Property| matches!(p, Property::Option(Setting::HelperTokenFlags(_)));
+            let root_helps = self.helper(id) == Some(Uid::ROOT) && !caller.is_administrator();
+            if root_helps && properties.iter().any(flags) {
+                return Err(Failure::new(h::E_ACCESSDENIED, "the job's helper is an administrator"));
+            }
         }
         if job.state.is_final() {
             return Err(Failure::new(h::BG_E_INVALID_STATE, format!("the job is {} already", job.state)));
@@ -268,6 +311,35 @@ impl Queue {
             }
             Call::Set(properties) => job.set(properties, now)?,
             Call::Resume => job.resume(now)?,
+            Call::IssueHelperTicket(ticket) => {
+                self.issue_ticket(caller, id, ticket, now);
+                return Ok(Called::Done(Ok(h::S_OK)));
+            }
+            Call::SetHelperToken(ticket) => {
+                let by_ticket = ticket.is_some_and(|ticket| self.ticket_fits(id, ticket, now));
+                let result = self.set_helper_token(caller, id, by_ticket, now);
+                return result.map(|code| Called::Done(Ok(code)));
+            }
+            Call::ClearHelperToken => {
+                let code = self.clear_helper_token(id, now);
+                return Ok(Called::Done(Ok(code)));
+            }
+            Call::SetRemoteName { file, name, login } => {
+                let change = job.set_remote_name(file, &name, login, now)?;
+                return Ok(self.renamed(id, change, &[file], now));
+            }
+            Call::ReplaceRemotePrefix { old, new, login } => {
+                let (change, files) = job.replace_remote_prefix(&old, &new, login.as_ref(), now)?;
+                return Ok(self.renamed(id, change, &files, now));
+            }
+            Call::SetValidationState { file, valid } => {
+                let change = job.set_validation_state(file, valid, now)?;
+                self.save(id);
+                self.effects.push(Effect::SaveFile(id, file));
+                self.tell(id, change.notice, now);
+                self.settle(id, now);
+                return Ok(Called::Done(Ok(change.code)));
+            }
             Call::Suspend => job.suspend(now)?,
             Call::TakeOwnership => return self.take_ownership(caller, id, now),
             Call::SetCredentials(credential) => job.set_credentials(credential?, now)?,
@@ -305,6 +377,21 @@ impl Queue {
             return Ok(Called::Later(ticket));
         }
         Ok(Called::Done(Ok(change.code)))
+    }
+
+    /// Files have other names. A transfer that knows the old ones ends, and the job goes on with the new ones in its turn.
+    fn renamed(&mut self, id: JobId, change: Change, files: &[u32], now: Now) -> Called {
+        if change.notice != crate::job::Notice::None {
+            self.save(id);
+            self.effects.extend(files.iter().map(|file| Effect::SaveFile(id, *file)));
+            self.tell(id, change.notice, now);
+            let concerned = |job: &Job| files.iter().any(|file| !job.files[*file as usize].transferred);
+            if self.jobs.get(&id).is_some_and(|job| job.state.is_running() && concerned(job)) {
+                self.change(id, Event::Preempted, now);
+            }
+            self.settle(id, now);
+        }
+        Called::Done(Ok(change.code))
     }
 
     /// What an unchecked server sent of unfinished files is not believed any more (spec/bits-extended.md 9.1.5).
@@ -352,6 +439,8 @@ impl Queue {
             job.files.iter().enumerate().filter(|(_, file)| file.login.is_some()).map(|(at, _)| at).collect();
         let change = job.take_ownership(caller.uid, now)?;
         if old != caller.uid {
+            self.helpers.remove(&id);
+            job.note_owner_level(caller.level());
             if let Some(ids) = self.by_owner.get_mut(&old) {
                 ids.remove(&id);
                 if ids.is_empty() {
@@ -364,7 +453,7 @@ impl Queue {
             self.counted += usize::from(!job.exempt);
             // A running transfer goes on as the new owner: its worker is the old owner's.
             if job.state.is_running() {
-                let _ = job.apply(crate::job::event::Event::Preempted, now);
+                let _ = job.apply(Event::Preempted, now);
             }
         }
         self.save(id);

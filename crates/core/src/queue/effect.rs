@@ -25,6 +25,8 @@ pub enum Effect {
         job: JobId,
         /// The new attempt.
         attempt: AttemptId,
+        /// Whose worker is to have it.
+        owner: Uid,
     },
     /// Tell the worker to end the attempt.
     Stop {
@@ -54,6 +56,8 @@ pub enum Effect {
         ticket: Ticket,
         /// Which files.
         plan: FinishPlan,
+        /// Whose worker is to do it.
+        owner: Uid,
         /// A repetition after a crash.
         replay: bool,
     },
@@ -158,6 +162,9 @@ impl Queue {
     }
 
     pub(super) fn notice(&mut self, id: JobId, kind: NoticeKind, at: FileTime) {
+        if !matches!(kind, NoticeKind::Progress | NoticeKind::FileTransferred(_) | NoticeKind::Created) {
+            self.supersede(id);
+        }
         self.notice_with(id, kind, Vec::new(), at);
     }
 

@@ -67,6 +67,11 @@ impl Queue {
             return;
         }
         let before = std::mem::replace(&mut self.machine, machine);
+        for user in self.people_of_helpers() {
+            if before.is_present(user) && !self.machine.is_present(user) {
+                self.user_logged_off(user, now);
+            }
+        }
         if self.machine.network && !before.network {
             for id in self.ids_by_age(is_busy) {
                 self.apply(id, Event::NetworkAvailable, now);

@@ -27,6 +27,8 @@ pub struct FileReport {
     pub etag: Option<String>,
     /// Its `Last-Modified`, as the server wrote it.
     pub last_modified: Option<String>,
+    /// The mirror that they came from; `None`: the remote name itself.
+    pub mirror: Option<String>,
     /// The same in seconds since 1970.
     pub modified_s: Option<i64>,
     /// The whole file is there.
@@ -80,7 +82,9 @@ impl Queue {
         if bytes > file.ahead && !file.transferred {
             file.ahead = bytes;
             self.change(id, Event::BytesMoved, now);
-            self.notice(id, NoticeKind::Progress, now.wall);
+            if self.may_tell_progress(id, now) {
+                self.notice(id, NoticeKind::Progress, now.wall);
+            }
         }
     }
 
@@ -137,12 +141,15 @@ impl Queue {
             file.size = report.size.or(file.size);
             file.remote_size = report.remote_size;
             file.done = report.done;
+            // A report of the attempt that did not know of the new name yet still has the old server's tag.
+            file.moved &= report.etag.is_some();
             file.trim_requests();
             file.no_ranges |= report.no_ranges;
             came.push(report.file);
             file.etag = report.etag.map(Into::into);
             file.last_modified = report.last_modified.map(Into::into);
             file.modified_s = report.modified_s;
+            file.mirror = report.mirror.map(Into::into);
             file.begun = true;
             file.transferred = report.finished;
             if report.finished {
@@ -171,6 +178,16 @@ impl Queue {
             }
             self.record_transferred(id, attempt, file);
             self.notice(id, NoticeKind::FileTransferred(file), now.wall);
+        }
+    }
+
+    /// Status line and headers of an answer. They are stored with the next thing that is stored of the file.
+    pub fn on_headers(&mut self, id: JobId, attempt: AttemptId, file: u32, text: &str) {
+        if !self.is_current(id, attempt) {
+            return;
+        }
+        if let Some(file) = self.jobs.get_mut(&id).and_then(|job| job.files.get_mut(file as usize)) {
+            file.headers = Some(text.into());
         }
     }
 
@@ -246,6 +263,11 @@ impl Queue {
         }
         self.record_failed(id, attempt, &error);
         self.runs.remove(&id);
+        // The headers of the answer that said so.
+        let files = self.jobs.get(&id).map_or(0, |job| job.files.len());
+        if let Some(file) = error.file.filter(|file| (*file as usize) < files) {
+            self.effects.push(Effect::SaveFile(id, file));
+        }
         self.tell_ranges(id, now);
         self.forget_impossible(id, &error);
         let event = match retry {
@@ -290,11 +312,10 @@ impl Queue {
             self.on_failed(id, attempt, error.clone(), Some(0), now);
             self.on_stopped(id, attempt, now);
         }
-        let is_his = |id: &JobId| self.jobs.get(id).is_some_and(|job| job.owner == owner);
         let finishes: Vec<_> = self
             .finishes
             .iter()
-            .filter(|(id, _)| is_his(id))
+            .filter(|(_, finish)| finish.owner == owner)
             .map(|(id, f)| (*id, f.ticket, f.kind))
             .collect();
         for (id, ticket, kind) in finishes {
@@ -316,7 +337,7 @@ impl Queue {
         let mut unfinished: Vec<_> = self
             .finishes
             .iter()
-            .filter(|(id, _)| self.jobs.get(id).is_some_and(|job| job.owner == owner))
+            .filter(|(_, finish)| finish.owner == owner)
             .map(|(id, finish)| (*id, finish.kind))
             .collect();
         unfinished.sort_unstable_by_key(|(id, _)| *id);
@@ -328,7 +349,7 @@ impl Queue {
             self.ended(id, now);
         }
         for (id, kind) in unfinished {
-            self.finish_again(id, kind);
+            self.finish_again(id, kind, now);
         }
         self.reschedule(now);
     }

@@ -39,6 +39,8 @@ pub(super) struct Finish {
     pub(super) ticket: Ticket,
     pub(super) caller: Option<Ticket>,
     pub(super) kind: Finishing,
+    /// Whose worker is at it.
+    pub(super) owner: Uid,
 }
 
 impl Queue {
@@ -77,7 +79,10 @@ impl Queue {
     pub(super) fn tell(&mut self, id: JobId, notice: Notice, now: Now) {
         let kind = match notice {
             Notice::None | Notice::Final => return,
-            Notice::Modification => NoticeKind::Modified,
+            Notice::Modification => {
+                self.modified(id, now);
+                return;
+            }
             Notice::Transferred => NoticeKind::Transferred,
             Notice::Error => NoticeKind::Error,
         };
@@ -87,9 +92,10 @@ impl Queue {
     /// Brings queue, slots and clocks in line with the job's state.
     pub(super) fn settle(&mut self, id: JobId, now: Now) {
         self.pass_gates(id, now);
+        self.leave_wrong_worker(id, now);
         let Some(job) = self.jobs.get(&id) else { return };
         let (state, owner, priority) = (job.state, job.owner, job.priority);
-        let run = self.runs.get(&id).map(|run| (run.stopping, run.owner));
+        let run = self.runs.get(&id).map(|run| run.stopping);
         let present = self.machine.is_present(owner);
         let waits = state == JobState::Queued && run.is_none() && job.finishing.is_none() && present;
         let completes = state == JobState::Transferred
@@ -102,15 +108,20 @@ impl Queue {
         } else {
             self.scheduler.remove(id);
         }
-        if let Some((stopping, worker)) = run
-            && !stopping
-            && (!state.is_running() || worker != owner)
-        {
+        if run == Some(false) && !state.is_running() {
             self.stop(id);
         }
         self.arm_for(id, now);
         if completes {
             self.begin_finish(id, Finishing::Complete, None, now);
+        }
+    }
+
+    /// The job has another owner, or another helper, than the worker that has it: it goes on in the right one.
+    fn leave_wrong_worker(&mut self, id: JobId, now: Now) {
+        let Some((job, run)) = self.jobs.get(&id).zip(self.runs.get(&id)) else { return };
+        if job.state.is_running() && !run.stopping && run.owner != self.file_worker(job) {
+            self.change(id, Event::Preempted, now);
         }
     }
 
@@ -195,7 +206,7 @@ impl Queue {
 
     /// Starts a job that has its turn. False if there was nothing left to transfer.
     fn begin_run(&mut self, id: JobId, now: Now) -> bool {
-        if !self.change(id, Event::Turn, now) {
+        if self.require_token(id, now) || !self.change(id, Event::Turn, now) {
             return false;
         }
         let Some(job) = self.jobs.get(&id) else { return false };
@@ -223,8 +234,9 @@ impl Queue {
     /// A new attempt with the files that are unfinished now.
     pub(super) fn start_attempt(&mut self, id: JobId, now: Now) {
         let attempt = self.attempt();
+        let Some(owner) = self.jobs.get(&id).map(|job| self.file_worker(job)) else { return };
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let (owner, files) = (job.owner, job.files.len());
+        let files = job.files.len();
         // From here on temporary files may exist; Cancel and Complete look at exactly these.
         let mut begun = Vec::new();
         let on_demand = job.options().on_demand;
@@ -250,7 +262,7 @@ impl Queue {
             wants_changed: false,
         };
         self.runs.insert(id, run);
-        self.effects.push(Effect::Start { job: id, attempt });
+        self.effects.push(Effect::Start { job: id, attempt, owner });
     }
 
     /// The worker let go of the job: answer who waits, and do what was to follow.
@@ -269,6 +281,11 @@ impl Queue {
 
     /// Begins Complete (or the file part of Cancel) of a job that no worker has.
     pub(super) fn begin_finish(&mut self, id: JobId, kind: Finishing, caller: Option<Ticket>, now: Now) {
+        if kind == Finishing::Complete && self.file_token_missing(id) {
+            self.refuse_complete(id, caller, now);
+            return;
+        }
+        let Some(owner) = self.jobs.get(&id).map(|job| self.file_worker(job)) else { return };
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let plan = match kind {
             Finishing::Complete => match job.complete() {
@@ -283,17 +300,23 @@ impl Queue {
         self.scheduler.remove(id);
         self.save(id);
         let ticket = self.ticket();
-        self.finishes.insert(id, Finish { ticket, caller, kind });
+        self.finishes.insert(id, Finish { ticket, caller, kind, owner });
         if plan == crate::job::api::FinishPlan::default() {
             self.finished(id, ticket, &FinishResult::default(), None, now);
         } else {
-            self.effects.push(Effect::Finish { job: id, ticket, plan, replay: false });
+            self.effects.push(Effect::Finish { job: id, ticket, plan, owner, replay: false });
         }
     }
 
     /// Complete and Cancel that were begun before a restart (or that a lost worker had) are done again from the start.
-    pub(super) fn finish_again(&mut self, id: JobId, kind: Finishing) {
+    pub(super) fn finish_again(&mut self, id: JobId, kind: Finishing, now: Now) {
+        if kind == Finishing::Complete && self.file_token_missing(id) {
+            let caller = self.finishes.remove(&id).and_then(|finish| finish.caller);
+            self.refuse_complete(id, caller, now);
+            return;
+        }
         let Some(job) = self.jobs.get(&id) else { return };
+        let owner = self.file_worker(job);
         let plan = match kind {
             Finishing::Complete => job.complete_plan(),
             Finishing::Cancel => job.cancel_plan(),
@@ -301,8 +324,8 @@ impl Queue {
         let caller = self.finishes.remove(&id).and_then(|finish| finish.caller);
         self.scheduler.remove(id);
         let ticket = self.ticket();
-        self.finishes.insert(id, Finish { ticket, caller, kind });
-        self.effects.push(Effect::Finish { job: id, ticket, plan, replay: true });
+        self.finishes.insert(id, Finish { ticket, caller, kind, owner });
+        self.effects.push(Effect::Finish { job: id, ticket, plan, owner, replay: true });
     }
 
     /// The files of a job that is CANCELLED already: after the worker stopped, or at once.

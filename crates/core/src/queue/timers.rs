@@ -15,6 +15,8 @@ pub(super) enum Kind {
     DownloadTime,
     Inactivity,
     Notify,
+    /// A notice was held back.
+    Notice,
     Ranges,
 }
 
@@ -39,9 +41,15 @@ impl Timers {
 
     /// Forgets a job that is gone: nobody is woken for it.
     pub(super) fn forget(&mut self, job: JobId) {
-        for kind in
-            [Kind::NoProgress, Kind::Retry, Kind::DownloadTime, Kind::Inactivity, Kind::Notify, Kind::Ranges]
-        {
+        for kind in [
+            Kind::NoProgress,
+            Kind::Retry,
+            Kind::DownloadTime,
+            Kind::Inactivity,
+            Kind::Notify,
+            Kind::Notice,
+            Kind::Ranges,
+        ] {
             if let Some(at) = self.armed.remove(&(job, kind)) {
                 self.order.remove(&(at, job, kind));
             }
@@ -78,6 +86,14 @@ impl Queue {
     }
 
     fn look(&mut self, id: JobId, kind: Kind, now: Now) {
+        if kind == Kind::Notice {
+            match self.held_until(id) {
+                Some(at) if at > now.mono => self.timers.arm(id, kind, at),
+                Some(_) => self.release(id, now),
+                None => {}
+            }
+            return;
+        }
         if kind == Kind::Ranges {
             return self.tell_ranges(id, now);
         }
@@ -90,6 +106,7 @@ impl Queue {
             return; // a Complete that fails arms them again
         }
         let (deadline, event) = match kind {
+            Kind::Notice => return, // looked at above
             Kind::Retry => (job.retry_at(&self.limits.retry), Event::RetryDelayOver),
             Kind::NoProgress => {
                 let waits = job.state == JobState::TransientError;

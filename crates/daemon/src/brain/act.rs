@@ -6,7 +6,7 @@ use crate::hub::Published;
 use crate::{order, rows, views};
 use openbits_api::{EventKind, EventView, JobView};
 use openbits_core::events_log::Record;
-use openbits_core::queue::{Callback, Effect, Failure, NoticeKind, Program};
+use openbits_core::queue::{Callback, Effect, Failure, Program};
 use openbits_core::{HResult, JobId, Uid};
 use openbits_store::{EventRow, Op};
 use openbits_transfer::protocol::Command;
@@ -46,10 +46,10 @@ impl Brain {
                 self.checks.forget(id);
                 operations.push(Op::DeleteJob(*id.as_bytes()));
             }
-            Effect::Start { job, attempt } => {
+            Effect::Start { job, attempt, owner } => {
                 let Some(job) = self.queue.get(job) else { return };
                 match order::order(job, attempt, &self.settings, &self.vault) {
-                    Ok(order) => actions.push(Action::Worker(job.owner, Command::Start(Box::new(order)))),
+                    Ok(order) => actions.push(Action::Worker(owner, Command::Start(Box::new(order)))),
                     Err(lost) => {
                         tracing::warn!(job = %job.id, %lost, "a job needs its credentials anew");
                         let (id, now) = (job.id, self.clock.now());
@@ -68,13 +68,13 @@ impl Brain {
                     actions.push(Action::Worker(owner, Command::Want { job: job.id, attempt, file, wanted }));
                 }
             }
-            Effect::Finish { job, ticket, plan, replay } => {
+            Effect::Finish { job, ticket, plan, owner, replay } => {
                 if let Some(job) = self.queue.get(job) {
                     if replay {
                         tracing::info!(job = %job.id, "the last step of a job is repeated");
                     }
                     let finish = order::finish(job, ticket, &plan);
-                    actions.push(Action::Worker(job.owner, Command::Finish(Box::new(finish))));
+                    actions.push(Action::Worker(owner, Command::Finish(Box::new(finish))));
                 }
             }
             Effect::Answer(ticket, result) => {

@@ -1,7 +1,7 @@
 //! What the doors ask of the brain.
 
 use super::checks::ChecksAsk;
-use super::{Action, Brain};
+use super::{Action, Brain, policy};
 use crate::clock::Clock;
 use crate::hub::{Hub, Published};
 use crate::metrics::Counters;
@@ -9,9 +9,11 @@ use crate::policy::Settings;
 use openbits_api::{CallbackView, JobView, ServiceInfo, ServiceLimits};
 use openbits_core::events_log::Record;
 use openbits_core::hresult as h;
-use openbits_core::job::NewFile;
+use openbits_core::integrity::{DIGESTS_MAX, Expect, MIRRORS_MAX};
 use openbits_core::job::http::{CertificateQuery, ClientCertificate};
+use openbits_core::job::{File, NewFile};
 use openbits_core::queue::{Call, CallId, Called, Failure, ListenerId, NewJob, ProgramEnd, Queue};
+use openbits_core::secret::split_login;
 use openbits_core::{Caller, HResult, JobId, JobType, Mono, Ticket, Uid, names};
 use openbits_store::Store;
 use openbits_transfer::protocol::{Command, FoundCertificate, Purpose};
@@ -397,17 +399,50 @@ impl Brain {
 
     fn check_files(&self, files: &[NewFile]) -> Result<(), Failure> {
         for file in files {
-            names::check_remote_name(&file.remote).map_err(|code| {
-                Failure::new(code, format!("not a usable http or https URL: {:?}", short(&file.remote)))
+            let scheme = names::check_remote_name(&file.remote).map_err(|code| {
+                let text = "not a usable URL (http, https, smb, file), UNC name or absolute path";
+                Failure::new(code, format!("{text}: {:?}", short(&file.remote)))
             })?;
+            if file.ranges.is_some() && !scheme.has_ranges() {
+                return Err(Failure::new(h::E_INVALIDARG, "ranges can be asked of http and https only"));
+            }
             names::check_local_name(&file.local, self.settings.limits.strict_names).map_err(|code| {
                 Failure::new(code, format!("not an absolute path of a file: {:?}", short(&file.local)))
             })?;
             self.check_security(&file.remote, &file.local)?;
+            self.check_expect(&file.expect)?;
             let digest = file.sha256.as_deref().unwrap_or("");
             let hexadecimal = digest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
             if file.sha256.is_some() && (digest.len() != 64 || !hexadecimal) {
                 return Err(Failure::new(h::E_INVALIDARG, "sha256 is not 64 hexadecimal digits"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Limits of what is expected, and the policy for every place that it names.
+    fn check_expect(&self, expect: &Expect) -> Result<(), Failure> {
+        let invalid = |text: String| Err(Failure::new(h::E_INVALIDARG, text));
+        if expect.digests.len() > DIGESTS_MAX || expect.mirrors.len() > MIRRORS_MAX {
+            return invalid(format!("more than {DIGESTS_MAX} digests or {MIRRORS_MAX} mirrors for one file"));
+        }
+        for name in expect.locations() {
+            if names::check_remote_name(name).is_err() {
+                return invalid(format!("not a usable mirror or place of a list: {:?}", short(name)));
+            }
+            if split_login(name).1.is_some() {
+                return invalid(
+                    "a mirror or list with a user or password in its URL is not accepted".to_owned(),
+                );
+            }
+            self.settings.security.check_remote(name).map_err(|forbidden| policy::refused(&forbidden))?;
+        }
+        let named = expect.sources.iter().filter_map(|source| source.name.as_deref());
+        for name in named {
+            if name.is_empty() || name.len() > names::LOCAL_NAME_MAX || name.contains(char::is_control) {
+                return invalid(
+                    "the name of the file in its list is empty, too long or not printable".to_owned(),
+                );
             }
         }
         Ok(())
@@ -426,24 +461,31 @@ impl Brain {
                     .and_then(|()| self.check_added(caller, id, files))
             }
             Call::Resume => self.check_resume(caller, id),
+            Call::SetRemoteName { file, name, .. } => self.check_remote_name(caller, id, *file, name),
+            Call::ReplaceRemotePrefix { old, new, .. } => self.check_prefix(caller, id, old, new),
             Call::Set(properties) => self.check_properties(caller, id, properties),
+            Call::SetHelperToken(_) if !self.workers.serves(caller.uid) => {
+                let text = "this is another user's own service; it cannot work for you";
+                Err(Failure::new(h::E_ACCESSDENIED, text))
+            }
             Call::TakeOwnership if !self.workers.serves(caller.uid) => {
                 let text = "this is another user's own service; its files are not yours";
                 Err(Failure::new(h::BG_E_NEW_OWNER_NO_FILE_ACCESS, text))
             }
+            Call::TakeOwnership => self.check_inheritance(caller, id),
             _ => Ok(()),
         };
         if let Err(failure) = refused {
             let _ = sender.send(Err(failure));
             return;
         }
-        match (call, self.queue.job(caller, id).map(|job| job.owner)) {
-            (Call::AddFiles(files), Ok(owner)) if !files.is_empty() => {
+        match (call, self.queue.job(caller, id).map(|job| (job.owner, self.queue.file_worker(job)))) {
+            (Call::AddFiles(files), Ok((_, worker))) if !files.is_empty() => {
                 let paths = files.iter().map(|f| f.local.clone()).collect();
-                self.probe(caller, owner, Probing::Add(id, files, sender), paths, Purpose::Destination);
+                self.probe(caller, worker, Probing::Add(id, files, sender), paths, Purpose::Destination);
             }
             // What the old owner chose as a destination must not steer the new owner's rights.
-            (Call::TakeOwnership, Ok(owner)) if caller.is_administrator() && owner != caller.uid => {
+            (Call::TakeOwnership, Ok((owner, _))) if caller.is_administrator() && owner != caller.uid => {
                 let paths: Vec<String> = self
                     .queue
                     .get(id)
@@ -463,6 +505,17 @@ impl Brain {
             }
             (call, _) => self.call(caller, id, call, sender),
         }
+    }
+
+    /// What the old owner chose to be read must not be read with the new owner's rights (docs/decisions/0017).
+    fn check_inheritance(&self, caller: Caller, id: JobId) -> Result<(), Failure> {
+        let Ok(job) = self.queue.job(caller, id) else { return Ok(()) };
+        let left = |file: &File| !file.transferred && file.reads_local_files();
+        if caller.is_administrator() && job.owner != caller.uid && job.files.iter().any(left) {
+            let text = "the job reads files of this machine that another user chose";
+            return Err(Failure::new(h::BG_E_NEW_OWNER_NO_FILE_ACCESS, text));
+        }
+        Ok(())
     }
 
     fn call(&mut self, caller: Caller, id: JobId, call: Call, sender: oneshot::Sender<CallResult>) {

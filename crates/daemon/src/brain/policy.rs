@@ -4,12 +4,12 @@ use super::Brain;
 use crate::policy::Settings;
 use openbits_core::events_log::Record;
 use openbits_core::hresult as h;
-use openbits_core::job::NewFile;
 use openbits_core::job::property::Property;
+use openbits_core::job::{File, NewFile};
 use openbits_core::policy::Rate;
 use openbits_core::policy::security::{Forbidden, Security};
 use openbits_core::queue::{Call, Failure, NewJob, PolicyBlocks};
-use openbits_core::{Caller, Job, JobId, JobState, Mono, Now, Priority, Uid};
+use openbits_core::{Caller, Job, JobId, JobState, Mono, Now, Priority, Uid, names};
 use std::sync::Arc;
 
 /// Seconds since 1970 on the clock that the schedule follows, and the way back to the timers' clock.
@@ -37,14 +37,18 @@ impl ScheduleClock {
     }
 }
 
-fn refused(forbidden: &Forbidden) -> Failure {
+pub(super) fn refused(forbidden: &Forbidden) -> Failure {
     Failure::new(h::E_ACCESSDENIED, forbidden.to_string())
 }
 
 /// The first file that is still to be transferred and that the policy forbids now.
 pub fn forbidden(security: &Security, job: &Job) -> Option<Forbidden> {
     let files = job.files.iter().filter(|file| !file.transferred);
-    files.map(|file| security.check(&file.remote, &file.local)).find_map(Result::err)
+    let check = |file: &File| {
+        security.check(&file.remote, &file.local)?;
+        file.expect().locations().try_for_each(|name| security.check_remote(name))
+    };
+    files.map(check).find_map(Result::err)
 }
 
 impl Brain {
@@ -138,13 +142,45 @@ impl Brain {
         }
         self.check_presence(caller.uid)?;
         let priority = priority_of(&new.properties).unwrap_or(Priority::Normal);
-        self.check_digests(priority, new.files.iter().map(|file| file.sha256.is_some()))
+        self.check_digests(priority, new.files.iter().map(NewFile::has_digest))
     }
 
     pub(super) fn check_added(&self, caller: Caller, id: JobId, files: &[NewFile]) -> Result<(), Failure> {
         // Whoever may not see the job is told so by the call itself.
         let Ok(job) = self.queue.job(caller, id) else { return Ok(()) };
-        self.check_digests(job.priority, files.iter().map(|file| file.sha256.is_some()))
+        self.check_digests(job.priority, files.iter().map(NewFile::has_digest))
+    }
+
+    /// Another name for a file is as good as another file.
+    pub(super) fn check_remote_name(
+        &self,
+        caller: Caller,
+        id: JobId,
+        file: u32,
+        name: &str,
+    ) -> Result<(), Failure> {
+        let Ok(job) = self.queue.job(caller, id) else { return Ok(()) };
+        // What is no name, or no file of the job, the call itself refuses.
+        let file = job.files.get(file as usize).filter(|_| names::check_remote_name(name).is_ok());
+        file.map_or(Ok(()), |file| self.check_security(name, &file.local))
+    }
+
+    pub(super) fn check_prefix(
+        &self,
+        caller: Caller,
+        id: JobId,
+        old: &str,
+        new: &str,
+    ) -> Result<(), Failure> {
+        let Ok(job) = self.queue.job(caller, id) else { return Ok(()) };
+        let renamed = job.files.iter().filter_map(|file| Some((file, file.remote.strip_prefix(old)?)));
+        for (file, rest) in renamed {
+            let name = format!("{new}{rest}");
+            if names::check_remote_name(&name).is_ok() {
+                self.check_security(&name, &file.local)?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn check_resume(&self, caller: Caller, id: JobId) -> Result<(), Failure> {
@@ -167,7 +203,7 @@ impl Brain {
             return Ok(());
         }
         let files = job.files.iter().filter(|file| !file.transferred);
-        self.check_digests(priority, files.map(|file| file.sha256.is_some()))
+        self.check_digests(priority, files.map(File::has_digest))
     }
 }
 

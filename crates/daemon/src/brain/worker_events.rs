@@ -8,8 +8,8 @@ use openbits_core::events_log::Record;
 use openbits_core::hresult as h;
 use openbits_core::job::ErrorRecord;
 use openbits_core::job::api::FinishResult;
-use openbits_core::{ErrorContext, Mono, Now, Uid};
-use openbits_transfer::protocol::{Command, Event};
+use openbits_core::{ErrorContext, JobId, Mono, Now, Uid};
+use openbits_transfer::protocol::{Command, Event, Note};
 
 /// A worker has to end an attempt within this time, in milliseconds.
 const STOP_MS: i64 = 30_000;
@@ -84,8 +84,10 @@ impl Brain {
             Event::Connected { job, .. }
             | Event::Progress { job, .. }
             | Event::Pace { job, .. }
+            | Event::Note { job, .. }
             | Event::Written { job, .. }
             | Event::Checkpoint { job, .. }
+            | Event::Headers { job, .. }
             | Event::Restarted { job, .. }
             | Event::Redirected { job, .. }
             | Event::CertificatePresented { job, .. }
@@ -113,12 +115,14 @@ impl Brain {
             Event::Pace { job, attempt, pace } => {
                 self.queue.on_pace(job, attempt, order::pace(pace, now.mono), now);
             }
+            Event::Note { job, url, note, .. } => self.log_note(job, &url, &note),
             Event::Written { job, attempt, file, ranges } => {
                 self.queue.on_written(job, attempt, file, ranges, now);
             }
             Event::Checkpoint { job, attempt, files } => {
                 self.queue.on_checkpoint(job, attempt, files.into_iter().map(order::report).collect(), now);
             }
+            Event::Headers { job, attempt, file, text } => self.queue.on_headers(job, attempt, file, &text),
             Event::Restarted { job, attempt, file, reason } => {
                 tracing::info!(%job, file, reason, "a file begins again");
                 self.queue.on_restarted(job, attempt, file, now);
@@ -150,6 +154,29 @@ impl Brain {
             }
             Event::Moved { bytes, ms } => self.sharing.moved(owner, bytes, ms),
             Event::Pong { .. } => {}
+        }
+    }
+
+    /// Events 200, 201, 203 and 204 (spec/behaviour.md 27).
+    fn log_note(&self, job: JobId, url: &str, note: &Note) {
+        let Some(named) = self.queue.get(job) else { return };
+        let (name, owner, event) = (&*named.display_name, named.owner.0, note.event());
+        match note {
+            Note::Credentials { target, server, scheme, user, accepted: true } => {
+                tracing::info!(event, %job, name, owner, url, server, %target, %scheme, user, "credentials accepted");
+            }
+            Note::Credentials { target, server, scheme, user, accepted: false } => {
+                tracing::error!(event, %job, name, owner, url, server, %target, %scheme, user, "credentials rejected");
+            }
+            Note::ProxyFailed { proxy, code, all: false } => {
+                tracing::warn!(event, %job, name, owner, url, proxy, %code, "a proxy cannot be used");
+            }
+            Note::ProxyFailed { code, all: true, .. } => {
+                let settings = named.proxy.as_deref();
+                let list = settings.and_then(|proxy| proxy.list.as_deref()).unwrap_or_default();
+                let bypass = settings.and_then(|proxy| proxy.bypass.as_deref()).unwrap_or_default();
+                tracing::warn!(event, %job, name, owner, url, list, bypass, %code, "no proxy can be reached");
+            }
         }
     }
 

@@ -368,7 +368,7 @@ plain_call!(
 pub async fn error(State(app): State<App>, Peer(caller): Peer, Id(id): Id) -> Answer<Json<ErrorView>> {
     let view = app.brain.read(move |view| {
         let job = view.queue.held_job(caller, id)?;
-        job.get_error().map(|record| views::error_view(job, record))
+        job.get_error().map(views::error_view)
     });
     Ok(Json(view.await??))
 }

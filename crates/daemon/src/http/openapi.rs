@@ -1,6 +1,9 @@
 //! The description of the API, generated from the handlers.
 
-use super::{callbacks, events, jobs, metrics, options, policy, properties, ranges, service};
+use super::{
+    callbacks, credentials, events, files, helper, jobs, metrics, options, policy, properties, ranges,
+    service,
+};
 use axum::Json;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{RefOr, Schema};
@@ -12,13 +15,15 @@ use utoipa::{Modify, OpenApi};
     modifiers(&Problems),
     info(title = "openbits", description = "Background transfer service: HTTP/1.1 with JSON over a Unix socket. The caller is the peer of the socket.", license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")),
     paths(
-        service::service, service::error_text, jobs::create, jobs::list, jobs::show, jobs::set, jobs::files, jobs::add_files,
+        service::service, service::error_text, jobs::create, jobs::list, jobs::show, jobs::set, jobs::files, jobs::add_files, credentials::set, credentials::remove,
         jobs::resume, jobs::suspend, jobs::cancel, jobs::complete, jobs::take_ownership, jobs::error, jobs::why, events::events,
         events::job_log, callbacks::callbacks, callbacks::answer, callbacks::get, callbacks::set, callbacks::clear, metrics::metrics,
         options::certificate, options::set_certificate, options::remove_certificate, options::headers,
         options::listen, options::answer, options::stop_listening,
         properties::get, properties::set,
         ranges::ranges, ranges::filled, ranges::request, ranges::position,
+        files::show, files::set_remote_name, files::set_validation, files::property,
+        files::set_property, files::replace_prefix, helper::ticket, helper::set, helper::clear,
         policy::show, policy::check, policy::reload, policy::explain,
     ),
     tags((name = "jobs", description = "Jobs and their files"), (name = "files", description = "Single files"), (name = "policy", description = "What the administrator says"), (name = "service", description = "The service itself"), (name = "events", description = "What happens"))

@@ -33,12 +33,14 @@ pub struct Admission {
 }
 
 impl Admission {
-    fn caller(&self, uid: u32, gid: u32) -> Option<Caller> {
+    fn caller(&self, uid: u32, gid: u32, pid: Option<i32>) -> Option<Caller> {
         let exempt = match self.only {
             Some(_) => uid == 0,
             None => self.settings.borrow().people.exempts(uid, gid),
         };
-        let caller = Caller { uid: Uid(uid), exempt };
+        // Only what root's jobs show of him follows from it.
+        let login = pid.filter(|_| uid == 0).and_then(login_of);
+        let caller = Caller { uid: Uid(uid), exempt, login };
         self.only.is_none_or(|only| only == caller.uid || caller.is_administrator()).then_some(caller)
     }
 
@@ -52,6 +54,12 @@ impl Admission {
         let exempt = tokio::task::spawn_blocking(move || people.exempts_by_group(uid)).await;
         Caller { exempt: exempt.unwrap_or(false), ..caller }
     }
+}
+
+/// Who logged in to start a process: its audit login uid. `None`: nobody did, or the kernel does not tell.
+fn login_of(pid: i32) -> Option<Uid> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/loginuid")).ok()?;
+    text.trim().parse().ok().filter(|uid| *uid != u32::MAX).map(Uid)
 }
 
 /// Connections of each user.
@@ -107,7 +115,7 @@ pub async fn serve(
         };
         let Some((stream, slot)) = accepted else { continue };
         let peer = stream.peer_cred().ok();
-        let Some(caller) = peer.and_then(|peer| admission.caller(peer.uid(), peer.gid())) else {
+        let Some(caller) = peer.and_then(|peer| admission.caller(peer.uid(), peer.gid(), peer.pid())) else {
             continue;
         };
         let Some(place) = users.place(caller) else {

@@ -1,12 +1,13 @@
 //! From a caller's request to what the queue keeps: secrets sealed, names redacted.
 
 use super::{CannotSeal, Vault};
-use openbits_api::{AddFile, EnvironmentProxyView, ProxyRequest};
+use openbits_api::{AddFile, DigestSourceRequest, EnvironmentProxyView, ProxyRequest};
+use openbits_core::integrity::{DigestSource, Expect, SourceKind};
 use openbits_core::job::NewFile;
 use openbits_core::job::credential::{self, Credential};
 use openbits_core::job::http::CheckedHeaders;
 use openbits_core::job::property::{EnvironmentProxy, Property};
-use openbits_core::secret::{list_without_logins, split_login, without_login};
+use openbits_core::secret::{Sealed, list_without_logins, split_login, without_login};
 use openbits_core::{HResult, JobId, Secret, Slot};
 use serde::{Deserialize, Serialize};
 
@@ -39,25 +40,46 @@ fn json(value: &impl Serialize) -> Secret {
     Secret::new(serde_json::to_string(value).expect("texts have a JSON form"))
 }
 
+/// A URL: user and password leave it.
+///
+/// # Errors
+/// Nothing can be sealed.
+pub fn remote(vault: &Vault, job: JobId, name: &str) -> Result<(String, Option<Sealed>), CannotSeal> {
+    let (remote, login) = split_login(name);
+    let login = login.filter(|login| !login.is_empty() && login.reveal() != ":");
+    let login = login.map(|login| vault.seal(job, &login_place(&remote), &login)).transpose()?;
+    Ok((remote, login))
+}
+
 /// Files to add: user and password leave the URL.
 ///
 /// # Errors
 /// Nothing can be sealed.
 pub fn files(vault: &Vault, job: JobId, files: Vec<AddFile>) -> Result<Vec<NewFile>, CannotSeal> {
     let new = |file: AddFile| {
-        let (remote, login) = split_login(&file.remote_name);
-        let login = login.filter(|login| !login.is_empty() && login.reveal() != ":");
-        let login = login.map(|login| vault.seal(job, &login_place(&remote), &login)).transpose()?;
+        let (name, login) = remote(vault, job, &file.remote_name)?;
         Ok(NewFile {
-            remote,
+            remote: name,
             local: file.local_name,
             login,
             size: None,
             sha256: file.sha256.map(|hex| hex.to_ascii_lowercase()),
+            expect: Expect {
+                digests: file.digests,
+                sources: std::iter::empty()
+                    .chain(file.metalink.map(|metalink| source(SourceKind::Metalink, metalink)))
+                    .chain(file.checksum.map(|checksum| source(SourceKind::Checksums, checksum)))
+                    .collect(),
+                mirrors: file.mirrors.into_iter().map(Into::into).collect(),
+            },
             ranges: file.ranges.map(crate::http::ranges::given),
         })
     };
     files.into_iter().map(new).collect()
+}
+
+fn source(kind: SourceKind, request: DigestSourceRequest) -> DigestSource {
+    DigestSource { kind, location: request.location.into(), name: request.name.map(Into::into) }
 }
 
 /// Proxy settings: the list is kept without users and passwords, and sealed with them if there are any.

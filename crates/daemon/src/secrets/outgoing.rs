@@ -1,11 +1,12 @@
 //! From what the queue keeps to what a worker needs: the only place where secrets are opened.
 
-use super::intake::{Variables, login_place};
+use super::intake::{Pair, Variables, login_place};
 use super::{Locked, Vault};
 use openbits_core::hresult::BG_E_INVALID_CREDENTIALS;
 use openbits_core::job::property::EnvironmentProxy;
-use openbits_core::job::{ErrorRecord, File};
-use openbits_core::{ErrorContext, FileTime, Job, Secret, Slot};
+use openbits_core::job::{Credential, ErrorRecord, File, credential};
+use openbits_core::{AuthTarget, ErrorContext, FileTime, Job, Secret, Slot};
+use openbits_transfer::protocol;
 
 /// A secret of the job that its worker needs cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +44,34 @@ impl Vault {
         })
     }
 
+    /// The job's credentials.
+    ///
+    /// # Errors
+    /// One cannot be opened.
+    pub fn credentials(&self, job: &Job) -> Result<Vec<protocol::Credential>, Lost> {
+        let open = |credential: &Credential| {
+            let (target, scheme) = (credential.target, credential.scheme);
+            let lost = |why| Lost { what: format!("the credentials {target}/{scheme}"), why, file: None };
+            let pair = match &credential.sealed {
+                None => None,
+                Some(sealed) => {
+                    let place = credential::place(target, scheme);
+                    let text = self.open_sealed(job.id, &place, sealed).map_err(lost)?;
+                    let pair: Pair =
+                        serde_json::from_str(text.reveal()).map_err(|_| lost(Locked::Damaged))?;
+                    Some(protocol::Pair { user: pair.user, password: pair.password })
+                }
+            };
+            Ok(protocol::Credential { target, scheme, pair })
+        };
+        job.credentials.iter().map(open).collect()
+    }
+
+    /// Credentials that were given again make up for what was lost.
+    fn replaced(job: &Job, target: AuthTarget) -> bool {
+        job.credentials.iter().any(|credential| credential.target == target)
+    }
+
     /// User and password of a file's URL, as they stood in it. At another origin than the one they were given for there are none.
     ///
     /// # Errors
@@ -52,6 +81,7 @@ impl Vault {
         match self.open_sealed(job.id, &login_place(&file.remote), sealed) {
             Ok(login) => Ok(Some(login)),
             Err(Locked::Damaged) => Ok(None),
+            Err(_) if Self::replaced(job, AuthTarget::Server) => Ok(None),
             Err(why) => {
                 let what = "the user name and password that stood in the URL".to_owned();
                 Err(Lost { what, why, file: Some(index) })
@@ -76,7 +106,10 @@ impl Vault {
     /// It cannot be opened.
     pub fn proxy_list(&self, job: &Job) -> Result<String, Lost> {
         let bare = job.proxy.as_deref().and_then(|proxy| proxy.list.clone()).unwrap_or_default();
-        Ok(self.slot(job, Slot::ProxyList)?.map_or(bare, |list| list.reveal().to_owned()))
+        match self.slot(job, Slot::ProxyList) {
+            Err(_) if Self::replaced(job, AuthTarget::Proxy) => Ok(bare),
+            found => Ok(found?.map_or(bare, |list| list.reveal().to_owned())),
+        }
     }
 
     /// The creator's proxy variables as they were given.
@@ -85,7 +118,11 @@ impl Vault {
     /// They cannot be opened.
     pub fn environment(&self, job: &Job) -> Result<Option<EnvironmentProxy>, Lost> {
         let Some(bare) = &job.extras().environment_proxy else { return Ok(None) };
-        let Some(text) = self.slot(job, Slot::EnvironmentProxy)? else { return Ok(Some(bare.clone())) };
+        let text = match self.slot(job, Slot::EnvironmentProxy) {
+            Err(_) if Self::replaced(job, AuthTarget::Proxy) => None,
+            found => found?,
+        };
+        let Some(text) = text else { return Ok(Some(bare.clone())) };
         let lost = |_| Lost { what: "the proxy variables".into(), why: Locked::Damaged, file: None };
         let Variables { http, https, all, no } = serde_json::from_str(text.reveal()).map_err(lost)?;
         Ok(Some(EnvironmentProxy { http, https, all, no }))

@@ -68,7 +68,7 @@ impl Identity {
             .stdout(Stdio::null())
             // Whoever controls a worker must not write into the service's log.
             .stderr(Stdio::null());
-        for name in ["OPENBITS_LOG", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
+        for name in ["OPENBITS_LOG", "SSL_CERT_FILE", "SSL_CERT_DIR", "KRB5_CONFIG"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }

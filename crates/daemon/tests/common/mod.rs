@@ -85,7 +85,7 @@ impl Service {
             id: None,
             display_name: priority.to_string(),
             kind: JobType::Download,
-            files: vec![AddFile { remote_name, local_name, sha256: None, ranges: None }],
+            files: vec![AddFile { remote_name, local_name, ..AddFile::default() }],
             resume: true,
             properties: SetProperties { priority: Some(priority), ..SetProperties::default() },
             environment_proxy: None,

@@ -46,7 +46,7 @@ impl Service {
 
     pub(crate) fn file(&self, url: &str, name: &str) -> AddFile {
         let local_name = self.path(name).display().to_string();
-        AddFile { remote_name: url.to_owned(), local_name, sha256: None, ranges: None }
+        AddFile { remote_name: url.to_owned(), local_name, ..AddFile::default() }
     }
 
     /// A new job with these files, not resumed.

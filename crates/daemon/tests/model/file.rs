@@ -7,9 +7,11 @@ use openbits_testkit::{Content, Origin};
 #[test]
 fn file_get_remote_name() {
     let service = Service::start();
-    let url = "HTTP://user:pw@127.0.0.1:1/%7Ex?q=1#f";
-    let id = service.create(vec![service.file(url, "a")]);
+    let url = "HTTP://127.0.0.1:1/%7Ex?q=1#f";
+    let with_login = "HTTP://user:pw@127.0.0.1:1/%7Ex?q=1#f";
+    let id = service.create(vec![service.file(url, "a"), service.file(with_login, "b")]);
     assert_eq!(service.files(id)[0].remote_name, url, "byte for byte as it was given");
+    assert_eq!(service.files(id)[1].remote_name, url, "but a password is shown to nobody");
 }
 
 #[test]

@@ -4,9 +4,11 @@
 
 mod common;
 mod error;
+mod extended;
 mod file;
 mod getters;
 mod job;
 mod job5;
 mod manager;
 mod setters;
+mod tokens;

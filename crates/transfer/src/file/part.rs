@@ -1,11 +1,12 @@
 //! A file that is being filled: writes, syncs, and what may be reported.
 
-use super::writer::{Writer, new_hash, write_all};
-use super::{Folder, Place, direct, temp};
+use super::hash::{Hashes, digests_of};
+use super::writer::{Writer, write_all};
+use super::{Folder, Place, direct};
 use crate::failure::{Outcome, local, local_io};
-use aws_lc_rs::digest::Context;
 use bytes::Bytes;
 use openbits_core::RangeSet;
+use openbits_core::integrity::{Algorithm, Digest};
 use rustix::fs;
 use rustix::io::Errno;
 use std::fs::File;
@@ -58,13 +59,14 @@ pub(crate) struct Part {
     entry_durable: bool,
     last_sync: Instant,
     /// Hash of the file from its first byte to the end of the last run, while that is one piece.
-    hash: Option<(u64, Context)>,
+    hash: Option<(u64, Hashes)>,
 }
 
 impl Part {
-    /// Of a new temporary file; `hashed`: a digest will be asked for.
-    pub(crate) fn new(place: Place, file: File, hashed: bool) -> Self {
-        Self::with(place, file, RangeSet::new(), false, hashed.then(|| (0, new_hash())))
+    /// Of a new temporary file; these digests will be asked for.
+    pub(crate) fn new(place: Place, file: File, hashed: &[Algorithm]) -> Self {
+        let hash = (!hashed.is_empty()).then(|| (0, Hashes::new(hashed)));
+        Self::with(place, file, RangeSet::new(), false, hash)
     }
 
     /// Of a file that an earlier attempt left.
@@ -77,7 +79,7 @@ impl Part {
         file: File,
         done: RangeSet,
         entry_durable: bool,
-        hash: Option<(u64, Context)>,
+        hash: Option<(u64, Hashes)>,
     ) -> Self {
         Self {
             place,
@@ -284,15 +286,16 @@ impl Part {
         Ok(())
     }
 
-    /// The digest of the first `size` bytes: carried along while writing, or read back.
-    pub(crate) async fn digest(&mut self, size: u64) -> Outcome<String> {
+    /// Digests of the first `size` bytes: carried along while writing, or read back outside of the event loop.
+    pub(crate) async fn digests(&mut self, size: u64, algorithms: &[Algorithm]) -> Outcome<Vec<Digest>> {
         if let Some((end, hash)) = self.hash.take()
             && end == size
+            && hash.covers(algorithms)
         {
-            return Ok(temp::hex(hash.finish().as_ref()));
+            return Ok(hash.finish());
         }
-        let file = self.file.clone();
-        tokio::task::spawn_blocking(move || temp::digest_of(&file, size))
+        let (file, algorithms) = (self.file.clone(), algorithms.to_vec());
+        tokio::task::spawn_blocking(move || digests_of(&file, 0, size, &algorithms))
             .await
             .unwrap_or_else(|_| Err(local(Errno::IO, "Reading back was interrupted")))
     }

@@ -9,7 +9,6 @@ use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
 
 /// Extended attribute that ties a temporary file to one version of its source.
 ///
@@ -35,10 +34,13 @@ pub(crate) fn version_tag(validator: &Validator) -> String {
         context.update(part.as_deref().unwrap_or("").as_bytes());
         context.update(&[0]);
     }
+    if let Some(mirror) = &validator.mirror {
+        context.update(mirror.as_bytes());
+    }
     hex(&context.finish().as_ref()[..16])
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
+fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         // Writing to a String cannot fail.
@@ -70,6 +72,15 @@ pub(crate) fn create(place: &Place, tag: &str) -> Outcome<File> {
         }
     }
     Err(local(Errno::EXIST, "The temporary file cannot be created"))
+}
+
+/// Gives the temporary file another mark of its version, durably. A file system without attributes has no mark to change.
+pub(crate) fn mark_version(file: &File, tag: &str) -> Outcome<()> {
+    match fs::fsetxattr(file, VERSION_ATTRIBUTE, tag.as_bytes(), XattrFlags::empty()) {
+        Ok(()) => file.sync_all().map_err(|error| local_io(&error, "The temporary file cannot be synced")),
+        Err(Errno::NOTSUP) => Ok(()),
+        Err(errno) => Err(local(errno, "The temporary file cannot be marked")),
+    }
 }
 
 /// Result of [`reopen`].
@@ -158,19 +169,4 @@ pub(super) fn unmark_version(fd: impl AsFd) {
 /// Removes the temporary file; one that is not there is fine.
 pub(crate) fn remove(place: &Place) {
     let _ = fs::unlinkat(&place.folder, &*place.temp, AtFlags::empty());
-}
-
-/// SHA-256 of the first `size` bytes, in lower-case hexadecimal; reads the whole file, so not for the event loop.
-pub(crate) fn digest_of(file: &File, size: u64) -> Outcome<String> {
-    let mut context = Context::new(&SHA256);
-    let mut buffer = vec![0_u8; 1 << 20];
-    let mut at = 0;
-    while at < size {
-        let want = usize::try_from((size - at).min(buffer.len() as u64)).expect("at most the buffer");
-        file.read_exact_at(&mut buffer[..want], at)
-            .map_err(|error| local_io(&error, "The temporary file cannot be read back"))?;
-        context.update(&buffer[..want]);
-        at += want as u64;
-    }
-    Ok(hex(context.finish().as_ref()))
 }

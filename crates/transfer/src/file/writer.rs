@@ -1,7 +1,7 @@
 //! One thread per body that writes what the socket gives, so that the socket is never left full.
 
 use super::direct::Direct;
-use aws_lc_rs::digest::{Context, SHA256};
+use super::hash::Hashes;
 use bytes::Bytes;
 use rustix::io::{Errno, pwritev};
 use std::fs::File;
@@ -16,7 +16,7 @@ const MAX_SLICES: usize = 64;
 const QUEUE: usize = 4;
 
 /// How a writer ended, and the hash of what it wrote.
-type WriterEnd = (Result<(), Errno>, Option<Context>);
+type WriterEnd = (Result<(), Errno>, Option<Hashes>);
 
 /// The writer of one contiguous run of bytes.
 pub(super) struct Writer {
@@ -36,7 +36,7 @@ impl Writer {
         file: Arc<File>,
         direct: Option<File>,
         offset: u64,
-        hash: Option<Context>,
+        hash: Option<Hashes>,
     ) -> std::io::Result<Self> {
         let (queue, mut batches) = mpsc::channel::<Vec<Bytes>>(QUEUE);
         let (report, end) = oneshot::channel();
@@ -134,11 +134,6 @@ pub(super) fn write_all(file: &File, pieces: &[Bytes], mut offset: u64) -> Resul
         skip += wrote;
     }
     Ok(())
-}
-
-/// A hash for a run that begins at the file's first byte.
-pub(super) fn new_hash() -> Context {
-    Context::new(&SHA256)
 }
 
 #[cfg(test)]

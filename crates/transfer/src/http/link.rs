@@ -7,6 +7,7 @@ use super::connect::{self, io_code};
 use super::pool::Route;
 use super::proxy::Via;
 use super::tls::{self, Setup, TlsCache};
+use crate::auth::{Auth, Peer};
 use crate::failure::{Outcome, transport, with};
 use crate::pace::{Paced, Pacers};
 use crate::protocol::Pace;
@@ -15,7 +16,7 @@ use crate::sys;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use http_body_util::Empty;
+use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
@@ -109,12 +110,19 @@ pub(crate) enum Piece {
     Data(Bytes),
     End,
     Cut(Box<Fail>),
+    /// What is read is a file, and it changed meanwhile.
+    Changed,
 }
 
 impl Link {
     /// Connects, tunnels through a proxy if need be, shakes hands.
-    pub(super) async fn open(route: &Route, tls: &TlsCache, timeout: Duration) -> Outcome<Self> {
-        match tokio::time::timeout(timeout, open(route, tls)).await {
+    pub(super) async fn open(
+        route: &Route,
+        tls: &TlsCache,
+        timeout: Duration,
+        opening: Opening<'_>,
+    ) -> Outcome<Self> {
+        match tokio::time::timeout(timeout, Box::pin(open(route, tls, opening))).await {
             Ok(result) => result,
             Err(_) => Err(transport(
                 ERROR_WINHTTP_TIMEOUT,
@@ -172,7 +180,7 @@ impl Link {
     }
 
     /// Lets the connection notice that its peer left.
-    pub(super) fn seems_alive(&mut self) -> bool {
+    pub(crate) fn seems_alive(&mut self) -> bool {
         self.drive(&mut Context::from_waker(std::task::Waker::noop()));
         self.connection.is_some() && self.failure.is_none() && self.ready()
     }
@@ -299,7 +307,7 @@ impl Link {
                 match self.piece(&mut reply).await {
                     Piece::Data(_) => {}
                     Piece::End => return true,
-                    Piece::Cut(_) => return false,
+                    Piece::Cut(_) | Piece::Changed => return false,
                 }
             }
         };
@@ -344,12 +352,36 @@ impl Link {
     }
 }
 
-async fn open(route: &Route, tls: &TlsCache) -> Outcome<Link> {
-    let stream = match &route.via {
-        Via::Direct => connect::tcp(&route.host, route.port, route.bind.as_deref()).await?,
-        Via::Proxy { host, port, .. } => {
-            let stream = connect::tcp(host, *port, route.bind.as_deref()).await?;
-            if route.tls { tunnel(stream, route).await? } else { stream }
+/// What a proxy may ask for while a tunnel is opened.
+pub(crate) struct Opening<'a> {
+    /// The proxy.
+    pub(crate) proxy: Option<&'a Peer>,
+    /// The job's credentials.
+    pub(crate) auth: &'a mut Auth,
+}
+
+/// Connections to one proxy for one tunnel: it may close after each challenge.
+const MAX_TUNNELS: u32 = 8;
+
+async fn open(route: &Route, tls: &TlsCache, mut opening: Opening<'_>) -> Outcome<Link> {
+    let mut tunnels = 0;
+    let stream = loop {
+        match &route.via {
+            Via::Direct => break connect::tcp(&route.host, route.port, route.bind.as_deref()).await?,
+            Via::Proxy { host, port, .. } => {
+                let stream = connect::tcp(host, *port, route.bind.as_deref()).await?;
+                if !route.tls {
+                    break stream;
+                }
+                if let Some(stream) = tunnel(stream, route, &mut opening).await? {
+                    break stream;
+                }
+                tunnels += 1;
+                if tunnels > MAX_TUNNELS {
+                    let detail = "The proxy closed the connection again and again.";
+                    return Err(transport(ERROR_WINHTTP_CANNOT_CONNECT, detail));
+                }
+            }
         }
     };
     let failed = |error: io::Error| {
@@ -500,10 +532,10 @@ async fn fetch_list(route: &Route, tls: &TlsCache, address: &str) -> Outcome<Vec
     *request.uri_mut() = target.parse().map_err(|_| bad())?;
     let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
     request.headers_mut().insert(http::header::HOST, host.parse().map_err(|_| bad())?);
-    if let Via::Proxy { auth: Some(auth), .. } = &route.via {
-        request.headers_mut().insert(http::header::PROXY_AUTHORIZATION, auth.clone());
-    }
-    let mut link = open(&route, tls).await?;
+    // Of the job's credentials only those that stand in the proxy's setting: nobody else is to know who asks for a list.
+    let (mut auth, proxy) = (Auth::default(), route.via.peer());
+    proxy.iter().for_each(|proxy| auth.dress(&mut request, proxy));
+    let mut link = open(&route, tls, Opening { proxy: proxy.as_ref(), auth: &mut auth }).await?;
     let mut reply = link.ask(request, LIST_PATIENCE).await.map_err(|(fail, _)| fail)?;
     if reply.head.status != http::StatusCode::OK {
         return Err(transport(
@@ -520,6 +552,9 @@ async fn fetch_list(route: &Route, tls: &TlsCache, address: &str) -> Outcome<Vec
             Piece::Data(_) => return Err(transport(ERROR_WINHTTP_INVALID_SERVER_RESPONSE, "it is too long")),
             Piece::End => return Ok(der),
             Piece::Cut(fail) => return Err(fail),
+            Piece::Changed => {
+                return Err(transport(ERROR_WINHTTP_INVALID_SERVER_RESPONSE, "it changed meanwhile"));
+            }
         }
     }
 }
@@ -550,19 +585,9 @@ fn h2() -> http2::Builder<Local> {
     builder
 }
 
-/// Asks a proxy for a tunnel (CONNECT).
-async fn tunnel(stream: TcpStream, route: &Route) -> Outcome<TcpStream> {
-    let target = format!("{}:{}", route.host, route.port);
-    let bad = |_| transport(ERROR_WINHTTP_CANNOT_CONNECT, "The host cannot be asked of a proxy.");
-    let mut request = Request::new(Empties::new());
-    *request.method_mut() = http::Method::CONNECT;
-    *request.uri_mut() = http::Uri::from(target.parse::<http::uri::Authority>().map_err(bad)?);
-    let host = http::HeaderValue::from_str(&target)
-        .map_err(|_| transport(ERROR_WINHTTP_CANNOT_CONNECT, "The host cannot be asked of a proxy."))?;
-    request.headers_mut().insert(http::header::HOST, host);
-    if let Via::Proxy { auth: Some(auth), .. } = &route.via {
-        request.headers_mut().insert(http::header::PROXY_AUTHORIZATION, auth.clone());
-    }
+/// Asks a proxy for a tunnel (CONNECT), and answers its challenges. None: it closed the connection after a challenge that can be
+/// answered on another.
+async fn tunnel(stream: TcpStream, route: &Route, opening: &mut Opening<'_>) -> Outcome<Option<TcpStream>> {
     let mut builder = http1::Builder::new();
     builder.max_header_size(MAX_HEAD);
     let (mut sender, connection) =
@@ -570,14 +595,37 @@ async fn tunnel(stream: TcpStream, route: &Route) -> Outcome<TcpStream> {
     let mut connection = pin!(connection.with_upgrades());
     let mut finished = false;
     let exchange = async {
-        let response = sender.send_request(request).await.map_err(|error| explain(&error))?;
-        let status = response.status();
-        if !status.is_success() {
+        loop {
+            let mut request = connect_request(route)?;
+            if let Some(proxy) = opening.proxy {
+                opening.auth.dress(&mut request, proxy);
+            }
+            let response = match sender.send_request(request).await {
+                Ok(response) => response,
+                Err(error) => return Err(explain(&error)),
+            };
+            let status = response.status();
+            if status.is_success() {
+                opening.proxy.into_iter().for_each(|proxy| opening.auth.accepted(proxy));
+                return hyper::upgrade::on(response).await.map(Some).map_err(|error| explain(&error));
+            }
+            let mut detail = format!("The proxy refuses a tunnel with status {}.", status.as_u16());
             let (code, class) = classify::http_status(status.as_u16());
-            let detail = format!("The proxy refuses a tunnel with status {}.", status.as_u16());
+            if let Some(proxy) =
+                opening.proxy.filter(|_| status == http::StatusCode::PROXY_AUTHENTICATION_REQUIRED)
+            {
+                if opening.auth.challenged(proxy, response.headers()).await {
+                    if read_away(response.into_body()).await && sender.ready().await.is_ok() {
+                        continue;
+                    }
+                    opening.auth.connection_lost(proxy);
+                    return Ok(None);
+                }
+                detail = format!("{detail} {}", opening.auth.why(proxy));
+                return Err(with(ErrorContext::RemoteFile, code, class, detail));
+            }
             return Err(with(ErrorContext::GeneralTransport, code, class, detail));
         }
-        hyper::upgrade::on(response).await.map_err(|error| explain(&error))
     };
     let mut exchange = pin!(exchange);
     let upgraded = poll_fn(|cx| {
@@ -590,11 +638,40 @@ async fn tunnel(stream: TcpStream, route: &Route) -> Outcome<TcpStream> {
         exchange.as_mut().poll(cx)
     })
     .await?;
+    let Some(upgraded) = upgraded else { return Ok(None) };
     match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) if parts.read_buf.is_empty() => Ok(parts.io.into_inner()),
+        Ok(parts) if parts.read_buf.is_empty() => Ok(Some(parts.io.into_inner())),
         // A server never speaks first in TLS.
         _ => Err(transport(ERROR_WINHTTP_CANNOT_CONNECT, "The proxy sent data of its own into the tunnel.")),
     }
+}
+
+fn connect_request(route: &Route) -> Outcome<Request<Empties>> {
+    let target = format!("{}:{}", route.host, route.port);
+    let bad = || transport(ERROR_WINHTTP_CANNOT_CONNECT, "The host cannot be asked of a proxy.");
+    let mut request = Request::new(Empties::new());
+    *request.method_mut() = http::Method::CONNECT;
+    *request.uri_mut() = http::Uri::from(target.parse::<http::uri::Authority>().map_err(|_| bad())?);
+    let host = http::HeaderValue::from_str(&target).map_err(|_| bad())?;
+    request.headers_mut().insert(http::header::HOST, host);
+    Ok(request)
+}
+
+/// Longest page of a proxy that asks for credentials which is read for the sake of the connection, in bytes.
+const MAX_PAGE: usize = 256 << 10;
+
+/// Reads a body that nobody wants. False: it is too long, or broke.
+async fn read_away(mut body: Incoming) -> bool {
+    let mut left = MAX_PAGE;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return false };
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        match left.checked_sub(length) {
+            Some(rest) => left = rest,
+            None => return false,
+        }
+    }
+    true
 }
 
 fn framing(head: &http::response::Parts, body: &Incoming) -> Framing {

@@ -1,12 +1,13 @@
 //! Connections that wait for their next file.
 
-use super::link::Link;
+use super::desktop::Desktop;
+use super::link::{Link, Opening};
 use super::proxy::Via;
 use super::tls::TlsCache;
 use crate::failure::Outcome;
 use crate::pace::Pacers;
-use crate::protocol::{TlsOptions, TransferOptions};
-use openbits_core::{AttemptId, Priority};
+use crate::protocol::{Proxy, TlsOptions, TransferOptions};
+use openbits_core::{AttemptId, JobId, Priority};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ const MAX_IDLE: usize = 32;
 /// How long one is kept; servers close theirs after 5 to 75 seconds.
 const MAX_IDLE_TIME: Duration = Duration::from_secs(15);
 
-/// Everything that makes two connections interchangeable. Credentials are no part of it: they go with each request.
+/// Everything that makes two connections interchangeable. Credentials are no part of it where they go with each request.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Route {
     pub(crate) tls: bool,
@@ -27,6 +28,8 @@ pub(crate) struct Route {
     pub(crate) bind: Option<String>,
     pub(crate) extra_ca: Option<String>,
     pub(crate) http2: bool,
+    /// The connection itself is authenticated, for this job.
+    pub(crate) bound_to: Option<JobId>,
     pub(crate) options: TlsOptions,
     /// What the owner's program accepted for one attempt is no other's.
     pub(crate) scope: Option<AttemptId>,
@@ -46,6 +49,7 @@ impl Route {
             bind: options.bind.clone(),
             extra_ca: options.extra_ca.clone(),
             http2: options.http2,
+            bound_to: None,
         }
     }
 
@@ -74,10 +78,16 @@ struct Idle {
 pub(crate) struct Pool {
     idle: Rc<RefCell<Vec<Idle>>>,
     tls: Rc<TlsCache>,
+    desktop: Rc<Desktop>,
     pacers: Pacers,
 }
 
 impl Pool {
+    /// The proxy settings of the owner's desktop.
+    pub(crate) async fn desktop(&self) -> Option<Proxy> {
+        self.desktop.proxy().await
+    }
+
     /// An idle connection that still seems alive.
     pub(crate) fn take(&self, route: &Route, priority: Priority) -> Option<Link> {
         let mut idle = self.idle.borrow_mut();
@@ -97,8 +107,14 @@ impl Pool {
     }
 
     /// A new connection.
-    pub(crate) async fn open(&self, route: &Route, timeout: Duration, priority: Priority) -> Outcome<Link> {
-        let mut link = Link::open(route, &self.tls, timeout).await?;
+    pub(crate) async fn open(
+        &self,
+        route: &Route,
+        timeout: Duration,
+        priority: Priority,
+        opening: Opening<'_>,
+    ) -> Outcome<Link> {
+        let mut link = Link::open(route, &self.tls, timeout, opening).await?;
         link.pace(&self.pacers, priority);
         Ok(link)
     }

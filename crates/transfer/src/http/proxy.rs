@@ -1,12 +1,14 @@
 //! Which way a URL is reached: directly, or through a proxy of the job (spec/bits-core.md 5.2, spec/behaviour.md 20).
 
+use crate::auth::Peer;
 use crate::failure::{Outcome, with};
-use crate::protocol::Proxy;
-use http::HeaderValue;
+use crate::protocol::{Pair, Proxy};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hyper_util::client::proxy::matcher::Matcher;
-use openbits_core::ErrorContext;
 use openbits_core::classify::Class;
 use openbits_core::hresult::BG_E_INVALID_PROXY_INFO;
+use openbits_core::{AuthTarget, ErrorContext, Secret};
 use url::Url;
 
 /// Default port of a proxy without one: that of http.
@@ -18,7 +20,23 @@ const MAX_ENTRIES: usize = 64;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Via {
     Direct,
-    Proxy { host: String, port: u16, auth: Option<HeaderValue> },
+    Proxy { host: String, port: u16, login: Option<Pair> },
+}
+
+impl Via {
+    /// The proxy, as one who may ask for credentials.
+    pub(crate) fn peer(&self) -> Option<Peer> {
+        match self {
+            Self::Direct => None,
+            Self::Proxy { host, port, login } => Some(Peer {
+                target: AuthTarget::Proxy,
+                host: host.clone(),
+                port: *port,
+                private: false,
+                login: login.clone(),
+            }),
+        }
+    }
 }
 
 fn invalid(detail: &str) -> Box<openbits_core::plan::Fail> {
@@ -47,7 +65,8 @@ pub(crate) fn routes(proxy: &Proxy, url: &Url) -> Outcome<Vec<Via>> {
             let host = found.uri().host().filter(|host| !host.is_empty());
             let host = host.ok_or_else(|| invalid("The proxy setting names no host."))?;
             let port = found.uri().port_u16().unwrap_or(DEFAULT_PORT);
-            Ok(vec![Via::Proxy { host: host.to_owned(), port, auth: found.basic_auth().cloned() }])
+            let login = found.basic_auth().and_then(|value| of_basic(value.as_bytes()));
+            Ok(vec![Via::Proxy { host: host.to_owned(), port, login }])
         }
         Proxy::List { list, bypass } => {
             if bypassed(bypass.as_deref().unwrap_or(""), url) {
@@ -56,6 +75,15 @@ pub(crate) fn routes(proxy: &Proxy, url: &Url) -> Outcome<Vec<Via>> {
             from_list(list, url.scheme())
         }
     }
+}
+
+/// Name and password of a Basic value, as the matcher gives them.
+fn of_basic(value: &[u8]) -> Option<Pair> {
+    let text = std::str::from_utf8(value).ok()?.strip_prefix("Basic ")?;
+    let pair = zeroize::Zeroizing::new(STANDARD.decode(text).ok()?);
+    let pair = std::str::from_utf8(&pair).ok()?;
+    let (user, password) = pair.split_once(':').unwrap_or((pair, ""));
+    Some(Pair { user: Secret::new(user), password: Secret::new(password) })
 }
 
 /// `[protocol=][protocol://]server[:port]`, separated by spaces; entries without protocol serve those not named.
@@ -93,15 +121,20 @@ fn from_list(list: &str, scheme: &str) -> Outcome<Vec<Via>> {
 }
 
 fn server_of(server: &str) -> Outcome<Via> {
+    let (login, server) = match server.rsplit_once('@') {
+        Some(("" | ":", _)) => return Err(invalid("The proxy list cannot be read.")),
+        Some((login, server)) => (Some(Pair::of_userinfo(login)), server),
+        None => (None, server),
+    };
     // The URL parser forgives these, and would use a part of the entry.
-    if server.contains(['@', '#', '?', '\\']) || server.contains(|c: char| c.is_control()) {
+    if server.contains(['#', '?', '\\']) || server.contains(|c: char| c.is_control()) {
         return Err(invalid("The proxy list cannot be read."));
     }
     let url =
         Url::parse(&format!("http://{server}/")).map_err(|_| invalid("The proxy list cannot be read."))?;
     match url.host_str() {
         Some(host) if url.path() == "/" && !host.is_empty() => {
-            Ok(Via::Proxy { host: host.to_owned(), port: url.port().unwrap_or(DEFAULT_PORT), auth: None })
+            Ok(Via::Proxy { host: host.to_owned(), port: url.port().unwrap_or(DEFAULT_PORT), login })
         }
         _ => Err(invalid("The proxy list cannot be read.")),
     }
@@ -125,7 +158,11 @@ mod tests {
     use super::*;
 
     fn proxy(host: &str, port: u16) -> Via {
-        Via::Proxy { host: host.to_owned(), port, auth: None }
+        Via::Proxy { host: host.to_owned(), port, login: None }
+    }
+
+    fn with_login(host: &str, port: u16) -> Via {
+        Via::Proxy { host: host.to_owned(), port, login: Some(Pair::of_userinfo("u:p")) }
     }
 
     fn list(list: &str, bypass: &str, url: &str) -> Result<Vec<Via>, u32> {
@@ -149,7 +186,8 @@ mod tests {
             ("socks=a:1", "", "http://h/", bad.clone()),
             ("socks5://a:1", "", "http://h/", bad.clone()),
             ("a:notaport", "", "http://h/", bad.clone()),
-            ("u:p@a:1", "", "http://h/", bad.clone()),
+            ("u:p@a:1", "", "http://h/", Ok(vec![with_login("a", 1)])),
+            ("https=http://u:p@a:1/", "", "https://h/", Ok(vec![with_login("a", 1)])),
             ("@a:1", "", "http://h/", bad.clone()),
             ("a#b:1", "", "http://h/", bad.clone()),
             ("a\nb", "", "http://h/", bad.clone()),
@@ -177,13 +215,9 @@ mod tests {
         let go = |url: &str| routes(&proxy, &Url::parse(url).unwrap()).unwrap().remove(0);
         assert_eq!(
             go("http://h/"),
-            Via::Proxy {
-                host: "p".into(),
-                port: 3128,
-                auth: Some(HeaderValue::from_static("Basic dXNlcjpwYXNz"))
-            }
+            Via::Proxy { host: "p".into(), port: 3128, login: Some(Pair::of_userinfo("user:pass")) }
         );
-        assert_eq!(go("https://h/"), Via::Proxy { host: "q".into(), port: 8080, auth: None });
+        assert_eq!(go("https://h/"), Via::Proxy { host: "q".into(), port: 8080, login: None });
         assert_eq!(go("https://x.corp/"), Via::Direct);
         assert_eq!(go("http://localhost/"), Via::Direct);
         let nobody =

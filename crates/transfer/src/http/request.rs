@@ -4,8 +4,6 @@ use super::pool::Route;
 use super::proxy::Via;
 use crate::failure::{Outcome, with};
 use crate::protocol::TransferOptions;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
@@ -15,13 +13,12 @@ use openbits_core::classify::Class;
 use openbits_core::hresult::E_INVALIDARG;
 use openbits_core::job::http::CONTROLLED_HEADERS;
 use openbits_core::plan;
-use percent_encoding::percent_decode_str;
 use url::Url;
 
 /// The caller's headers that go to other origins too. Any other may carry a key (`X-Api-Key`, `Private-Token`, …).
 const HARMLESS: &[&str] = &["accept", "accept-language", "cache-control", "pragma", "user-agent"];
 
-/// Builds the request. `original`: the caller's URL, whose credentials are used at its own origin over https only.
+/// Builds the request. `original`: the caller's URL; what peers want to see of the caller comes later ([`crate::auth`]).
 pub(crate) fn build(
     request: &plan::Request,
     options: &TransferOptions,
@@ -72,17 +69,6 @@ pub(crate) fn build(
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     }
-    // Basic only where nobody can read it (spec/behaviour.md 19).
-    if request.credentials
-        && route.tls
-        && !headers.contains_key(header::AUTHORIZATION)
-        && !original.username().is_empty()
-    {
-        headers.insert(header::AUTHORIZATION, basic(original));
-    }
-    if through_proxy && let Via::Proxy { auth: Some(auth), .. } = &route.via {
-        headers.insert(header::PROXY_AUTHORIZATION, auth.clone());
-    }
     Ok(out)
 }
 
@@ -119,14 +105,4 @@ fn custom(
         }
     }
     Ok(())
-}
-
-fn basic(url: &Url) -> HeaderValue {
-    let mut pair: Vec<u8> = percent_decode_str(url.username()).collect();
-    pair.push(b':');
-    pair.extend(percent_decode_str(url.password().unwrap_or("")));
-    let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair)))
-        .expect("base64 is legal in a header");
-    value.set_sensitive(true);
-    value
 }

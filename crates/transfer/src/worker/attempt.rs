@@ -2,19 +2,27 @@
 
 use super::Stop;
 use super::body;
+use super::exchange::{Answered, Around, exchange};
+use super::lists::{Lists, Wanted};
+use super::mirrors::{Blame, Mirrors};
 use super::report::{self, Reporter};
 use super::steer::Steer;
 use super::verdicts::Verdicts;
+use crate::auth::Auth;
 use crate::failure::{Outcome, with};
 use crate::file::{self, Finished, Folder, Group, Part, Place, Reopened};
-use crate::http::{self, Link, Pool, Reply, Route};
-use crate::protocol::{DigestAlgorithm, Event, FileOrder, Order};
+use crate::http::{Link, Pool, Route};
+use crate::protocol::{Algorithm, Event, FileOrder, Order, Pair, headers_max};
 use crate::rate::Limiter;
+use crate::source::{self, Source};
 use openbits_core::classify::Class;
-use openbits_core::hresult::{BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED, ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED};
+use openbits_core::hresult::{
+    BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED, E_UNEXPECTED, ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED,
+};
 use openbits_core::plan::{
     Accept, BodyEnd, Decision, Ended, Fail, FilePlan, Head, Limits, Next, Request, Restart,
 };
+use openbits_core::secret::split_login;
 use openbits_core::{ErrorContext, Priority, RangeSet};
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -23,6 +31,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
+use url::Url;
 
 /// Bodies up to this size are collected and written in one piece, without a writer of their own.
 const SMALL: u64 = 256 << 10;
@@ -31,14 +40,18 @@ const DRAIN: u64 = 16 << 10;
 
 /// An attempt at a job.
 pub(super) struct Attempt {
-    order: Order,
+    pub(super) order: Order,
     reporter: Reporter,
     pool: Pool,
     limiter: Rc<Limiter>,
     level: Rc<Cell<Priority>>,
+    auth: Auth,
     folders: HashMap<PathBuf, Arc<Folder>>,
     group: Group,
     current: Option<Current>,
+    pub(super) lists: Lists,
+    /// The failure of an earlier mirror, which is told instead of the last one's.
+    blame: Option<Blame>,
     /// The peer that was told last.
     told: Option<String>,
     verdicts: Rc<Verdicts>,
@@ -64,14 +77,46 @@ pub(super) struct Means {
     pub(super) verdicts: Rc<Verdicts>,
 }
 
+/// What is there of a file when a place is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    /// Of the same place: it may be continued.
+    OfThis,
+    /// Of another mirror: bytes of two are never mixed.
+    OfAnother,
+}
+
+/// An answer, from wherever.
+pub(super) struct Reached {
+    /// Where its connection may be used again.
+    pub(super) route: Option<Route>,
+    pub(super) source: Source,
+    /// Why the peer did not let us pass, if it did not.
+    pub(super) why: Option<String>,
+}
+
+/// A remote name without its login, and the login. A share is asked with the name as it is.
+fn names_and_login(remote: &str) -> (String, Option<Pair>) {
+    if !remote.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http")) {
+        return (remote.to_owned(), None);
+    }
+    let (remote, login) = split_login(remote);
+    (remote, login.map(|login| Pair::of_userinfo(login.reveal())))
+}
+
 /// The file that is being transferred.
 pub(super) struct Current {
     pub(super) index: u32,
     pub(super) plan: FilePlan,
     pub(super) place: Place,
+    /// User and password of the URL.
+    login: Option<Pair>,
     pub(super) part: Option<Part>,
     pub(super) modified_s: Option<i64>,
-    hashed: bool,
+    hashed: Vec<Algorithm>,
+    /// What lies under the temporary name is of another mirror. It stays until this one has something better.
+    others: bool,
     connected: bool,
     /// The peer that an earlier file told of.
     told: Option<String>,
@@ -84,6 +129,7 @@ impl Attempt {
         pool.begin(&order.options.tls);
         let group = Group::new(order.job, order.attempt, events.clone());
         let reporter = Reporter { job: order.job, attempt: order.attempt, events };
+        let auth = Auth::new(&order.options);
         let requests = order.files.iter().any(|file| !file.wanted.first.is_empty());
         Self {
             over: vec![false; order.files.len()],
@@ -91,10 +137,13 @@ impl Attempt {
             reporter,
             pool,
             limiter,
+            auth,
             level,
             folders: HashMap::new(),
             group,
             current: None,
+            lists: Lists::default(),
+            blame: None,
             told: None,
             verdicts,
             steer,
@@ -117,7 +166,10 @@ impl Attempt {
             Some(Ok(())) => return Some(Event::Done { job, attempt }),
             Some(Err((file, fail))) => {
                 let about = self.current.as_ref().filter(|current| Some(current.index) == file);
-                let (status, url) = about.map_or((None, None), |c| (c.status, Some(c.plan.shown_url())));
+                let (status, url) = match self.blame.take() {
+                    Some(blame) => (blame.http_status, blame.url),
+                    None => about.map_or((None, None), |c| (c.status, Some(c.plan.shown_url()))),
+                };
                 Some((fail.discard, Box::new(report::failure(&fail, file, status, url))))
             }
             None => None,
@@ -192,7 +244,7 @@ impl Attempt {
 
     /// Ends what is under way and reports what is durable.
     async fn wind_down(&mut self, discard: bool) {
-        if let Some(mut current) = self.current.take() {
+        if let Some(mut current) = self.current.take().filter(|current| !current.others) {
             // Dynamic content cannot be continued, not even after a Suspend (spec/bits-extended.md 16, row 48).
             if discard || current.plan.wanted().dynamic {
                 if let Some(part) = &mut current.part {
@@ -220,13 +272,84 @@ impl Attempt {
         let _ = self.group.flush().await;
     }
 
-    /// Transfers one file, up to the queue of finished ones, or as far as it is wanted now.
+    /// Transfers one file, up to the queue of finished ones, from the first of its places that has it.
     async fn fetch(&mut self, at: usize) -> Result<(), (Option<u32>, Box<Fail>)> {
-        let mine = |fail| (None, fail);
         let file = self.order.files[at].clone();
         #[cfg(test)]
         super::tests::perhaps_panic(&file.remote);
-        self.open(&file).await.map_err(mine)?;
+        let mut wanted = self.wanted(&file, false).await.map_err(|fail| (None, fail))?;
+        let kept_from = file.validator.as_ref().and_then(|v| v.mirror.clone()).unwrap_or(file.remote.clone());
+        let mut mirrors = Mirrors::new(wanted.places.iter().cloned(), Some(&kept_from));
+        let (mut first, mut something) = (true, !file.done.is_empty());
+        while let Some(place) = mirrors.next() {
+            let left = match (std::mem::take(&mut first) && place == kept_from, something) {
+                (true, _) => Left::OfThis,
+                (false, true) => Left::OfAnother,
+                (false, false) => Left::Nothing,
+            };
+            let fail = match self.fetch_from(at, &file, &place, left, &mut wanted).await {
+                Ok(()) => return Ok(()),
+                Err((None, fail)) => fail,
+                Err(of_another) => return Err(of_another),
+            };
+            let about = self.current.as_ref().map(|current| (current.status, current.plan.shown_url()));
+            let (http_status, url) = about.map_or((None, None), |(status, url)| (status, Some(url)));
+            if !mirrors.may_help(&fail) {
+                if wanted.places.len() == 1 {
+                    return Err((None, fail));
+                }
+                // What the last place left is dealt with as always; what is told may be another's failure.
+                let discard = fail.discard;
+                mirrors.failed(Blame { fail, http_status, url });
+                let mut blame = mirrors.verdict().expect("a failure was just noted");
+                blame.fail.discard = discard;
+                let fail = blame.fail.clone();
+                self.blame = Some(blame);
+                return Err((None, fail));
+            }
+            tracing::info!(file = file.index, code = %fail.code, detail = fail.detail, "another mirror is tried");
+            something = self.set_aside(fail.discard).await.map_err(|fail| (None, fail))?;
+            mirrors.failed(Blame { fail, http_status, url });
+        }
+        Err((None, with(ErrorContext::RemoteFile, E_UNEXPECTED, Class::Transient, "The file has no place.")))
+    }
+
+    /// Lets go of a mirror: what is durable of it is reported and stays, unless it is worth nothing. True if something stays.
+    async fn set_aside(&mut self, discard: bool) -> Outcome<bool> {
+        let Some(mut current) = self.current.take() else { return Ok(false) };
+        self.told = current.told.take();
+        if current.others {
+            return Ok(true); // it came to nothing
+        }
+        if discard {
+            let reason = "the content of a mirror is not what is expected".to_owned();
+            current.restart(&self.reporter, Restart { reason }).await?;
+            return Ok(false);
+        }
+        if let Some(part) = &mut current.part {
+            part.finish_run().await?;
+            part.settle().await?;
+            if !part.durable().is_empty() {
+                let done = part.durable().clone();
+                let last = report::checkpoint(current.index, &current.plan, done, current.modified_s, false);
+                self.reporter.checkpoint(last).await;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Transfers one file from one place.
+    async fn fetch_from(
+        &mut self,
+        at: usize,
+        file: &FileOrder,
+        place: &str,
+        left: Left,
+        wanted: &mut Rc<Wanted>,
+    ) -> Result<(), (Option<u32>, Box<Fail>)> {
+        let mine = |fail| (None, fail);
+        self.open(file, place, left, wanted).await.map_err(mine)?;
         loop {
             self.steer();
             let current = self.current.as_mut().expect("opened above");
@@ -236,25 +359,36 @@ impl Attempt {
             let current = self.current.as_mut().expect("opened above");
             match current.plan.step() {
                 Next::Satisfied => return self.put_aside(at).await.map_err(mine),
-                Next::Send(request) => self.request(*request).await.map_err(mine)?,
+                Next::Send(request) => self.request(*request, wanted).await.map_err(mine)?,
                 Next::Complete { size } => {
-                    if let Some(finished) = self.complete(size, &file).await.map_err(mine)? {
+                    if let Some(finished) = self.complete(size, wanted).await.map_err(mine)? {
                         self.over[at] = true;
                         self.finished_bytes = self.finished_bytes.saturating_add(size);
                         self.told = self.current.take().and_then(|current| current.told);
                         return self.group.add(finished).await.map_err(|(file, fail)| (Some(file), fail));
+                    }
+                    // The lists may be as old as what a cache gave for the file.
+                    if !file.sources.is_empty() {
+                        *wanted = self.wanted(file, true).await.map_err(mine)?;
+                        let current = self.current.as_mut().expect("still open");
+                        current.hashed = wanted.algorithms();
                     }
                 }
             }
         }
     }
 
-    /// Finds the place, and what is left of an earlier attempt.
-    async fn open(&mut self, file: &FileOrder) -> Outcome<()> {
-        let limits = Limits {
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
             max_redirects: self.order.options.max_redirects,
             allow_https_to_http: self.order.options.allow_https_to_http,
-        };
+        }
+    }
+
+    /// Finds the place, and what is left of an earlier attempt.
+    async fn open(&mut self, file: &FileOrder, from: &str, left: Left, wanted: &Wanted) -> Outcome<()> {
+        let (kept, others) = (left == Left::OfThis, left == Left::OfAnother);
+        let limits = self.limits();
         let (parent, name) = Place::split(&file.local)?;
         let folder = match self.folders.get(parent) {
             Some(folder) => folder.clone(),
@@ -266,12 +400,22 @@ impl Attempt {
         };
         let place = Place::new(folder, name, &file.temp)?;
         place.check_target()?;
-        let validator = file.validator.clone().unwrap_or_default();
+        let known = if file.wanted.layout.is_whole() { file.size } else { file.remote_size };
+        let (size, done, mut validator) = match kept {
+            true => (known, file.done.clone(), file.validator.clone().unwrap_or_default()),
+            false => Default::default(),
+        };
         let tag = file::version_tag(&validator);
+        if file.moved && validator.last_modified.is_some() {
+            validator.etag = None;
+        }
+        let (remote, login) = names_and_login(from);
         let layout = &file.wanted.layout;
-        let size = if layout.is_whole() { file.size } else { file.remote_size };
-        let done = layout.remote_set(size, &file.done);
-        let (mut plan, mut restart) = FilePlan::new(&file.remote, size, done, validator, limits)?;
+        let done = layout.remote_set(size, &done);
+        let (mut plan, mut restart) = FilePlan::new(&remote, size, done, validator, limits)?;
+        if from != file.remote {
+            plan = plan.for_mirror(&file.remote);
+        }
         plan.want(file.wanted.clone());
         plan.set_redirects(self.order.options.redirects);
         if let Some(method) = &self.order.options.method {
@@ -281,9 +425,11 @@ impl Attempt {
             index: file.index,
             plan,
             place,
+            login,
             part: None,
             modified_s: None,
-            hashed: file.digest.is_some(),
+            hashed: wanted.algorithms(),
+            others,
             connected: false,
             told: self.told.take(),
             status: None,
@@ -291,10 +437,24 @@ impl Attempt {
         if let Some(restart) = restart {
             return current.restart(&self.reporter, restart).await;
         }
-        if file.done.is_empty() {
+        if file.done.is_empty() || !kept {
             return Ok(());
         }
-        match file::reopen(&current.place, file.done.end(), &tag)? {
+        let new_tag = file::version_tag(current.plan.validator());
+        let mut reopened = file::reopen(&current.place, file.done.end(), &tag)?;
+        if new_tag != tag {
+            // The mark follows the name, and the service hears of it at once. A crash between the two leaves the new mark.
+            if matches!(reopened, Reopened::Lost(_)) {
+                reopened = file::reopen(&current.place, file.done.end(), &new_tag)?;
+            }
+            if let Reopened::Usable(temp) = &reopened {
+                file::mark_version(temp, &new_tag)?;
+                let done = file.done.clone();
+                let checkpoint = report::checkpoint(current.index, &current.plan, done, None, false);
+                self.reporter.checkpoint(checkpoint).await;
+            }
+        }
+        match reopened {
             Reopened::Usable(temp) => {
                 current.part = Some(Part::resumed(current.place.clone(), temp, file.done.clone()));
                 Ok(())
@@ -307,12 +467,13 @@ impl Attempt {
     }
 
     /// One request and what comes of it.
-    async fn request(&mut self, request: Request) -> Outcome<()> {
-        let (route, mut link, mut reply) = self.exchange(&request).await?;
+    async fn request(&mut self, request: Request, wanted: &Wanted) -> Outcome<()> {
+        let original = self.current.as_ref().expect("a file is open").plan.original().clone();
+        let Reached { route, mut source, why } = Box::pin(self.reach(&request, &original)).await?;
         let current = self.current.as_mut().expect("a file is open");
-        current.status = Some(reply.head.status.as_u16());
+        current.status = source.http_status();
         // Some servers refuse in HTTP what they could have refused in TLS (spec/bits-extended.md 9.1.1).
-        if link.misses_certificate() && matches!(reply.head.status.as_u16(), 400 | 403 | 495 | 496) {
+        if source.misses_certificate() && matches!(current.status, Some(400 | 403 | 495 | 496)) {
             return Err(with(
                 ErrorContext::RemoteFile,
                 ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED,
@@ -320,7 +481,13 @@ impl Attempt {
                 "The server asked for a client certificate, the job has none, and the server refused it.",
             ));
         }
-        let decision = current.head(&reply);
+        let decision = decide(&mut current.plan, &source);
+        if let Source::Http(http) = &source
+            && !matches!(decision, Decision::Again(_))
+        {
+            let max = headers_max(self.order.files.len());
+            self.reporter.headers(current.index, report::head_text(&http.1.head, max)).await;
+        }
         if let Some(remote) = current.plan.new_remote()
             && !matches!(decision, Decision::Again(_))
         {
@@ -328,6 +495,9 @@ impl Attempt {
         }
         match decision {
             Decision::Accept(accept) => {
+                if current.plan.layout().is_whole() {
+                    wanted.check_size(accept.total)?;
+                }
                 let surroundings = Surroundings {
                     order: &self.order,
                     reporter: &self.reporter,
@@ -335,8 +505,7 @@ impl Attempt {
                     finished_bytes: self.finished_bytes,
                 };
                 let (ended, left) =
-                    Box::pin(Self::accept(current, &surroundings, &accept, &mut link, &mut reply)).await?;
-                drop(reply);
+                    Box::pin(Self::accept(current, &surroundings, &accept, &mut source)).await?;
                 if self.order.options.tell_ranges
                     && let Some(part) = &current.part
                 {
@@ -344,9 +513,9 @@ impl Attempt {
                 }
                 match ended {
                     // A body left in the middle ends its connection, or only its stream.
-                    Ended::Next if left && !link.is_http2() => Ok(()),
+                    Ended::Next if left && !source.is_http2() => Ok(()),
                     Ended::Next => {
-                        self.pool.give(route, link);
+                        self.give_back(route, source);
                         Ok(())
                     }
                     Ended::Again(restart, ms) => {
@@ -355,6 +524,7 @@ impl Attempt {
                         Ok(())
                     }
                     Ended::Soon(ms) => {
+                        drop(source);
                         tokio::time::sleep(Duration::from_millis(ms)).await;
                         Ok(())
                     }
@@ -362,69 +532,94 @@ impl Attempt {
                 }
             }
             Decision::Empty(accept) => {
+                wanted.check_size(Some(0))?;
                 current.modified_s = accept.modified_s;
-                current.connect(&self.reporter, Some(0), link.peer()).await;
-                self.put_back(route, link, reply).await;
+                current.connect(&self.reporter, Some(0), source.peer()).await;
+                self.put_back(route, source).await;
                 Ok(())
             }
             Decision::Again(restart) => {
                 if let Some(restart) = restart {
                     current.restart(&self.reporter, restart).await?;
                 }
-                self.put_back(route, link, reply).await;
+                self.put_back(route, source).await;
                 Ok(())
             }
-            Decision::Fail(fail) => {
-                self.put_back(route, link, reply).await;
+            Decision::Fail(mut fail) => {
+                if let Some(why) = why {
+                    fail.detail = format!("{} {why}", fail.detail).trim_start().to_owned();
+                }
+                self.put_back(route, source).await;
                 Err(fail)
             }
         }
     }
 
-    async fn put_back(&self, route: Route, mut link: Link, reply: Reply) {
-        if link.drain(reply, DRAIN).await {
+    /// Gives a connection back whose answer was read to its end.
+    fn give_back(&self, route: Option<Route>, source: Source) {
+        if let (Some(route), Source::Http(http)) = (route, source) {
+            let (link, reply) = *http;
+            drop(reply);
             self.pool.give(route, link);
         }
     }
 
-    /// Gets an answer: on an idle connection if there is one, else on a new one, by the ways that the proxy settings give.
-    async fn exchange(&self, request: &Request) -> Outcome<(Route, Link, Reply)> {
-        let options = &self.order.options;
-        let original = self.current.as_ref().expect("a file is open").plan.original();
-        let connect = Duration::from_millis(options.connect_timeout_ms);
-        let idle = Duration::from_millis(options.idle_timeout_ms);
-        let mut last = None;
-        for via in http::routes(&options.proxy, &request.url)? {
-            let route = Route::new(&request.url, via, options, self.order.attempt);
-            // A request with a method of the job's own is sent once, so not on a connection that may be dead already.
-            let once = options.method.is_some();
-            let idle_link = if once { None } else { self.pool.take(&route, self.order.priority) };
-            if let Some(mut link) = idle_link {
-                link.shape(&self.limiter, &self.level);
-                let message = http::build(request, options, &route, link.is_http2(), original)?;
-                match link.ask(message, idle).await {
-                    Ok(reply) => return Ok((route, link, reply)),
-                    Err((_, true)) => {} // the server had closed it: once more, on a fresh one
-                    Err((fail, false)) => return Err(fail),
-                }
-            }
-            match self.pool.open(&route, connect, self.order.priority).await {
-                Ok(mut link) => {
-                    if route.tls && options.tls.validate {
-                        let file = self.current.as_ref().expect("a file is open").index;
-                        let server = format!("{}:{}", route.host, route.port);
-                        self.verdicts.ask(&self.reporter, file, server, link.chain()).await?;
-                    }
-                    link.shape(&self.limiter, &self.level);
-                    let message = http::build(request, options, &route, link.is_http2(), original)?;
-                    let reply = link.ask(message, idle).await.map_err(|(fail, _)| fail)?;
-                    return Ok((route, link, reply));
-                }
-                // The next proxy of the list may do.
-                Err(fail) => last = Some(fail),
+    /// Gives a connection back whose answer is of no use.
+    pub(super) async fn put_back(&self, route: Option<Route>, source: Source) {
+        if let (Some(route), Source::Http(http)) = (route, source) {
+            let (mut link, reply) = *http;
+            if link.drain(reply, DRAIN).await {
+                self.pool.give(route, link);
             }
         }
-        Err(last.expect("there is at least one way"))
+    }
+
+    /// Gets an answer from wherever the request leads. `original`: the URL that the caller gave.
+    pub(super) async fn reach(&mut self, request: &Request, original: &Url) -> Outcome<Reached> {
+        let connect = Duration::from_millis(self.order.options.connect_timeout_ms);
+        let source = match request.url.scheme() {
+            "file" => source::open_local(request, connect).await?,
+            "smb" => {
+                let idle = Duration::from_millis(self.order.options.idle_timeout_ms);
+                source::open_smb(request, connect, idle).await?
+            }
+            _ => {
+                let Answered { route, link, reply, why } = self.exchange(request, original).await?;
+                return Ok(Reached {
+                    route: Some(route),
+                    source: Source::Http(Box::new((link, reply))),
+                    why,
+                });
+            }
+        };
+        Ok(Reached { route: None, source, why: None })
+    }
+
+    /// Gets an answer over HTTP, and tells what happened on the way.
+    async fn exchange(&mut self, request: &Request, original: &Url) -> Outcome<Answered> {
+        let current = self.current.as_ref();
+        let shape = |link: &mut Link| link.shape(&self.limiter, &self.level);
+        // A list of digests has no login of its own.
+        let login = current.filter(|current| current.plan.original() == original);
+        let around = Around {
+            order: &self.order,
+            reporter: &self.reporter,
+            verdicts: &self.verdicts,
+            pool: &self.pool,
+            file: current.map_or(0, |current| current.index),
+            original,
+            login: login.and_then(|current| current.login.as_ref()),
+            shape: &shape,
+        };
+        let result = exchange(request, &around, &mut self.auth).await;
+        let notes = self.auth.take_notes();
+        if !notes.is_empty() {
+            let url = current.map(|current| current.plan.shown_url()).unwrap_or_default();
+            for note in notes {
+                self.reporter.note(&url, note).await;
+            }
+        }
+        result
     }
 
     /// Takes the body of an answer. The second value: it was left in the middle.
@@ -432,13 +627,13 @@ impl Attempt {
         current: &mut Current,
         around: &Surroundings<'_>,
         accept: &Accept,
-        link: &mut Link,
-        reply: &mut Reply,
+        source: &mut Source,
     ) -> Outcome<(Ended, bool)> {
         let Surroundings { order, reporter, .. } = around;
         if let Some(restart) = accept.restart.clone() {
             current.restart(reporter, restart).await?;
         }
+        current.take_over(reporter).await?;
         current.modified_s = accept.modified_s;
         let sparse = current.plan.wanted().only_first;
         let size = current.plan.local_size();
@@ -453,16 +648,16 @@ impl Attempt {
             && accept.length == accept.total
             && current.plan.layout().is_whole();
         // A short file says all that there is to say when it is finished, if its job is known to move and from where.
-        if !small || current.told.as_deref() != Some(link.peer()) {
-            current.connect(reporter, size, link.peer()).await;
+        if !small || current.told.as_deref() != Some(source.peer()) {
+            current.connect(reporter, size, source.peer()).await;
         }
         let mut early = Vec::new();
         if small && accept.offset == 0 && accept.skip == 0 && current.part.is_none() {
-            match body::collect(current, accept, link, reply).await? {
+            match body::collect(current, accept, source).await? {
                 Ok((got, end)) => return Ok((current.plan.end(got, end), false)),
                 Err(pieces) => {
                     early = pieces;
-                    current.connect(reporter, size, link.peer()).await;
+                    current.connect(reporter, size, source.peer()).await;
                 }
             }
         }
@@ -473,22 +668,26 @@ impl Attempt {
             }
             current.part = Some(part);
         }
-        let (got, end) = body::stream(current, around, accept, link, reply, early).await?;
+        let (got, end) = body::stream(current, around, accept, source, early).await?;
         let left = end == BodyEnd::Left;
         Ok((current.plan.end(got, end), left))
     }
 
     /// Every byte is there: check it, and hand it over for the last sync. None: the digest was wrong, it begins again.
-    async fn complete(&mut self, size: u64, file: &FileOrder) -> Outcome<Option<Finished>> {
+    async fn complete(&mut self, size: u64, wanted: &Wanted) -> Outcome<Option<Finished>> {
         let current = self.current.as_mut().expect("a file is open");
+        if current.plan.layout().is_whole() {
+            wanted.check_size(Some(size))?;
+        }
         if current.part.is_none() {
+            current.take_over(&self.reporter).await?;
             current.part = Some(current.new_part()?); // an empty file
         }
         let part = current.part.as_mut().expect("just made");
         part.finish_run().await?;
-        if let Some(digest) = &file.digest {
-            let DigestAlgorithm::Sha256 = digest.algorithm;
-            if !part.digest(size).await?.eq_ignore_ascii_case(&digest.hex) {
+        if !wanted.digests.is_empty() {
+            let found = part.digests(size, &wanted.algorithms()).await?;
+            if !wanted.digests.iter().all(|digest| found.contains(digest)) {
                 let restart = current.plan.digest_mismatch()?;
                 current.restart(&self.reporter, restart).await?;
                 return Ok(None);
@@ -528,21 +727,19 @@ impl Surroundings<'_> {
 }
 
 impl Current {
-    /// Asks the plan about an answer.
-    fn head(&mut self, reply: &Reply) -> Decision {
-        let headers: Vec<(&str, &[u8])> =
-            reply.head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-        let now_s = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(0));
-        let head = Head { status: reply.head.status.as_u16(), framing: reply.framing, headers: &headers };
-        self.plan.head(&head, now_s)
-    }
-
     /// A new temporary file for the version that the plan is bound to.
     pub(super) fn new_part(&self) -> Outcome<Part> {
         let temp = file::create(&self.place, &file::version_tag(self.plan.validator()))?;
-        Ok(Part::new(self.place.clone(), temp, self.hashed))
+        Ok(Part::new(self.place.clone(), temp, &self.hashed))
+    }
+
+    /// This place has what it takes: what another mirror left goes.
+    async fn take_over(&mut self, reporter: &Reporter) -> Outcome<()> {
+        if !std::mem::take(&mut self.others) {
+            return Ok(());
+        }
+        let reason = "the file goes on from another mirror".to_owned();
+        self.restart(reporter, Restart { reason }).await
     }
 
     /// Throws away what is kept, in the file first, and tells it.
@@ -563,4 +760,15 @@ impl Current {
             reporter.connected(self.index, size, peer).await;
         }
     }
+}
+
+/// Asks the plan about an answer.
+pub(super) fn decide(plan: &mut FilePlan, source: &Source) -> Decision {
+    let (head, framing) = source.head();
+    let headers: Vec<(&str, &[u8])> =
+        head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let now_s = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(0));
+    plan.head(&Head { status: head.status.as_u16(), framing, headers: &headers }, now_s)
 }

@@ -4,8 +4,9 @@ use super::attempt::{Current, Surroundings};
 use super::report;
 use crate::failure::Outcome;
 use crate::file::MAX_UNSYNCED;
-use crate::http::{Link, Piece, Reply};
+use crate::http::Piece;
 use crate::protocol::Order;
+use crate::source::Source;
 use bytes::Bytes;
 use openbits_core::hresult::ERROR_WINHTTP_TIMEOUT;
 use openbits_core::pace::Mode;
@@ -38,14 +39,13 @@ fn idle(order: &Order) -> BodyEnd {
 pub(super) async fn collect(
     current: &mut Current,
     accept: &Accept,
-    link: &mut Link,
-    reply: &mut Reply,
+    source: &mut Source,
 ) -> Outcome<Result<(u64, BodyEnd), Vec<Bytes>>> {
     let mut pieces: Vec<Bytes> = Vec::new();
     let mut got = 0_u64;
     let deadline = tokio::time::Instant::now() + QUICK;
     let end = loop {
-        match tokio::time::timeout_at(deadline, link.piece(reply)).await {
+        match tokio::time::timeout_at(deadline, source.piece()).await {
             Ok(Piece::Data(data)) => {
                 got += data.len() as u64;
                 if accept.length.is_some_and(|length| got > length) {
@@ -55,10 +55,11 @@ pub(super) async fn collect(
             }
             Ok(Piece::End) => break BodyEnd::Clean,
             Ok(Piece::Cut(fail)) => break BodyEnd::Cut { code: fail.code, detail: fail.detail },
+            Ok(Piece::Changed) => break BodyEnd::Changed,
             Err(_) => return Ok(Err(pieces)),
         }
     };
-    if end != BodyEnd::Surplus && got > 0 {
+    if !matches!(end, BodyEnd::Surplus | BodyEnd::Changed) && got > 0 {
         let mut part = current.new_part()?;
         part.fill(&pieces, got)?;
         current.part = Some(part);
@@ -72,8 +73,7 @@ pub(super) async fn stream(
     current: &mut Current,
     around: &Surroundings<'_>,
     accept: &Accept,
-    link: &mut Link,
-    reply: &mut Reply,
+    source: &mut Source,
     early: Vec<Bytes>,
 ) -> Outcome<(u64, BodyEnd)> {
     let Surroundings { order, reporter, steer, .. } = around;
@@ -116,7 +116,7 @@ pub(super) async fn stream(
         }
         let full = !options.volatile && part.unsynced() >= MAX_UNSYNCED;
         let waiting = full || part.syncing();
-        link.hold(full || link.is_held());
+        source.hold(full || source.is_held());
         tokio::select! {
             biased;
             synced = part.progressed(), if waiting => {
@@ -126,7 +126,7 @@ pub(super) async fn stream(
                 }
             }
             () = steer.changed() => look = true,
-            piece = link.piece(reply), if !full => match piece {
+            piece = source.piece(), if !full => match piece {
                 Piece::Data(mut data) => {
                     last_piece = Instant::now();
                     let (before, count) = (got, data.len());
@@ -142,10 +142,11 @@ pub(super) async fn stream(
                         around.check_cap(part.received() + data.len() as u64)?;
                         part.push(data).await?;
                     }
-                    link.came(count, accept.length.map(|length| length - got));
+                    source.came(count, accept.length.map(|length| length - got));
                 }
                 Piece::End => break BodyEnd::Clean,
                 Piece::Cut(fail) => break BodyEnd::Cut { code: fail.code, detail: fail.detail },
+                Piece::Changed => break BodyEnd::Changed,
             },
             _ = tick.tick() => {
                 part.flush().await?;
@@ -162,7 +163,7 @@ pub(super) async fn stream(
                         reporter.written(index, part.written());
                     }
                 }
-                if let Some(pace) = link.pacing() {
+                if let Some(pace) = source.pacing() {
                     let due = paced.is_none_or(|(mode, at)| mode != pace.mode || ticks - at >= PACE_TICKS);
                     if due {
                         paced = Some((pace.mode, ticks));
@@ -170,10 +171,10 @@ pub(super) async fn stream(
                     }
                 }
                 look = !plan.wanted().first.is_empty();
-                if full || link.is_held() {
+                if full || source.is_held() {
                     last_piece = Instant::now(); // we do not listen, so silence proves nothing
                 } else if last_piece.elapsed() >= TICK {
-                    link.lower_water();
+                    source.lower_water();
                 }
                 if last_piece.elapsed() >= limit {
                     break idle(order);
@@ -181,7 +182,7 @@ pub(super) async fn stream(
             }
         }
     };
-    link.lower_water();
+    source.lower_water();
     part.finish_run().await?;
     Ok((got, end))
 }

@@ -1,6 +1,6 @@
 //! What an attempt tells the service.
 
-use crate::protocol::{Event, Failure, FailureClass, FileCheckpoint, Pace, cut};
+use crate::protocol::{Event, Failure, FailureClass, FileCheckpoint, Note, Pace, cut};
 use openbits_core::classify::Class;
 use openbits_core::plan::{Fail, FilePlan};
 use openbits_core::{AttemptId, ErrorContext, JobId, RangeSet};
@@ -39,6 +39,11 @@ impl Reporter {
         let _ = self.events.try_send(Event::Progress { job: self.job, attempt: self.attempt, file, bytes });
     }
 
+    /// What the server answered last.
+    pub(super) async fn headers(&self, file: u32, text: String) {
+        self.say(Event::Headers { job: self.job, attempt: self.attempt, file, text }).await;
+    }
+
     /// Dropped like progress when there is no room.
     pub(super) fn pace(&self, pace: Pace) {
         let _ = self.events.try_send(Event::Pace { job: self.job, attempt: self.attempt, pace });
@@ -63,6 +68,12 @@ impl Reporter {
             no_ranges: false,
         };
         self.checkpoint(empty).await;
+    }
+
+    /// For the service's log.
+    pub(super) async fn note(&self, url: &str, note: Note) {
+        let url = cut(url.to_owned());
+        self.say(Event::Note { job: self.job, attempt: self.attempt, url, note }).await;
     }
 
     pub(super) async fn checkpoint(&self, checkpoint: FileCheckpoint) {
@@ -92,6 +103,26 @@ pub(super) fn checkpoint(
     }
 }
 
+/// Status line and headers of an answer, each line with CR LF; at most `max` bytes, cut after a whole line.
+pub(super) fn head_text(head: &http::response::Parts, max: usize) -> String {
+    use std::fmt::Write;
+    let mut text = String::with_capacity(512.min(max));
+    // Writing to a String cannot fail.
+    let _ = write!(text, "{:?} {}\r\n", head.version, head.status);
+    for (name, value) in &head.headers {
+        let length = text.len();
+        let _ = write!(text, "{name}: ");
+        // A byte above 127 is taken for what it is in ISO 8859-1, as of old.
+        text.extend(value.as_bytes().iter().map(|byte| char::from(*byte)));
+        text.push_str("\r\n");
+        if text.len() > max {
+            text.truncate(length);
+            break;
+        }
+    }
+    if text.len() > max { String::new() } else { text }
+}
+
 /// The end of an attempt by an error.
 pub(super) fn failure(
     fail: &Fail,
@@ -111,5 +142,30 @@ pub(super) fn failure(
         url: url.filter(|_| fail.context != ErrorContext::LocalFile).map(cut),
         retry_after_ms: fail.retry_after_ms,
         detail: cut(fail.detail.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_cut_after_a_whole_line() {
+        let response = http::Response::builder()
+            .status(206)
+            .header("content-range", "bytes 0-1/2")
+            .header("set-cookie", "a=1")
+            .header("set-cookie", "b=2")
+            .header("x-latin", http::HeaderValue::from_bytes(b"\xE4").unwrap());
+        let (head, ()) = response.body(()).unwrap().into_parts();
+        let whole = "HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 0-1/2\r\nset-cookie: a=1\r\nset-cookie: b=2\r\nx-latin: \u{e4}\r\n";
+        assert_eq!(head_text(&head, 1000), whole);
+        assert_eq!(head_text(&head, whole.len()), whole);
+        assert_eq!(
+            head_text(&head, whole.len() - 1),
+            whole.split_inclusive('\n').take(4).collect::<String>()
+        );
+        assert_eq!(head_text(&head, 60), "HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 0-1/2\r\n");
+        assert_eq!(head_text(&head, 10), "");
     }
 }

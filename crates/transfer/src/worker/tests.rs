@@ -22,7 +22,10 @@ fn order(job: JobId, attempt: u64, remote: &str) -> Command {
         wanted: Wanted::default(),
         done: RangeSet::new(),
         validator: None,
-        digest: None,
+        digests: Vec::new(),
+        sources: Vec::new(),
+        mirrors: Vec::new(),
+        moved: false,
     };
     Command::Start(Box::new(Order {
         job,

@@ -103,7 +103,10 @@ impl Bench {
                     wanted: Wanted::default(),
                     done: RangeSet::new(),
                     validator: None,
-                    digest: None,
+                    digests: Vec::new(),
+                    sources: Vec::new(),
+                    mirrors: Vec::new(),
+                    moved: false,
                 },
                 modified_s: None,
                 finished: false,
@@ -250,7 +253,10 @@ pub(crate) fn job_of(event: &Event) -> Option<JobId> {
         | Event::Progress { job, .. }
         | Event::Written { job, .. }
         | Event::Checkpoint { job, .. }
+        | Event::Headers { job, .. }
         | Event::Restarted { job, .. }
+        | Event::Pace { job, .. }
+        | Event::Note { job, .. }
         | Event::Done { job, .. }
         | Event::Failed { job, .. }
         | Event::Stopped { job, .. } => Some(*job),

@@ -11,14 +11,7 @@ const NOW: Now = Now { mono: Mono(5_000), wall: FileTime(10_000_000) };
 
 fn job(kind: JobType) -> Job {
     let mut job = Job::new(JobId::from_bytes([7; 16]), Uid(1000), kind, "n", NOW);
-    let file = NewFile {
-        remote: "http://h/f".into(),
-        local: "/d/f".into(),
-        login: None,
-        size: None,
-        sha256: None,
-        ranges: None,
-    };
+    let file = NewFile { remote: "http://h/f".into(), local: "/d/f".into(), ..NewFile::default() };
     let _ = job.add_files(vec![file], None, NOW).unwrap();
     job
 }

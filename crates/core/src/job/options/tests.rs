@@ -15,14 +15,7 @@ fn job(kind: JobType) -> Job {
 }
 
 fn add_file(job: &mut Job) {
-    let file = NewFile {
-        remote: "http://h/".into(),
-        local: "/d/a".into(),
-        size: None,
-        sha256: None,
-        login: None,
-        ranges: None,
-    };
+    let file = NewFile { remote: "http://h/".into(), local: "/d/a".into(), ..NewFile::default() };
     let _ = job.add_files(vec![file], None, NOW).unwrap();
 }
 

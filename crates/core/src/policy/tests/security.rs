@@ -42,6 +42,28 @@ fn hosts_and_schemes() {
 }
 
 #[test]
+fn shares_and_files() {
+    let p = policy(&[
+        ("security.allowed_url_schemes", list(&["https", "smb"])),
+        ("security.denied_hosts", list(&["bad"])),
+    ]);
+    for (remote, key) in [
+        ("smb://h/s/x", None),
+        ("smb://BAD/s/x", Some("security.denied_hosts")),
+        (r"\\Bad\s\x", Some("security.denied_hosts")),
+        ("file:///mnt/x", None),
+        ("/mnt/x", None),
+        ("http://h/x", Some("security.allowed_url_schemes")),
+    ] {
+        assert_eq!(refused(&p, remote, "/x"), key, "{remote}");
+    }
+    let p = policy(&[("security.allowed_url_schemes", list(&["https", "http"]))]);
+    for remote in ["smb://h/s/x", r"\\h\s\x", "file:///mnt/x", "/mnt/x"] {
+        assert_eq!(refused(&p, remote, "/x"), Some("security.allowed_url_schemes"), "{remote}");
+    }
+}
+
+#[test]
 fn destinations() {
     let p = policy(&[("security.allowed_destinations", list(&["/srv/*", "/home/?/Downloads/*.iso"]))]);
     for (local, fits) in [

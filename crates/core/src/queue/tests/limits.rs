@@ -32,7 +32,7 @@ fn conformance_27_the_61st_job_of_a_user_is_refused_but_not_that_of_an_administr
 #[test]
 fn the_301st_job_of_a_machine_is_refused_and_exempt_jobs_do_not_count() {
     let mut w = World::new();
-    let member_of_exempt_group = Caller { uid: Uid(3000), exempt: true };
+    let member_of_exempt_group = Caller { uid: Uid(3000), exempt: true, login: None };
     for n in 0..400 {
         w.create(if n % 2 == 0 { ROOT } else { member_of_exempt_group }, idle());
     }

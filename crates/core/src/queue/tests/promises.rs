@@ -4,7 +4,7 @@ use super::store::durable_part;
 use super::world::{Attempt, FileWork, ROOT, Torn, Workers, World};
 use crate::enums::{ErrorContext, JobState, Priority};
 use crate::gate::Gate;
-use crate::id::{AttemptId, JobId, Ticket};
+use crate::id::{AttemptId, JobId, Ticket, Uid};
 use crate::job::Job;
 use crate::queue::{Effect, Notice, NoticeKind};
 use crate::time::FileTime;
@@ -73,7 +73,7 @@ impl World {
                 }
             }
             Effect::Delete(id) => self.store.delete(id),
-            Effect::Start { job, attempt } => self.execute_start(job, attempt),
+            Effect::Start { job, attempt, owner } => self.execute_start(job, attempt, owner),
             Effect::Stop { job, attempt, owner } => {
                 let live = self.attempts.get_mut(&attempt).expect("only live attempts are stopped");
                 assert!(live.job == job && live.owner == owner && !live.stopping);
@@ -87,12 +87,12 @@ impl World {
                 let stored = self.store.get(job).expect("stored");
                 assert_eq!(wanted(stored), wanted(&self.q.jobs[&job]), "what is wanted is durable first");
             }
-            Effect::Finish { job, ticket, plan, replay } => {
+            Effect::Finish { job, ticket, plan, owner, replay } => {
                 assert!(self.attempt(job).is_none(), "no worker writes to a job that is being finished");
                 assert!(self.work.values().all(|w| w.job != job), "one finish at a time");
                 let stored = self.store.get(job).expect("stored");
                 assert!(stored.finishing.is_some(), "the intent is durable first");
-                self.work.insert(ticket, FileWork { job, plan, replay, owner: stored.owner });
+                self.work.insert(ticket, FileWork { job, plan, replay, owner });
             }
             Effect::Answer(ticket, result) => {
                 let job = self.waiting.remove(&ticket).expect("every ticket is answered once");
@@ -122,8 +122,13 @@ impl World {
         }
     }
 
-    fn execute_start(&mut self, id: JobId, attempt: AttemptId) {
+    fn execute_start(&mut self, id: JobId, attempt: AttemptId, owner: Uid) {
         assert!(self.attempt(id).is_none(), "a job never has two attempts");
+        assert_eq!(
+            owner,
+            self.q.file_worker(&self.q.jobs[&id]),
+            "the worker has the owner's rights, or the helper's"
+        );
         let job = &self.q.jobs[&id];
         assert!(!self.paused, "nothing starts while the queue is held");
         let closed = Gate::ALL.into_iter().find(|gate| self.q.is_closed(*gate, job));
@@ -131,7 +136,7 @@ impl World {
         assert!(self.q.machine().is_present(job.owner), "nor while its owner is away");
         let stored = self.store.get(id).expect("stored");
         assert!(stored.files.iter().all(|f| f.begun || !stored.wants(f)), "the beginning is durable first");
-        self.attempts.insert(attempt, Attempt { job: id, owner: job.owner, stopping: false });
+        self.attempts.insert(attempt, Attempt { job: id, owner, stopping: false });
         self.started.push(id);
         let background = self
             .attempts

@@ -329,6 +329,7 @@ fn what_came_is_told_once_and_not_too_often() {
     w.connect(job);
     w.checkpoint(job, 0, 10);
     assert_eq!(told(&mut w, job), Vec::<Vec<(u64, u64)>>::new(), "nobody asked");
+    w.set(job, Property::Option(Setting::MinimumNotificationInterval(500))).expect("settable");
     w.set(job, Property::NotifyFlags(notify::FILE_RANGES_TRANSFERRED)).expect("settable");
     w.checkpoint(job, 0, 20);
     assert_eq!(told(&mut w, job), [[(0, 20)]], "what was there counts as new the first time");

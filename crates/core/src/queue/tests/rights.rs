@@ -5,6 +5,7 @@ use crate::caller::Caller;
 use crate::enums::{JobState, JobType, Priority};
 use crate::hresult::{self as h, HResult};
 use crate::id::{JobId, Uid};
+use crate::job::Setting;
 use crate::job::property::Property;
 use crate::queue::Call;
 
@@ -24,6 +25,10 @@ fn calls() -> Vec<Call> {
         set(Property::NotifyCommand { program: None, parameters: None }),
         set(Property::AutoComplete(false)),
         set(Property::Bind(None)),
+        set(Property::Option(Setting::PeerCachingFlags(4))),
+        set(Property::Option(Setting::MaximumDownloadTime(1))),
+        Call::SetRemoteName { file: 0, name: "http://h/other".into(), login: None },
+        Call::ReplaceRemotePrefix { old: "http://h/".into(), new: "http://i/".into(), login: None },
         Call::Resume,
         Call::Suspend,
         Call::Complete,

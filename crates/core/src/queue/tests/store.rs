@@ -109,6 +109,7 @@ pub(super) fn durable_part(job: &Job) -> Job {
     job.no_progress_since = None;
     for file in &mut job.files {
         file.ahead = 0;
+        file.headers = None;
         (file.written, file.told) = Default::default();
         if !file.transferred {
             file.size = None;

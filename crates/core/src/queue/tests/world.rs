@@ -9,7 +9,7 @@ use crate::id::{AttemptId, JobId, Ticket, Uid};
 use crate::job::api::FinishPlan;
 use crate::job::credential;
 use crate::job::property::Property;
-use crate::job::{Credential, Extras, Job, NewFile};
+use crate::job::{Credential, Extras, Job, NewFile, Setting};
 use crate::limits::Limits;
 use crate::queue::{
     Call, Callback, Called, Failure, NewJob, Notice, NoticeKind, PolicyBlocks, Program, Queue, Reason,
@@ -105,14 +105,7 @@ impl Default for Plan {
 }
 
 pub(super) fn file(n: u32) -> NewFile {
-    NewFile {
-        remote: format!("http://h/{n}"),
-        local: format!("/d/{n}"),
-        login: None,
-        size: None,
-        sha256: None,
-        ranges: None,
-    }
+    NewFile { remote: format!("http://h/{n}"), local: format!("/d/{n}"), ..NewFile::default() }
 }
 
 impl World {
@@ -160,7 +153,11 @@ impl World {
             id: JobId::from_bytes(bytes),
             display_name: format!("job {}", self.next_id - 1),
             kind: plan.kind,
-            properties: vec![Property::Priority(i64::from(plan.priority.value()))],
+            properties: vec![
+                Property::Priority(i64::from(plan.priority.value())),
+                // Every change is to be seen at once.
+                Property::Option(Setting::MinimumNotificationInterval(0)),
+            ],
             files: (0..plan.files).map(file).collect(),
             resume: plan.resume,
             extras: Extras { auto_complete: plan.auto_complete, ..Extras::NONE },

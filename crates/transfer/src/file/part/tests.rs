@@ -1,6 +1,7 @@
 //! A disk that fails: what counts as durable afterwards.
 
 use super::*;
+use crate::file::temp;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -20,7 +21,7 @@ fn part(folder: &Path, temp_name: &str) -> Part {
     let folder = Arc::new(Folder::open(folder).unwrap());
     let place = Place::new(folder, "f", temp_name).unwrap();
     let file = temp::create(&place, "").unwrap();
-    Part { sync_file: fails_once, ..Part::new(place, file, false) }
+    Part { sync_file: fails_once, ..Part::new(place, file, &[]) }
 }
 
 async fn write(part: &mut Part, offset: u64, bytes: usize) {
