@@ -361,7 +361,7 @@ pub(crate) struct Set {
     /// GUID, unique beginning of a GUID (6 digits or more), or exact name
     pub(crate) job: String,
     /// name, description, priority, notify-flags, retry-delay, no-progress-timeout, proxy (PRECONFIG, NO_PROXY, AUTODETECT or
-    /// OVERRIDE:list[;bypass]), auto-complete, bind, notify-command (program and arguments; empty for none; stored, but not run by this version), acl-flags (letters of OGDS),
+    /// OVERRIDE:list[;bypass]), auto-complete, bind, notify-command (program and arguments; empty for none), acl-flags (letters of OGDS),
     /// peer-caching-flags, max-download-time, cost (always, unless-roaming, unless-surcharge, unless-near-limit, unconstrained or a
     /// mask), notification-clsid, dynamic, high-performance, max-download-size (bytes), stored-credentials (PROXY or NONE),
     /// notification-interval (milliseconds), on-demand, helper-token-flags,

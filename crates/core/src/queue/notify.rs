@@ -128,16 +128,11 @@ struct Registration {
     files: BTreeSet<u32>,
     file_failures: u32,
     file_not_before: Option<Mono>,
-    /// Ranges that arrived since the call before.
-    ranges: BTreeMap<u32, RangeSet>,
+    /// The last JobModification.
     told_at: Option<Mono>,
-    ranges_told_at: Option<Mono>,
     /// A modification that is not told yet.
     modified: bool,
 }
-
-/// Most separate ranges that are kept for one file's next call; beyond it the call is made without the rest (it is lossy by its contract).
-const RANGES_KEPT: usize = 1000;
 
 /// Listeners and what is under way.
 #[derive(Debug, Default)]
@@ -169,18 +164,6 @@ impl Notifier {
 
     pub(super) fn continue_numbers(&mut self, old: &Self) {
         self.next = old.next;
-    }
-
-    /// Bytes of a file became durable.
-    pub(super) fn note_ranges(&mut self, id: JobId, file: u32, before: &RangeSet, now: &RangeSet) {
-        let Some(registration) = self.registered.get_mut(&id) else { return };
-        let mut new = now.clone();
-        before.iter().for_each(|range| new.remove(range));
-        let kept = registration.ranges.entry(file).or_default();
-        if kept.count() + new.count() <= RANGES_KEPT {
-            kept.insert_all(&new);
-        }
-        self.touched.insert(id);
     }
 
     fn under_way(&self) -> usize {
@@ -302,9 +285,7 @@ impl Queue {
             files,
             file_failures: 0,
             file_not_before: None,
-            ranges: BTreeMap::new(),
             told_at: None,
-            ranges_told_at: None,
             modified: false,
         };
         self.notify.registered.insert(id, registration);
@@ -415,7 +396,14 @@ impl Queue {
         let Some(registration) = self.notify.registered.get_mut(&notice.job) else { return };
         match notice.kind {
             // They have calls of their own.
-            NoticeKind::Transferred | NoticeKind::Error | NoticeKind::FileRangesTransferred(_) => {}
+            NoticeKind::Transferred | NoticeKind::Error => {}
+            // The event is made as often as the call: both tell what came since the one before.
+            NoticeKind::FileRangesTransferred(index) => {
+                let came =
+                    notice.ranges.iter().map(|r| r.offset..r.offset.saturating_add(r.length)).collect();
+                let kind = CallbackKind::RangesTransferred(index, came);
+                self.tell_lossy(notice, flag::FILE_RANGES_TRANSFERRED, kind);
+            }
             NoticeKind::FileTransferred(index) => {
                 registration.files.insert(index);
                 registration.modified = true;
@@ -423,16 +411,21 @@ impl Queue {
             NoticeKind::Created | NoticeKind::Modified | NoticeKind::Progress => registration.modified = true,
             // One call by best effort; the job is gone when the others are made.
             NoticeKind::Acknowledged | NoticeKind::Cancelled => {
-                let listener = registration.listener;
-                let flags = self.jobs.get(&notice.job).map_or(0, |job| job.notify_flags);
-                if wanted(flags, flag::JOB_MODIFICATION) {
-                    let (kind, job) = (CallbackKind::Modification, notice.clone());
-                    let callback = Callback { listener, call: None, kind, job };
-                    self.effects.push(Effect::Callback(Box::new(callback)));
-                }
+                self.tell_lossy(notice, flag::JOB_MODIFICATION, CallbackKind::Modification);
             }
         }
         self.notify.touch(notice.job);
+    }
+
+    /// A call without an answer, if the job's flags ask for it.
+    fn tell_lossy(&mut self, notice: &Notice, wants: u32, kind: CallbackKind) {
+        let Some(registration) = self.notify.registered.get(&notice.job) else { return };
+        let listener = registration.listener;
+        let flags = self.jobs.get(&notice.job).map_or(0, |job| job.notify_flags);
+        if wanted(flags, wants) {
+            let callback = Callback { listener, call: None, kind, job: notice.clone() };
+            self.effects.push(Effect::Callback(Box::new(callback)));
+        }
     }
 
     pub(super) fn unregister(&mut self, id: JobId) {
@@ -475,7 +468,7 @@ impl Queue {
         let over = job.state.is_final()
             || (job.finishing.is_some()
                 && !(job.extras().auto_complete && job.state == JobState::Transferred));
-        self.tell_lossy(id, flags, now);
+        self.tell_modification(id, flags, now);
         if let Some(call) = self.notify.busy.get(&id).copied() {
             match self.notify.calls.get(&call).and_then(|flight| flight.deadline) {
                 Some(at) if at <= now.mono => self.called(call, false, now),
@@ -579,46 +572,27 @@ impl Queue {
         }
     }
 
-    /// JobModification and FileRangesTransferred: no more often than the job's interval, and without an answer.
-    fn tell_lossy(&mut self, id: JobId, flags: u32, now: Now) {
+    /// JobModification: no more often than the job's interval, and without an answer.
+    fn tell_modification(&mut self, id: JobId, flags: u32, now: Now) {
         let Some(registration) = self.notify.registered.get_mut(&id) else { return };
-        let interval = self.jobs.get(&id).map_or(0, Job::notification_interval_ms);
-        let due = |told: Option<Mono>| told.map_or(now.mono, |at| at.plus_ms(interval));
-        let listener = registration.listener;
-        let mut kinds = Vec::new();
-        let mut later: Option<Mono> = None;
         if !wanted(flags, flag::JOB_MODIFICATION) {
             registration.modified = false;
-        } else if registration.modified {
-            let at = due(registration.told_at);
-            if at <= now.mono {
-                registration.modified = false;
-                registration.told_at = Some(now.mono);
-                kinds.push(CallbackKind::Modification);
-            } else {
-                later = Some(at);
-            }
         }
-        if !wanted(flags, flag::FILE_RANGES_TRANSFERRED) {
-            registration.ranges.clear();
-        } else if !registration.ranges.is_empty() {
-            let at = due(registration.ranges_told_at);
-            if at <= now.mono {
-                registration.ranges_told_at = Some(now.mono);
-                let ranges = std::mem::take(&mut registration.ranges);
-                kinds
-                    .extend(ranges.into_iter().map(|(file, new)| CallbackKind::RangesTransferred(file, new)));
-            } else {
-                later = Some(later.map_or(at, |before| before.min(at)));
-            }
+        if !registration.modified {
+            return;
         }
-        if let Some(at) = later {
+        let interval = self.jobs.get(&id).map_or(0, Job::notification_interval_ms);
+        let at = registration.told_at.map_or(now.mono, |at| at.plus_ms(interval));
+        if at > now.mono {
             self.timers.arm(id, Kind::Notify, at);
+            return;
         }
-        for kind in kinds {
-            if let Some(job) = self.notice_of(id, NoticeKind::Modified, now.wall) {
-                self.effects.push(Effect::Callback(Box::new(Callback { listener, call: None, kind, job })));
-            }
+        registration.modified = false;
+        registration.told_at = Some(now.mono);
+        let listener = registration.listener;
+        if let Some(job) = self.notice_of(id, NoticeKind::Modified, now.wall) {
+            let callback = Callback { listener, call: None, kind: CallbackKind::Modification, job };
+            self.effects.push(Effect::Callback(Box::new(callback)));
         }
     }
 

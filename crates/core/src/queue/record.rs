@@ -122,9 +122,10 @@ impl Queue {
         let user = self.completers.remove(&id);
         self.log_of(4, id, |record, job| {
             let record = record.with("User", user.unwrap_or(job.owner));
-            record
-                .with("bytesTransferred", job.progress().bytes_transferred)
-                .with("bytesTransferredFromPeer", 0)
+            record.with("bytesTransferred", job.progress().bytes_transferred).with(
+                "bytesTransferredFromPeer",
+                job.files.iter().map(|f| f.peer_download_stats().1).sum::<u64>(),
+            )
         });
     }
 
@@ -161,6 +162,13 @@ impl Queue {
         }
     }
 
+    /// A worker has something to say of its present attempt at the job. What it says of another is not true any more.
+    pub fn on_note(&mut self, id: JobId, attempt: AttemptId, record: Record) {
+        if self.is_current(id, attempt) {
+            self.log(record);
+        }
+    }
+
     /// The program failed, or could not be started.
     pub(super) fn record_program(&mut self, id: JobId, end: &ProgramEnd) {
         let (number, result) = match end {
@@ -190,7 +198,7 @@ fn of_file(record: Record, job: &Job, attempt: AttemptId, file: u32) -> Record {
     let record =
         record.with("url", redacted(&file.remote)).with("fileTime", time).with("fileLength", &length);
     let record = record.with("bytesTotal", length).with("bytesTransferred", file.bytes_transferred());
-    record.with("bytesTransferredFromPeer", 0)
+    record.with("bytesTransferredFromPeer", file.peer_download_stats().1)
 }
 
 fn added(job: &Job, files: &[NewFile]) -> Vec<Record> {

@@ -38,7 +38,7 @@ pub struct FileReport {
 }
 
 impl Queue {
-    fn is_current(&self, id: JobId, attempt: AttemptId) -> bool {
+    pub(super) fn is_current(&self, id: JobId, attempt: AttemptId) -> bool {
         self.runs.get(&id).is_some_and(|run| run.attempt == attempt)
     }
 
@@ -129,7 +129,6 @@ impl Queue {
             }
             if report.done.len() > file.done.len() {
                 self.census.receive(job.owner, report.done.len() - file.done.len());
-                self.notify.note_ranges(id, report.file, &file.done, &report.done);
             }
             moved |= report.done.len() > file.done.len() || report.finished;
             file.ahead = report.done.len();

@@ -64,7 +64,9 @@ impl Queue {
         };
         let bytes = matches!(event, Event::BytesMoved | Event::FileFinished);
         let Some(change) = self.jobs.get_mut(&id).and_then(|job| job.apply(event, now)) else { return false };
-        if !volatile {
+        if volatile {
+            self.count_job(id);
+        } else {
             self.save(id);
         }
         if let Some(gate) = blocked {

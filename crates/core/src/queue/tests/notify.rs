@@ -3,6 +3,7 @@
 use super::world::{ALICE, BOB, Plan, ROOT, SIZE, World};
 use crate::caller::Caller;
 use crate::enums::{JobState, notify as flag};
+use crate::events_log::Record;
 use crate::hresult as h;
 use crate::id::{JobId, Uid};
 use crate::job::options::Setting;
@@ -579,4 +580,37 @@ fn what_happens_is_logged_with_its_numbers() {
     let other = w.create(ALICE, Plan::default());
     w.call(ROOT, other, Call::Cancel).unwrap();
     assert_eq!((w.logged(5), w.logged(16_384)), (1, 1));
+}
+
+#[test]
+fn what_a_worker_notes_is_logged_for_the_present_attempt_only() {
+    let mut w = World::new();
+    let id = w.create(ALICE, Plan::default());
+    let attempt = w.attempt(id).expect("runs");
+    let record = |w: &World| Record::of_job(203, w.job(id)).with("server", "example.org:443");
+    w.q.on_note(id, attempt, record(&w));
+    w.drain();
+    assert_eq!(w.logged(203), 1);
+    w.q.on_note(id, crate::AttemptId(attempt.0 + 1), record(&w));
+    w.drain();
+    assert_eq!(w.logged(203), 0, "of an attempt that there is not");
+}
+
+#[test]
+fn callback3_file_ranges_transferred_is_for_those_who_want_it() {
+    let mut w = World::new();
+    let id = w.create(ALICE, Plan::default());
+    w.flags(id, flag::JOB_TRANSFERRED);
+    w.listen(ALICE, id);
+    w.connect(id);
+    w.checkpoint(id, 0, 100);
+    w.pass(1);
+    assert_eq!(w.calls(), []);
+    w.flags(id, flag::FILE_RANGES_TRANSFERRED);
+    w.checkpoint(id, 0, 200);
+    assert_eq!(w.calls().len(), 1);
+    w.checkpoint(id, 0, 300);
+    w.flags(id, flag::JOB_TRANSFERRED);
+    w.pass(1);
+    assert_eq!(w.calls(), [], "nobody wants what was held back");
 }
