@@ -25,6 +25,10 @@ pub(crate) fn crash(kills: &str, mib: &str) -> Result<()> {
     suite("crash", &[("OPENBITS_KILLS", kills), ("OPENBITS_CRASH_MIB", mib), ("OPENBITS_ROUNDS", "60")])
 }
 
+pub(crate) fn uploads(kills: &str, mib: &str) -> Result<()> {
+    suite("upload_crash", &[("OPENBITS_KILLS", kills), ("OPENBITS_CRASH_MIB", mib)])
+}
+
 pub(crate) fn hostile() -> Result<()> {
     suite("hostile", &[("OPENBITS_HOSTILE_S", "600")])
 }
@@ -57,8 +61,23 @@ pub(crate) fn bench(name: &str, arguments: &[&str]) -> Result<()> {
             command.arg(program).args(arguments).current_dir(root());
             step(command)
         }
+        "upload" => {
+            step(cargo(&[
+                "build",
+                "--release",
+                "--package",
+                "openbits-cli",
+                "--package",
+                "openbits-server",
+            ]))?;
+            let mut command = std::process::Command::new("python3");
+            command.arg(root().join("bench/upload.py")).args(arguments).current_dir(root());
+            step(command)
+        }
         other => {
-            bail!("there is no benchmark {other:?}; there are queue, rate and transfer (bench/README.md)")
+            bail!(
+                "there is no benchmark {other:?}; there are queue, rate, transfer and upload (bench/README.md)"
+            )
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::http::HttpView;
 use crate::request::RangeView;
 use openbits_core::pace::Mode;
+use openbits_core::upload::client::Protocol;
 use openbits_core::{ErrorContext, JobState, JobType, Priority, ProxyUsage};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -79,6 +80,12 @@ pub struct JobView {
     /// HTTP options.
     #[serde(default)]
     pub http: HttpView,
+    /// How it uploads; null for a download.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<UploadView>,
+    /// The reply of an upload-reply job; null for others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<ReplyView>,
     /// Sum of BG_COPY_FILE bits.
     pub acl_flags: u32,
     /// Sum of BG_JOB peer caching bits.
@@ -147,6 +154,30 @@ pub struct ProxyView {
     pub list: Option<String>,
     /// Bypass list.
     pub bypass: Option<String>,
+}
+
+/// How an upload job uploads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UploadView {
+    /// What was asked for: auto, bits, tus, ietf, s3 or put.
+    #[schema(value_type = String)]
+    pub protocol: Protocol,
+    /// What is in use, once it is known.
+    #[schema(value_type = Option<String>)]
+    pub used: Option<Protocol>,
+    /// An upload that breaks off goes on where it was; false: it begins again at zero. Null while that is not known.
+    pub resumable: Option<bool>,
+}
+
+/// The reply part of an upload-reply job (BG_JOB_REPLY_PROGRESS and GetReplyFileName).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReplyView {
+    /// Path of the reply file, set or generated; null until a file was added.
+    pub file_name: Option<String>,
+    /// Size; null until the reply download begins.
+    pub bytes_total: Option<u64>,
+    /// Bytes received.
+    pub bytes_transferred: u64,
 }
 
 /// One file of a job.

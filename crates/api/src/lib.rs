@@ -28,7 +28,7 @@ pub use http::{
 };
 pub use job::{
     ErrorView, FileList, FileProperty, FileView, HelperSet, HelperTicketView, JobPage, JobView,
-    NumberedProperty, Outcome, PaceView, ProxyView, RangeList,
+    NumberedProperty, Outcome, PaceView, ProxyView, RangeList, ReplyView, UploadView,
 };
 pub use policy::{
     BandwidthView, CheckPolicy, PolicyExplanation, PolicyFileView, PolicyFinding, PolicyKeyView,

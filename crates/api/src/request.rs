@@ -1,6 +1,7 @@
 //! What a caller sends. Unknown fields are refused, so that a misspelt option is never silently ignored.
 
 use openbits_core::integrity::Digest;
+use openbits_core::upload::client::Protocol;
 use openbits_core::{JobType, Priority, ProxyUsage, Secret};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -154,6 +155,10 @@ pub struct SetProperties {
     /// Local IP address or interface name for the job's connections; an empty text removes the binding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bind: Option<String>,
+    /// How an upload is done: auto (the server is asked), bits, tus, ietf, s3 or put; only until its session began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "auto")]
+    pub upload_protocol: Option<Protocol>,
     /// Reply file of an upload-reply job; an empty text lets the service choose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_file_name: Option<String>,

@@ -5,6 +5,7 @@ use clap::{Args, Parser, Subcommand};
 use openbits_api::RangeView;
 use openbits_client::Choice;
 use openbits_core::integrity::{Algorithm, BadDigest, Digest};
+use openbits_core::upload::client::Protocol;
 use openbits_core::{JobState, JobType, Priority};
 use std::path::PathBuf;
 
@@ -69,6 +70,13 @@ pub(crate) enum Command {
     ///
     /// Exit status: 0 all files are in place, 4 a transfer failed, 130 interrupted, 5 a limit or a policy refuses, 6 no service.
     Get(Get),
+    /// Upload a file and wait for it, or leave it to the service with -b
+    ///
+    /// A URL that ends with `/` gets the file's name. An upload that breaks off goes on where it was, if the server can do that: the
+    /// service asks it (BITS, tus, the IETF draft), and falls back to one plain PUT, which begins again after a break.
+    ///
+    /// Exit status: 0 the file is delivered, 4 the transfer failed, 130 interrupted, 5 a limit or a policy refuses, 6 no service.
+    Put(Put),
     /// Create an empty job; prints its GUID
     Create(Create),
     /// Add files to a job
@@ -205,6 +213,55 @@ pub(crate) struct Get {
     /// Replace files that exist (the default)
     #[arg(long, overrides_with = "no_clobber")]
     pub(crate) force: bool,
+    /// Set by `put`, which shares everything else.
+    #[arg(skip)]
+    pub(crate) upload: Option<Upload>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Put {
+    /// The file
+    pub(crate) file: PathBuf,
+    /// Where it goes (http or https)
+    pub(crate) url: String,
+    /// auto, bits, tus, ietf, s3 or put
+    #[arg(long, value_name = "PROTOCOL", default_value = "auto", value_parser = named::<Protocol>)]
+    pub(crate) protocol: Protocol,
+    /// Wait for the reply of the server's application too, and put it here (BITS only)
+    #[arg(long, value_name = "PATH")]
+    pub(crate) reply: Option<PathBuf>,
+    /// Leave the transfer to the service; prints the GUID of the job
+    #[arg(short, long)]
+    pub(crate) background: bool,
+    /// FOREGROUND, HIGH, NORMAL or LOW [default: FOREGROUND, with -b NORMAL]
+    #[arg(long, value_parser = named::<Priority>)]
+    pub(crate) priority: Option<Priority>,
+    /// Name of the job [default: name of the file]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Local address or network interface to use
+    #[arg(long, value_name = "ADDR|IFACE")]
+    pub(crate) interface: Option<String>,
+    /// Seconds between attempts [default: 5, with -b 600]
+    #[arg(long, value_name = "S", value_parser = text::seconds)]
+    pub(crate) retry_delay: Option<u32>,
+    /// Seconds without progress until the transfer fails; 0: no second attempt [default: 14 days]
+    #[arg(long, value_name = "S", value_parser = text::seconds)]
+    pub(crate) no_progress_timeout: Option<u32>,
+    /// Make a new job, also if a job uploads this file to this URL already
+    #[arg(long)]
+    pub(crate) new: bool,
+    /// Keep the job when interrupted or failed
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+/// What makes a [`Get`] an upload.
+#[derive(Clone, Debug)]
+pub(crate) struct Upload {
+    pub(crate) protocol: Protocol,
+    /// Absolute path of the reply file.
+    pub(crate) reply: Option<String>,
 }
 
 /// What is known of a file beforehand. All digests that are given or found must hold.
@@ -254,8 +311,8 @@ impl Expect {
 pub(crate) struct Create {
     /// Name of the job
     pub(crate) name: String,
-    /// DOWNLOAD (uploads are not there yet)
-    #[arg(long = "type", value_name = "TYPE", default_value = "DOWNLOAD", value_parser = job_type)]
+    /// DOWNLOAD, UPLOAD or UPLOAD_REPLY
+    #[arg(long = "type", value_name = "TYPE", default_value = "DOWNLOAD", value_parser = named::<JobType>)]
     pub(crate) kind: JobType,
     /// FOREGROUND, HIGH, NORMAL or LOW
     #[arg(long, value_parser = named::<Priority>)]
@@ -361,7 +418,8 @@ pub(crate) struct Set {
     /// GUID, unique beginning of a GUID (6 digits or more), or exact name
     pub(crate) job: String,
     /// name, description, priority, notify-flags, retry-delay, no-progress-timeout, proxy (PRECONFIG, NO_PROXY, AUTODETECT or
-    /// OVERRIDE:list[;bypass]), auto-complete, bind, notify-command (program and arguments; empty for none), acl-flags (letters of OGDS),
+    /// OVERRIDE:list[;bypass]), auto-complete, bind, upload-protocol, reply-file,
+    /// notify-command (program and arguments; empty for none), acl-flags (letters of OGDS),
     /// peer-caching-flags, max-download-time, cost (always, unless-roaming, unless-surcharge, unless-near-limit, unconstrained or a
     /// mask), notification-clsid, dynamic, high-performance, max-download-size (bytes), stored-credentials (PROXY or NONE),
     /// notification-interval (milliseconds), on-demand, helper-token-flags,
@@ -500,14 +558,6 @@ fn named<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| "unknown value".to_owned())
 }
 
-/// What this version transfers.
-fn job_type(text: &str) -> Result<JobType, String> {
-    match named(text)? {
-        JobType::Download => Ok(JobType::Download),
-        _ => Err("this version transfers downloads only".to_owned()),
-    }
-}
-
 /// 64 hexadecimal digits.
 pub(crate) fn sha256(text: &str) -> Result<String, String> {
     if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -557,6 +607,10 @@ mod tests {
             "bits get --metalink http://h/a.meta4 -d x",
             "bits list --user",
             "bits create n --type download",
+            "bits create n --type upload",
+            "bits create n --type upload-reply",
+            "bits put f http://h/",
+            "bits put f http://h/x --protocol tus --reply r -b --keep",
             "bits add j http://h/a p",
             "bits add j --from f.csv",
             "bits add j http://h/a p --range 0:100,2000:100 --range 5000:eof",
@@ -603,9 +657,9 @@ mod tests {
             "bits list --system --user",
             "bits list --socket /s --user",
             "bits list --state DONE",
-            "bits create n --type upload",
-            "bits create n --type upload-reply",
             "bits create n --type x",
+            "bits put f",
+            "bits put f http://h/ --protocol ftp",
             "bits add j http://h/a",
             "bits add j http://h/a p --from f",
             "bits add j http://h/a p --range 5",

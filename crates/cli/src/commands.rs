@@ -14,7 +14,7 @@ mod watch;
 use crate::args::{Add, Cli, Command, Create, Jobs, List, OneJob};
 use crate::context::{Context, print, print_json};
 use crate::failure::Failure;
-use crate::{create, expect, get, input, names, password, resolve, show};
+use crate::{create, expect, get, input, names, password, put, resolve, show};
 use clap::CommandFactory;
 use openbits_api::error::exit;
 use openbits_api::{AddFile, CreateJob, Outcome, SetProperties};
@@ -33,6 +33,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
     let context = Context::new(&cli.global)?;
     match &cli.command {
         Command::Get(args) => return get::run(&context, args).await,
+        Command::Put(args) => return put::run(&context, args).await,
         Command::Wait(args) => return wait::run(&context, args).await,
         Command::Doctor(args) => return doctor::run(&context, args).await,
         Command::Log(args) => return log::run(&context, args).await,

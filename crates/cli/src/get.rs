@@ -4,7 +4,7 @@ mod existing;
 mod interrupt;
 mod plan;
 mod screen;
-mod wait;
+pub(crate) mod wait;
 
 use crate::args::Get;
 use crate::context::{Context, print, print_json};
@@ -35,7 +35,7 @@ pub(crate) async fn run(context: &Context, args: &Get) -> Result<u8, Failure> {
     }
 }
 
-async fn background(context: &Context, args: &Get, files: Vec<AddFile>) -> Result<u8, Failure> {
+pub(crate) async fn background(context: &Context, args: &Get, files: Vec<AddFile>) -> Result<u8, Failure> {
     let info = context.client.service_info().await?;
     let (found, files) = existing(context, args, files).await?;
     let batches = plan::spread(files, args.jobs, info.limits.files_per_job);
@@ -60,13 +60,25 @@ async fn background(context: &Context, args: &Get, files: Vec<AddFile>) -> Resul
     Ok(0)
 }
 
+fn kind(args: &Get) -> JobType {
+    match &args.upload {
+        None => JobType::Download,
+        Some(upload) if upload.reply.is_some() => JobType::UploadReply,
+        Some(_) => JobType::Upload,
+    }
+}
+
 /// Jobs that fetch some of the files already, and the other files.
 async fn existing(
     context: &Context,
     args: &Get,
     files: Vec<AddFile>,
 ) -> Result<(Vec<Existing>, Vec<AddFile>), Failure> {
-    if args.new { Ok((Vec::new(), files)) } else { Ok(existing::find(&context.client, files).await?) }
+    if args.new {
+        Ok((Vec::new(), files))
+    } else {
+        Ok(existing::find(&context.client, kind(args), files).await?)
+    }
 }
 
 /// The whole job in one request: there is either a started job with all its files, or none.
@@ -77,7 +89,7 @@ fn request(args: &Get, batch: &Batch) -> CreateJob {
     CreateJob {
         id: None,
         display_name: args.name.clone().unwrap_or_else(|| batch.name()),
-        kind: JobType::Download,
+        kind: kind(args),
         files: batch.files.clone(),
         resume: true,
         properties: SetProperties {
@@ -86,6 +98,8 @@ fn request(args: &Get, batch: &Batch) -> CreateJob {
             no_progress_timeout_s: args.no_progress_timeout,
             auto_complete: Some(true),
             bind: args.interface.clone(),
+            upload_protocol: args.upload.as_ref().map(|upload| upload.protocol),
+            reply_file_name: args.upload.as_ref().and_then(|upload| upload.reply.clone()),
             ..SetProperties::default()
         },
         environment_proxy: create::environment_proxy(|name| std::env::var(name).ok()),

@@ -14,6 +14,7 @@ mod get;
 mod input;
 mod names;
 mod password;
+mod put;
 mod resolve;
 mod service;
 mod show;

@@ -3,7 +3,7 @@
 use crate::commands::http::security_names;
 use crate::failure::job_error_lines;
 use crate::text::{self, clean};
-use openbits_api::{EventView, FileView, JobView, PaceView, ServiceInfo, Why};
+use openbits_api::{EventView, FileView, JobView, PaceView, ServiceInfo, UploadView, Why};
 use openbits_core::pace::Mode;
 
 /// A table of jobs: heading and one line each.
@@ -97,6 +97,14 @@ pub(crate) fn job(job: &JobView) -> Vec<String> {
         ("Peer", or_none(&job.peer)),
         ("Background", job.pace.as_ref().map_or_else(|| "none".to_owned(), pace)),
     ];
+    let mut rows = rows.to_vec();
+    if let Some(upload) = &job.upload {
+        rows.push(("Protocol", protocol(upload)));
+    }
+    if let Some(reply) = &job.reply {
+        rows.push(("Reply file", or_none(&reply.file_name)));
+        rows.push(("Reply", text::progress(reply.bytes_transferred, reply.bytes_total)));
+    }
     let mut lines: Vec<String> = rows
         .iter()
         .chain(&later(job))
@@ -111,7 +119,7 @@ pub(crate) fn job(job: &JobView) -> Vec<String> {
         );
     }
     for one in job.files.iter().flatten() {
-        file(one, &mut lines);
+        file(job, one, &mut lines);
     }
     lines
 }
@@ -171,8 +179,21 @@ fn later(job: &JobView) -> Vec<(&'static str, String)> {
     rows
 }
 
-fn file(file: &FileView, lines: &mut Vec<String>) {
+/// How it uploads; and said plainly if it cannot be resumed.
+fn protocol(upload: &UploadView) -> String {
+    let used = match upload.used {
+        Some(used) if used != upload.protocol => format!("{} ({used})", upload.protocol),
+        _ => upload.protocol.to_string(),
+    };
+    match upload.resumable {
+        Some(false) => format!("{used}: begins again at the first byte whenever it breaks off"),
+        _ => used,
+    }
+}
+
+fn file(job: &JobView, file: &FileView, lines: &mut Vec<String>) {
     let state = match (file.completed, file.transferred) {
+        (true, _) if job.upload.is_some() => "delivered",
         (true, _) => "in place",
         (false, true) => "transferred",
         (false, false) => "working",
@@ -182,8 +203,10 @@ fn file(file: &FileView, lines: &mut Vec<String>) {
         file.index,
         text::progress(file.bytes_transferred, file.bytes_total)
     ));
-    lines.push(format!("  from:      {}", clean(&text::redact_url(&file.remote_name))));
-    lines.push(format!("  to:        {}", clean(&file.local_name)));
+    let (remote, local) = (clean(&text::redact_url(&file.remote_name)), clean(&file.local_name));
+    let (from, to) = if job.upload.is_some() { (local, remote) } else { (remote, local) };
+    lines.push(format!("  from:      {from}"));
+    lines.push(format!("  to:        {to}"));
     if let Some(temporary) = &file.temporary_name {
         lines.push(format!("  temporary: {}", clean(temporary)));
     }

@@ -108,6 +108,8 @@ impl Client {
         act(id: JobId, action: Action) -> Outcome;
         /// See [`crate::Client::error`].
         error(id: JobId) -> ErrorView;
+        /// See [`crate::Client::reply`].
+        reply(id: JobId) -> Vec<u8>;
         /// See [`crate::Client::why`].
         why(id: JobId) -> Why;
         /// See [`crate::Client::policy`].

@@ -401,6 +401,16 @@ impl Client {
         self.get(&format!("/v1/jobs/{id}/error")).await
     }
 
+    /// `GET /v1/jobs/{id}/reply`: the reply of an upload-reply job, of at most 1 MiB; empty if the server gave none.
+    pub async fn reply(&self, id: JobId) -> Result<Vec<u8>, Error> {
+        let (status, body) =
+            self.exchange(Method::GET, &format!("/v1/jobs/{id}/reply"), Bytes::new(), true).await?;
+        if status.is_success() {
+            return Ok(body.to_vec());
+        }
+        understand::<serde_json::Value>(status, &body).map(|_| Vec::new())
+    }
+
     /// `GET /v1/jobs/{id}/why`
     pub async fn why(&self, id: JobId) -> Result<Why, Error> {
         self.get(&format!("/v1/jobs/{id}/why")).await
@@ -535,6 +545,17 @@ impl Client {
         body: Bytes,
         idempotent: bool,
     ) -> Result<T, Error> {
+        let (status, body) = self.exchange(method, path, body, idempotent).await?;
+        understand(status, &body)
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        idempotent: bool,
+    ) -> Result<(StatusCode, Bytes), Error> {
         let limit = self.inner.timeouts.call;
         let mut connection = self.inner.connection.lock().await;
         // Taken out, so that a call that is dropped half-way leaves no half-read answer for the next one.
@@ -569,7 +590,7 @@ impl Client {
                 }
                 Ok(Some((status, body))) => {
                     *connection = Some(current);
-                    return understand(status, &body);
+                    return Ok((status, body));
                 }
                 // Nothing was sent: a new connection cannot do harm. `connect` ends the loop when nobody is there.
                 Ok(None) if unsent < UNSENT_MAX => unsent += 1,

@@ -21,6 +21,7 @@ use crate::id::{JobId, Uid};
 use crate::notify::{Owed, Subject};
 use crate::secret::{Sealed, Slot};
 use crate::time::{FileTime, Mono, Now};
+use crate::upload::client::UploadState;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -133,10 +134,12 @@ pub enum Finishing {
     Complete,
     /// Cancel (or the inactivity clean-up).
     Cancel,
+    /// The job is cancelled and its files are gone; its upload server is still to be told.
+    Farewell,
 }
 
 /// The reply part of an upload-reply job.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Reply {
     /// Path set by SetReplyFileName or generated.
     pub file_name: Option<Box<str>>,
@@ -146,7 +149,13 @@ pub struct Reply {
     pub size: Option<u64>,
     /// Bytes received.
     pub transferred: u64,
+    /// Its download.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<Box<File>>,
 }
+
+/// Index by which a worker knows the reply of an upload-reply job, whose only file is 0.
+pub const REPLY_INDEX: u32 = 1;
 
 /// One job with all that is remembered of it.
 ///
@@ -324,6 +333,22 @@ impl Job {
     /// True if there is nothing left to transfer (and there is at least one file).
     pub fn all_transferred(&self) -> bool {
         !self.files.is_empty() && self.files.iter().all(|f| f.transferred)
+    }
+
+    /// The download of the reply, once it began.
+    pub fn reply_file(&self) -> Option<&File> {
+        self.reply.as_deref()?.file.as_deref()
+    }
+
+    /// The server holds something of a cancelled upload that it could be told to forget.
+    pub fn has_open_upload(&self) -> bool {
+        self.files.first().and_then(|file| file.upload.as_deref()).is_some_and(UploadState::is_open)
+    }
+
+    /// Until when a cancelled upload's server is told so again (spec/bits-core.md 4.4): 24 hours or the no-progress timeout,
+    /// whichever is less, from the Cancel on.
+    pub fn farewell_end(&self) -> Mono {
+        self.last_activity.plus_s(u64::from(self.no_progress_timeout_s).min(86_400))
     }
 
     /// True if every unfinished file comes from an address that the URL names and that is like this.

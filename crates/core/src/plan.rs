@@ -129,7 +129,8 @@ pub struct Fail {
 }
 
 impl Fail {
-    fn new(code: HResult, detail: impl Into<String>) -> Self {
+    /// Of the remote file, with the class of its code.
+    pub(crate) fn new(code: HResult, detail: impl Into<String>) -> Self {
         Self {
             code,
             context: ErrorContext::RemoteFile,
@@ -139,6 +140,24 @@ impl Fail {
             detail: detail.into(),
         }
     }
+}
+
+/// A caller's URL, without its fragment.
+///
+/// # Errors
+/// It is not an absolute http or https URL.
+pub(crate) fn parse_url(text: &str) -> Result<Url, Box<Fail>> {
+    redirect::parse(text)
+}
+
+/// A URL for people: without query, fragment and credentials.
+pub(crate) fn shown_url(url: &Url) -> String {
+    redirect::shown(url)
+}
+
+/// Path and query for the wire, in the caller's own spelling where that is legal.
+pub(crate) fn wire_target(text: &str, url: &Url) -> String {
+    redirect::target(text, url, url)
 }
 
 /// Extensions of files that are never web pages.

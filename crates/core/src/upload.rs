@@ -5,6 +5,7 @@
 //! Parsers take bytes from the network: they return errors and never panic.
 
 mod ack;
+pub mod client;
 pub mod fragment;
 pub mod grammar;
 mod packet;

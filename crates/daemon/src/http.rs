@@ -87,6 +87,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/jobs/{id}/certificate-checks", post(options::listen).delete(options::stop_listening))
         .route("/v1/jobs/{id}/certificate-checks/{check}", put(options::answer))
         .route("/v1/jobs/{id}/error", get(jobs::error))
+        .route("/v1/jobs/{id}/reply", get(jobs::reply))
         .route("/v1/jobs/{id}/why", get(jobs::why))
         .route("/v1/jobs/{id}/properties/{number}", get(properties::get).put(properties::set))
         .route("/v1/jobs/{id}/log", get(events::job_log))

@@ -7,14 +7,15 @@ use openbits_core::enums::notify;
 use openbits_core::hresult::ERROR_DISK_FULL;
 use openbits_core::job::api::FinishPlan;
 use openbits_core::job::http::{CertificateName, CertificateQuery, RedirectPolicy, parse_headers, security};
-use openbits_core::job::{ErrorRecord, File};
+use openbits_core::job::{ErrorRecord, File, REPLY_INDEX};
 use openbits_core::queue::FileReport;
 use openbits_core::{
-    AttemptId, AuthScheme, AuthTarget, FileTime, Job, Mono, Priority, ProxyUsage, Secret, Slot, Ticket,
+    AttemptId, AuthScheme, AuthTarget, FileTime, Job, JobType, Mono, Priority, ProxyUsage, Secret, Slot,
+    Ticket,
 };
 use openbits_transfer::protocol::{
-    Credential, Failure, FailureClass, FileCheckpoint, FileOrder, Finish, Header, Order, Proxy, Rename,
-    TransferOptions, Validator, Wanted,
+    CancelUpload, Credential, Failure, FailureClass, FileCheckpoint, FileOrder, Finish, Header, Order, Proxy,
+    Rename, TransferOptions, UploadOrder, Validator, Wanted,
 };
 
 /// The order for an attempt: every file of which something is wanted, with the secrets that its worker needs.
@@ -22,28 +23,42 @@ use openbits_transfer::protocol::{
 /// # Errors
 /// A secret cannot be opened: the job needs its credentials anew.
 pub fn order(job: &Job, attempt: AttemptId, settings: &Settings, vault: &Vault) -> Result<Order, Lost> {
-    let files = (0u32..).zip(&job.files).filter(|(_, file)| job.wants(file));
+    let files = (0u32..).zip(&job.files).filter(|(_, file)| job.kind == JobType::Download && job.wants(file));
+    let files = files
+        .map(|(index, file)| Ok(file_order(job, index, file, settings, vault.remote(job, index, file)?)));
     Ok(Order {
         job: job.id,
         attempt,
         priority: job.priority,
-        files: files
-            .map(|(index, file)| file_order(job, index, file, settings, vault))
-            .collect::<Result<_, _>>()?,
+        files: files.collect::<Result<_, Lost>>()?,
+        upload: upload(job, settings, vault)?,
         options: options(job, settings, vault)?,
     })
 }
 
-fn file_order(
-    job: &Job,
-    index: u32,
-    file: &File,
-    settings: &Settings,
-    vault: &Vault,
-) -> Result<FileOrder, Lost> {
-    Ok(FileOrder {
+/// The order for an upload job: its file, what is known of it, and where a reply goes.
+fn upload(job: &Job, settings: &Settings, vault: &Vault) -> Result<Option<Box<UploadOrder>>, Lost> {
+    let Some(file) = job.files.first().filter(|_| job.kind != JobType::Download) else { return Ok(None) };
+    let reply = job.reply.as_deref().map(|reply| {
+        let begun = reply.file.as_deref();
+        let local = begun.map(|file| file.local.clone()).or_else(|| reply.file_name.clone());
+        let fresh = File { local: local.unwrap_or_default(), ..File::default() };
+        file_order(job, REPLY_INDEX, begun.unwrap_or(&fresh), settings, String::new())
+    });
+    Ok(Some(Box::new(UploadOrder {
+        remote: vault.remote(job, 0, file)?,
+        local: file.local.to_string(),
+        protocol: job.extras().upload_protocol,
+        state: file.upload.as_deref().cloned().unwrap_or_default(),
+        reply,
+        reply_finished: job.reply_file().is_some_and(|file| file.transferred),
+    })))
+}
+
+fn file_order(job: &Job, index: u32, file: &File, settings: &Settings, remote: String) -> FileOrder {
+    FileOrder {
         index,
-        remote: vault.remote(job, index, file)?,
+        remote,
         local: file.local.to_string(),
         temp: job.temporary_name(index),
         size: file.size,
@@ -55,7 +70,7 @@ fn file_order(
         sources: file.expect().sources.clone(),
         mirrors: file.expect().mirrors.iter().map(ToString::to_string).collect(),
         moved: file.moved,
-    })
+    }
 }
 
 /// What is wanted of a file. In strict mode a server without ranges is refused, unless the job is dynamic and FOREGROUND
@@ -175,8 +190,19 @@ fn preconfigured(
 }
 
 /// The order for the last step of a job.
-pub fn finish(job: &Job, ticket: Ticket, plan: &FinishPlan) -> Finish {
-    let file = |index: u32| job.files.get(index as usize);
+pub fn finish(job: &Job, ticket: Ticket, plan: &FinishPlan, settings: &Settings, vault: &Vault) -> Finish {
+    let file = |index: u32| match job.kind {
+        JobType::UploadReply if index == REPLY_INDEX => job.reply_file(),
+        _ => job.files.get(index as usize),
+    };
+    let cancel = job.files.first().filter(|_| plan.cancel_upload).and_then(|file| {
+        Some(Box::new(CancelUpload {
+            // Without its secrets the server cannot be told; it forgets the upload by itself in time.
+            remote: vault.remote(job, 0, file).ok()?,
+            state: file.upload.as_deref()?.clone(),
+            options: options(job, settings, vault).ok()?,
+        }))
+    });
     Finish {
         job: job.id,
         ticket,
@@ -200,6 +226,7 @@ pub fn finish(job: &Job, ticket: Ticket, plan: &FinishPlan) -> Finish {
             .iter()
             .filter_map(|&index| Some((file(index)?.local.to_string(), job.temporary_name(index))))
             .collect(),
+        cancel,
     }
 }
 

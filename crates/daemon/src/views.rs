@@ -4,8 +4,8 @@ use crate::clock::Clock;
 use crate::http::ranges;
 use openbits_api::{
     CallbackKind, CallbackView, CertificateView, CredentialView, ErrorView, EventKind, EventView,
-    FileRangeView, FileView, HttpView, JobView, LogView, NumberedProperty, PaceView, ProxyView, SCHEMA, Why,
-    error,
+    FileRangeView, FileView, HttpView, JobView, LogView, NumberedProperty, PaceView, ProxyView, ReplyView,
+    SCHEMA, UploadView, Why, error,
 };
 use openbits_core::events_log::{Level, Record};
 use openbits_core::integrity::SourceKind;
@@ -13,7 +13,8 @@ use openbits_core::job::http::ClientCertificate;
 use openbits_core::job::options::PropertyId;
 use openbits_core::job::{ErrorRecord, File};
 use openbits_core::queue::{self, Callback, Notice, NoticeKind, Queue, Reason};
-use openbits_core::{Caller, Job, ProxyUsage};
+use openbits_core::upload::client::Protocol;
+use openbits_core::{Caller, Job, JobType, ProxyUsage};
 
 /// A job; `files` adds the list of its files.
 pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
@@ -68,6 +69,12 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         auto_complete: job.extras().auto_complete,
         bind: job.extras().bind.clone(),
         http: http(job),
+        upload: upload(job),
+        reply: job.reply.as_deref().map(|reply| ReplyView {
+            file_name: reply.file_name.as_deref().map(str::to_owned),
+            bytes_total: reply.size,
+            bytes_transferred: reply.transferred,
+        }),
         acl_flags: options.acl_flags,
         peer_caching_flags: options.peer_caching_flags,
         maximum_download_time_s: job.maximum_download_time_s(queue.limits()),
@@ -124,6 +131,17 @@ fn pace(pace: &queue::Pace, clock: Clock) -> PaceView {
     }
 }
 
+/// How an upload job uploads.
+fn upload(job: &Job) -> Option<UploadView> {
+    if job.kind == JobType::Download {
+        return None;
+    }
+    let used = job.files.first().and_then(|file| file.upload.as_deref()).and_then(|state| state.protocol);
+    let protocol = job.extras().upload_protocol;
+    let known = used.or((protocol != Protocol::Auto).then_some(protocol));
+    Some(UploadView { protocol, used, resumable: known.map(|known| known != Protocol::Put) })
+}
+
 /// A numbered property of a job.
 pub fn numbered(queue: &Queue, job: &Job, id: PropertyId) -> NumberedProperty {
     NumberedProperty {
@@ -149,7 +167,10 @@ pub fn file(job: &Job, index: u32, file: &File) -> FileView {
         bytes_transferred: file.bytes_transferred(),
         transferred: file.transferred,
         completed: file.completed,
-        temporary_name: (file.begun && !file.completed && !job.options().high_performance)
+        temporary_name: (job.kind == JobType::Download
+            && file.begun
+            && !file.completed
+            && !job.options().high_performance)
             .then(|| job.temporary_name(index)),
         temporary_path: job.temporary_path(index).ok().flatten(),
         valid: file.validated,
@@ -293,7 +314,7 @@ pub fn why(queue: &Queue, job: &Job, clock: Clock) -> Option<Why> {
         state: job.state,
         moving: why.reason == Reason::Moving,
         reason: reason.to_owned(),
-        text: text.to_owned(),
+        text: format!("{text}{}", no_resume(job)),
         until_ms: why.until.map(|at| clock.wall_ms(at)),
         remedy: match record {
             Some(record) if why.reason == Reason::Error => {
@@ -307,6 +328,16 @@ pub fn why(queue: &Queue, job: &Job, clock: Clock) -> Option<Why> {
         detail: record
             .map(|r| Some(r.detail.to_string()).filter(|d| !d.is_empty()).unwrap_or_else(|| r.code.text())),
     })
+}
+
+/// Said plainly of an upload that cannot be resumed.
+fn no_resume(job: &Job) -> &'static str {
+    match upload(job) {
+        Some(UploadView { resumable: Some(false), .. }) if !job.all_transferred() => {
+            " The server takes the file by a plain PUT only: whenever the upload breaks off, it begins again at the first byte."
+        }
+        _ => "",
+    }
 }
 
 /// Stable word, sentence, remedy.

@@ -37,6 +37,13 @@ impl NewJob {
         self
     }
 
+    /// `UPLOAD` or `UPLOAD_REPLY`.
+    #[must_use]
+    pub fn kind(mut self, kind: &str) -> Self {
+        self.0["type"] = json!(kind);
+        self
+    }
+
     /// A property.
     #[must_use]
     pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {

@@ -16,6 +16,7 @@ mod jobs;
 mod knobs;
 mod processes;
 mod system;
+mod upload_server;
 mod user;
 
 pub use accounts::{Account, accounts, is_root, skip};
@@ -25,4 +26,5 @@ pub use jobs::{Job, NewJob};
 pub use knobs::{knob, program};
 pub use processes::{gone, kill, kill_group_of_environment, signal};
 pub use system::{Options, System};
+pub use upload_server::{Backend, UploadServer, write_content};
 pub use user::User;

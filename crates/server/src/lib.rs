@@ -17,6 +17,7 @@ mod locks;
 mod names;
 mod notify;
 mod path;
+pub mod program;
 mod ranges;
 mod receive;
 mod reply;

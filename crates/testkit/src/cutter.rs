@@ -74,6 +74,8 @@ struct Shared {
     open: AtomicUsize,
     cuts: AtomicU64,
     bytes_down: AtomicU64,
+    bytes_up: AtomicU64,
+    throttle_up: Throttle,
 }
 
 impl Cutter {
@@ -95,6 +97,8 @@ impl Cutter {
             open: AtomicUsize::new(0),
             cuts: AtomicU64::new(0),
             bytes_down: AtomicU64::new(0),
+            bytes_up: AtomicU64::new(0),
+            throttle_up: Throttle::default(),
         });
         let state = Arc::clone(&shared);
         let thread = Background::start("cutter", move || async move {
@@ -140,6 +144,17 @@ impl Cutter {
     /// Limits the bytes per second from the server to all clients together.
     pub fn throttle(&self, bytes_per_s: Option<u64>) {
         self.shared.throttle.set(bytes_per_s);
+    }
+
+    /// Limits the bytes per second from all clients together to the server.
+    pub fn throttle_up(&self, bytes_per_s: Option<u64>) {
+        self.shared.throttle_up.set(bytes_per_s);
+    }
+
+    /// Bytes passed from clients to the server so far.
+    #[must_use]
+    pub fn bytes_up(&self) -> u64 {
+        self.shared.bytes_up.load(Ordering::SeqCst)
     }
 
     /// Connections so far, refused ones not counted.
@@ -242,12 +257,17 @@ async fn up(shared: &Shared, from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf) 
     let mut mode = shared.mode.subscribe();
     let mut buffer = vec![0; PIECE_BYTES];
     loop {
-        let got = from.read(&mut buffer).await?;
+        let most = u64::try_from(PIECE_BYTES).expect("a constant");
+        let want = usize::try_from(shared.throttle_up.grant(most)).expect("at most a piece");
+        let got = from.read(&mut buffer[..want]).await?;
         passable(&mut mode).await;
         if got == 0 {
             return to.shutdown().await;
         }
+        let bytes = u64::try_from(got).expect("at most a piece");
+        tokio::time::sleep(shared.throttle_up.book(bytes, Instant::now())).await;
         to.write_all(&buffer[..got]).await?;
+        shared.bytes_up.fetch_add(bytes, Ordering::SeqCst);
     }
 }
 

@@ -47,6 +47,7 @@ fn main() -> ExitCode {
             mirrors: Vec::new(),
             moved: false,
         }],
+        upload: None,
         options,
     };
     let mut worker = worker::spawn().expect("a worker thread");
@@ -70,7 +71,7 @@ fn main() -> ExitCode {
         }
     }
     let rename = vec![Rename { index: 0, local, temp, size, validator: None, modified_s }];
-    let finish = Finish { job, ticket: Ticket(1), rename, remove: Vec::new() };
+    let finish = Finish { job, ticket: Ticket(1), rename, remove: Vec::new(), cancel: None };
     send(Command::Finish(Box::new(finish)));
     loop {
         match worker.events.blocking_recv() {

@@ -3,12 +3,16 @@
 mod connect;
 mod desktop;
 mod link;
+mod payload;
 mod pool;
 mod proxy;
 mod request;
 mod tls;
+mod upload_request;
 
 pub(crate) use link::{Link, Opening, Piece, Reply};
+pub(crate) use payload::{Payload, Sent};
 pub(crate) use pool::{Pool, Route};
 pub(crate) use proxy::{Via, routes};
 pub(crate) use request::build;
+pub(crate) use upload_request::build_upload;

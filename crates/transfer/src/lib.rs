@@ -17,6 +17,7 @@ pub mod sandbox;
 pub mod share;
 mod source;
 mod sys;
+mod upload;
 pub mod worker;
 
 /// Ways in for the fuzz targets (docs/fuzzing.md); not there in any other build.

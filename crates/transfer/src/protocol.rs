@@ -68,6 +68,13 @@ pub enum Command {
     /// Rename finished files into place and remove the others. Answered by [`Event::FinishDone`]. Repeating it is harmless: a missing
     /// temporary file counts as renamed if the destination carries the mark of exactly this file of this job.
     Finish(Box<Finish>),
+    /// What an upload asked to be kept ([`Event::Upload`]) is durable.
+    Kept {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+    },
     /// Answered by [`Event::Pong`] at once; silence means that the worker hangs.
     Ping {
         /// Comes back in the answer.
@@ -134,13 +141,17 @@ impl Command {
                         .map(|path| path.to_string_lossy().into_owned())
                         .into_iter()
                         .collect(),
+                    upload_left: finish.cancel.is_some(),
                 })
             }
-            Self::Probe { ticket, .. } => Some(Event::Probed { ticket: *ticket, result: Err(code) }),
+            Self::Probe { ticket, .. } => {
+                Some(Event::Probed { ticket: *ticket, result: Err(code), content: None })
+            }
             Self::FindCertificate { ticket, .. } => {
                 Some(Event::CertificateFound { ticket: *ticket, result: Err(code) })
             }
             Self::Stop { .. }
+            | Self::Kept { .. }
             | Self::CertificateVerdict { .. }
             | Self::Want { .. }
             | Self::Ping { .. }
@@ -162,6 +173,11 @@ pub enum Purpose {
     Inherited,
     /// Upload: the file must exist and be readable.
     Source,
+    /// The file's content, if it has no more than so many bytes.
+    Content {
+        /// Bytes.
+        most: u64,
+    },
 }
 
 /// One attempt at a job.
@@ -175,9 +191,34 @@ pub struct Order {
     pub priority: Priority,
     /// The unfinished files, in list order.
     pub files: Vec<FileOrder>,
+    /// An upload instead of downloads: `files` is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<Box<UploadOrder>>,
     /// How to transfer.
     pub options: TransferOptions,
 }
+
+/// The file of an upload job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UploadOrder {
+    /// The URL, as the caller gave it.
+    pub remote: String,
+    /// Absolute path of the source.
+    pub local: String,
+    /// How to upload.
+    pub protocol: UploadProtocol,
+    /// What is remembered of earlier attempts.
+    pub state: UploadState,
+    /// Where the reply of an upload-reply job goes; its `remote` is empty.
+    pub reply: Option<FileOrder>,
+    /// The reply is there already.
+    pub reply_finished: bool,
+}
+
+/// How a file is uploaded.
+pub use openbits_core::upload::client::Protocol as UploadProtocol;
+/// What is remembered of an upload.
+pub use openbits_core::upload::client::UploadState;
 
 /// One file of an order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -414,6 +455,20 @@ pub struct Finish {
     pub rename: Vec<Rename>,
     /// Temporary files to remove: absolute path of the destination, and the temporary name beside it.
     pub remove: Vec<(String, String)>,
+    /// An upload that its server is to forget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<Box<CancelUpload>>,
+}
+
+/// An upload that is not wanted any more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CancelUpload {
+    /// The URL, as the caller gave it.
+    pub remote: String,
+    /// What is remembered of it.
+    pub state: UploadState,
+    /// How to reach the server.
+    pub options: TransferOptions,
 }
 
 /// One rename of [`Finish`].
@@ -512,6 +567,17 @@ pub enum Event {
         /// At most [`HEADERS_MAX`] bytes, cut after a whole line.
         text: String,
     },
+    /// What is known of an upload now.
+    Upload {
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: AttemptId,
+        /// All of it.
+        state: Box<UploadState>,
+        /// The worker waits for a [`Command::Kept`].
+        keep: bool,
+    },
     /// The remote file changed (or could not be continued): this file begins again at zero.
     Restarted {
         /// The job.
@@ -579,6 +645,9 @@ pub enum Event {
         ticket: Ticket,
         /// The file's size for a source; `None` for a destination. Err: why not.
         result: Result<Option<u64>, HResult>,
+        /// For [`Purpose::Content`]: the bytes, in base64.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        content: Option<String>,
     },
     /// Answer to [`Command::FindCertificate`].
     CertificateFound {
@@ -602,6 +671,9 @@ pub enum Event {
         lost: Vec<u32>,
         /// Temporary files that could not be removed (absolute paths; a few, if there are many).
         left: Vec<String>,
+        /// The server of a cancelled upload could not be told.
+        #[serde(default)]
+        upload_left: bool,
     },
     /// What moved under limits since the last report, while [`Rates::report`] asks for it and something runs.
     Moved {
@@ -771,6 +843,9 @@ pub const CERTIFICATE_MAX: usize = 64 << 10;
 /// Most separate ranges of one file.
 const RANGES_MAX: usize = 10_000;
 
+/// Longest content of a file that is handed over, in base64: 1 MiB.
+const CONTENT_MAX: usize = (1_usize << 20).div_ceil(3) * 4;
+
 /// What no honest worker reports: a worker parses what strangers send, so its word has limits (DESIGN section 6).
 ///
 /// # Errors
@@ -816,11 +891,17 @@ pub fn check(event: &Event) -> Result<(), &'static str> {
                 "a certificate that cannot be",
             )
         }
+        Event::Upload { state, .. } => all(
+            state.is_sound() && state.source.is_none_or(|source| fits(source.size)) && fits(state.offset),
+            "an upload beyond its limits",
+        ),
+        Event::Probed { content, .. } => {
+            all(content.as_ref().is_none_or(|text| text.len() <= CONTENT_MAX), "a content beyond its limit")
+        }
         Event::Progress { .. }
         | Event::Pace { .. }
         | Event::Done { .. }
         | Event::Stopped { .. }
-        | Event::Probed { .. }
         | Event::Pong { .. } => Ok(()),
         // Nobody moves more than a terabyte in a report of half a second; the sum stays far from an overflow.
         Event::Moved { bytes, .. } => {

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 /// ([`FILES_PER_JOB_EXEMPT`](openbits_core::limits::FILES_PER_JOB_EXEMPT)).
 pub const MAX_MESSAGE: usize = 128 << 20;
 /// Longest message that the service takes from a worker, in bytes: a worker's word is less trusted.
-pub const MAX_EVENT: usize = 1 << 20;
+pub const MAX_EVENT: usize = 2 << 20;
 /// Messages that may wait in each direction.
 const QUEUE: usize = 256;
 

@@ -14,12 +14,16 @@ mod verdicts;
 use crate::certificates;
 use crate::file;
 use crate::http::Pool;
-use crate::protocol::{Command, Event, FailureClass};
+use crate::protocol::{Command, Event, FailureClass, Finish, Purpose};
 use crate::rate::Limiter;
-use attempt::{Attempt, Means};
+use crate::upload::{self, UploadAttempt};
+pub(crate) use attempt::{Attempt, Means};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
 use openbits_core::hresult::E_UNEXPECTED;
 use openbits_core::{AttemptId, JobId, Priority};
+pub(crate) use report::{Reporter, failure};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -81,12 +85,14 @@ struct Running {
     steer: Rc<Steer>,
     ended: Rc<Notify>,
     verdicts: Rc<Verdicts>,
+    /// The service has stored what an upload asked it to keep.
+    kept: Rc<Notify>,
     level: Rc<Cell<Priority>>,
 }
 
 /// Asks an attempt to end.
 #[derive(Debug, Default)]
-struct Stop {
+pub(crate) struct Stop {
     asked: Cell<bool>,
     notify: Notify,
 }
@@ -95,6 +101,13 @@ impl Stop {
     fn ask(&self) {
         self.asked.set(true);
         self.notify.notify_one();
+    }
+
+    /// Ends when it is asked to; whoever waits then has to end, since it is told once.
+    pub(crate) async fn asked(&self) {
+        if !self.asked.get() {
+            self.notify.notified().await;
+        }
     }
 }
 
@@ -177,8 +190,15 @@ impl Worker {
                 }
             }
             Command::Ping { count } => self.say(Event::Pong { count }).await,
-            Command::Probe { ticket, path, purpose } => {
-                self.aside(crashed, move || Event::Probed { ticket, result: file::probe(&path, purpose) });
+            Command::Probe { ticket, path, purpose: Purpose::Content { most } } => {
+                self.aside(crashed, move || match upload::content(&path, most) {
+                    Ok(bytes) => Event::Probed {
+                        ticket,
+                        result: Ok(Some(bytes.len() as u64)),
+                        content: Some(STANDARD.encode(bytes)),
+                    },
+                    Err(code) => Event::Probed { ticket, result: Err(code), content: None },
+                });
             }
             Command::FindCertificate { ticket, query } => self.aside(crashed, move || {
                 Event::CertificateFound { ticket, result: certificates::find(&query).map(Box::new) }
@@ -188,6 +208,16 @@ impl Worker {
                     running.verdicts.give(check, code);
                 }
             }
+            Command::Probe { ticket, path, purpose } => {
+                let probe = move || file::probe(&path, purpose);
+                self.aside(crashed, move || Event::Probed { ticket, result: probe(), content: None });
+            }
+            Command::Kept { job, attempt } => {
+                if let Some(running) = self.running.borrow().get(&job).filter(|r| r.attempt == attempt) {
+                    running.kept.notify_one();
+                }
+            }
+            Command::Finish(order) if order.cancel.is_some() => self.farewell(*order),
             Command::Finish(order) => self.aside(crashed, move || file::finish(&order)),
             Command::Shutdown => {} // ends the loop above
         }
@@ -208,9 +238,29 @@ impl Worker {
         });
     }
 
+    /// Tells a server that an upload is not wanted any more, and does the file part of the order.
+    fn farewell(&mut self, order: Finish) {
+        let level = Rc::new(Cell::new(Priority::Foreground));
+        let (steer, verdicts) = (Rc::new(Steer::default()), Rc::new(Verdicts::default()));
+        let means = Means { pool: self.pool.clone(), limiter: self.limiter.clone(), level, steer, verdicts };
+        let events = self.events.clone();
+        self.tasks.spawn_local(async move {
+            let told = match &order.cancel {
+                Some(cancel) => Box::pin(upload::cancel(order.job, cancel, means)).await,
+                None => true,
+            };
+            if let Ok(mut done) = tokio::task::spawn_blocking(move || file::finish(&order)).await {
+                if let Event::FinishDone { upload_left, .. } = &mut done {
+                    *upload_left = !told;
+                }
+                let _ = events.send(done).await;
+            }
+        });
+    }
+
     fn start(&mut self, order: crate::protocol::Order, crashed: Option<Event>) {
         let (job, attempt) = (order.job, order.attempt);
-        let (stop, ended) = (Rc::new(Stop::default()), Rc::new(Notify::new()));
+        let (stop, ended, kept) = (Rc::new(Stop::default()), Rc::new(Notify::new()), Rc::new(Notify::new()));
         let steer = Rc::new(Steer::default());
         let level = Rc::new(Cell::new(order.priority));
         let verdicts = Rc::new(Verdicts::default());
@@ -220,6 +270,7 @@ impl Worker {
             steer: steer.clone(),
             ended: ended.clone(),
             verdicts: verdicts.clone(),
+            kept: kept.clone(),
             level: level.clone(),
         };
         let before = self.running.borrow_mut().insert(job, running);
@@ -232,7 +283,7 @@ impl Worker {
                 before.ended.notified().await;
             }
             let means = Means { pool, limiter, level, steer, verdicts };
-            let attempt_at = Attempt::new(order, events.clone(), means).go(&stop);
+            let attempt_at = run_order(order, events.clone(), means, kept, &stop);
             // A panic ends this attempt and no other, and is told like any error. Bytes that its writer still holds may reach the file
             // later: they are of the version that they belong to, and a restart has another file.
             let last = AssertUnwindSafe(Box::pin(attempt_at)).catch_unwind().await;
@@ -246,6 +297,20 @@ impl Worker {
             }
         });
     }
+}
+
+/// An upload or a download.
+async fn run_order(
+    order: crate::protocol::Order,
+    events: mpsc::Sender<Event>,
+    means: Means,
+    kept: Rc<Notify>,
+    stop: &Stop,
+) -> Option<Event> {
+    if order.upload.is_some() {
+        return Box::pin(UploadAttempt::new(order, events, means, kept)?.go(stop)).await;
+    }
+    Box::pin(Attempt::new(order, events, means).go(stop)).await
 }
 
 #[cfg(test)]

@@ -43,6 +43,11 @@ pub(super) fn changes(pairs: &[String]) -> Result<Changes, Failure> {
             "proxy" => put(&mut set.proxy, proxy(value).map_err(|e| bad(&e))?),
             "auto-complete" => put(&mut set.auto_complete, switch(value).ok_or_else(|| bad("yes or no"))?),
             "bind" => put(&mut set.bind, value.to_owned()),
+            "upload-protocol" => {
+                let protocol = value.parse().map_err(|_| bad("auto, bits, tus, ietf, s3 or put"))?;
+                put(&mut set.upload_protocol, protocol)
+            }
+            "reply-file" => put(&mut set.reply_file_name, value.to_owned()),
             "notify-command" => put(&mut set.notify_command, command(value)),
             "headers" => put(&mut set.custom_headers, http::headers(value)?),
             "headers-write-only" => match switch(value) {
@@ -63,7 +68,7 @@ pub(super) fn changes(pairs: &[String]) -> Result<Changes, Failure> {
             _ => {
                 return Err(Failure::Usage(format!(
                     "unknown property `{key}`; there are name, description, priority, notify-flags, retry-delay, \
-                     no-progress-timeout, proxy, auto-complete, bind, notify-command, acl-flags, peer-caching-flags, \
+                     no-progress-timeout, proxy, auto-complete, bind, upload-protocol, reply-file, notify-command, acl-flags, peer-caching-flags, \
                      max-download-time, cost, notification-clsid, dynamic, high-performance, max-download-size, \
                      stored-credentials, notification-interval, on-demand, helper-token-flags, headers, headers-write-only, \
                      http-method, security-flags, client-certificate and certificate-validation"

@@ -20,16 +20,17 @@ pub(crate) struct Existing {
 /// Own unfinished jobs that fetch any of these files to the same place; and the files that no job fetches.
 pub(crate) async fn find(
     client: &Client,
+    kind: JobType,
     files: Vec<AddFile>,
 ) -> Result<(Vec<Existing>, Vec<AddFile>), Error> {
     let query = JobQuery { files: true, ..JobQuery::default() };
-    Ok(assign(client.jobs(&query).await?, files))
+    Ok(assign(client.jobs(&query).await?, kind, files))
 }
 
-fn assign(jobs: Vec<JobView>, files: Vec<AddFile>) -> (Vec<Existing>, Vec<AddFile>) {
+fn assign(jobs: Vec<JobView>, kind: JobType, files: Vec<AddFile>) -> (Vec<Existing>, Vec<AddFile>) {
     let mut fetched_by = HashMap::new();
     for (i, job) in jobs.iter().enumerate() {
-        if job.kind == JobType::Download && !job.state.is_final() {
+        if job.kind == kind && !job.state.is_final() {
             for file in job.files.iter().flatten() {
                 fetched_by.insert((file.remote_name.as_str(), file.local_name.as_str()), (i, file));
             }

@@ -250,7 +250,10 @@ impl Run<'_> {
     async fn succeeded(&mut self, id: &str) -> Result<(), Failure> {
         if let Some(followed) = self.active.get(id) {
             for file in &followed.batch.files {
-                self.screen.note(&format!("bits: {} is in place", clean(&file.local_name)));
+                match &self.args.upload {
+                    None => self.screen.note(&format!("bits: {} is in place", clean(&file.local_name))),
+                    Some(_) => self.screen.note(&format!("bits: {} is delivered", clean(&file.local_name))),
+                }
             }
         }
         self.ended(id, exit::OK).await
@@ -347,10 +350,11 @@ impl Run<'_> {
             let changed = std::fs::metadata(Path::new(path)).map(|m| m.ctime()).unwrap_or(0);
             u128::try_from(changed).unwrap_or(0) * 1_000 + 1_000 >= created
         };
-        if followed.batch.files.iter().all(|f| in_place(&f.local_name)) {
+        let is_download = self.args.upload.is_none();
+        if is_download && followed.batch.files.iter().all(|f| in_place(&f.local_name)) {
             self.succeeded(id).await
         } else {
-            self.screen.lines(&[format!("bits: job {id} is gone and its files are not in place")]);
+            self.screen.lines(&[format!("bits: job {id} is gone, and how it ended is not known")]);
             self.ended(id, exit::NOT_FOUND).await
         }
     }

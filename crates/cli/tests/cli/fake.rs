@@ -136,6 +136,8 @@ impl State {
             auto_complete: false,
             bind: None,
             http: openbits_api::HttpView { method: "GET".to_owned(), ..openbits_api::HttpView::default() },
+            upload: None,
+            reply: None,
             acl_flags: 0,
             peer_caching_flags: 0,
             maximum_download_time_s: 7_776_000,

@@ -88,7 +88,8 @@ fn create_add_set_and_own() {
     let done = run(&fake, folder.path(), &["set", "nightly", "notify-command=/bin/x a"]).exits(0);
     assert_eq!(done.err, "");
     assert_eq!(run(&fake, folder.path(), &["set", "nightly", "notify-command="]).exits(0).err, "");
-    run(&fake, folder.path(), &["create", "up", "--type", "upload"]).exits(1);
+    run(&fake, folder.path(), &["create", "up", "--type", "upload"]).exits(0);
+    run(&fake, folder.path(), &["create", "up", "--type", "sideways"]).exits(1);
     run(&fake, folder.path(), &["own", "nightly"]).exits(0);
     fake.with(|s| assert_eq!(s.actions.last().unwrap().1, "take-ownership"));
 }

@@ -1,7 +1,7 @@
 //! Calls that change a job's state (spec/bits-core.md 5.2 and 8.2).
 
 use super::options::OwnerLevel;
-use super::{Change, File, Finishing, Job, NewFile, Notice};
+use super::{Change, File, Finishing, Job, NewFile, Notice, REPLY_INDEX};
 use crate::enums::{JobState, JobType};
 use crate::hresult::{self as h, HResult};
 use crate::id::Uid;
@@ -14,6 +14,8 @@ pub struct FinishPlan {
     pub rename: Vec<u32>,
     /// Indexes of files whose temporary file is to be removed.
     pub remove: Vec<u32>,
+    /// The server is told to forget the upload.
+    pub cancel_upload: bool,
 }
 
 /// What the worker did.
@@ -27,6 +29,8 @@ pub struct FinishResult {
     pub lost: Vec<u32>,
     /// At least one temporary file could not be removed.
     pub left_behind: bool,
+    /// The server did not answer: it may still hold the upload.
+    pub upload_left: bool,
 }
 
 impl Job {
@@ -141,8 +145,18 @@ impl Job {
 
     /// Files that Cancel removes: every temporary file that may exist. Files already in place stay.
     pub fn cancel_plan(&self) -> FinishPlan {
-        let remove = self.removable(|f| f.begun && !f.completed);
-        FinishPlan { rename: Vec::new(), remove }
+        let remove = match self.kind {
+            JobType::Download => self.removable(|f| f.begun && !f.completed),
+            // The source of an upload is the owner's; only a reply leaves something behind.
+            JobType::Upload => Vec::new(),
+            JobType::UploadReply => self
+                .reply_file()
+                .filter(|f| f.begun && !f.completed)
+                .map(|_| REPLY_INDEX)
+                .into_iter()
+                .collect(),
+        };
+        FinishPlan { remove, ..FinishPlan::default() }
     }
 
     /// Second half of Cancel.
@@ -170,11 +184,16 @@ impl Job {
     /// Files that Complete renames and removes.
     pub fn complete_plan(&self) -> FinishPlan {
         if self.kind != JobType::Download {
-            return FinishPlan::default();
+            let reply = self.reply_file().filter(|f| f.transferred && !f.completed);
+            return FinishPlan {
+                rename: reply.map(|_| REPLY_INDEX).into_iter().collect(),
+                ..FinishPlan::default()
+            };
         }
         FinishPlan {
             rename: self.indexes(|f| f.transferred && !f.completed),
             remove: self.removable(|f| f.begun && !f.transferred),
+            cancel_upload: false,
         }
     }
 
@@ -183,14 +202,14 @@ impl Job {
     pub fn completed(&mut self, result: &FinishResult, now: Now) -> Result<Change, HResult> {
         self.finishing = None;
         for &index in &result.renamed {
-            if let Some(file) = self.files.get_mut(index as usize) {
+            if let Some(file) = self.file_or_reply_mut(index) {
                 file.completed = true;
                 file.validated = true;
             }
         }
         if let Some(code) = result.error {
             for &index in &result.lost {
-                if let Some(file) = self.files.get_mut(index as usize).filter(|file| !file.completed) {
+                if let Some(file) = self.file_or_reply_mut(index).filter(|file| !file.completed) {
                     file.restart();
                 }
             }
@@ -267,6 +286,14 @@ impl Job {
     /// (HIGH_PERFORMANCE, spec/behaviour.md 14.2).
     fn removable(&self, wanted: impl Fn(&File) -> bool) -> Vec<u32> {
         if self.options().high_performance { Vec::new() } else { self.indexes(wanted) }
+    }
+
+    /// A file by the index that workers use: of an upload-reply job the reply is file 1.
+    pub(crate) fn file_or_reply_mut(&mut self, index: u32) -> Option<&mut File> {
+        if self.kind == JobType::UploadReply && index == REPLY_INDEX {
+            return self.reply.as_deref_mut()?.file.as_deref_mut();
+        }
+        self.files.get_mut(index as usize)
     }
 
     fn indexes(&self, wanted: impl Fn(&File) -> bool) -> Vec<u32> {

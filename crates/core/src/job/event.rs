@@ -160,7 +160,7 @@ impl Job {
                 self.fail(error, Wait::Volume, now)
             }
             (Event::RemoteChanged { file }, S::Connecting | S::Transferring) => {
-                let file = self.files.get_mut(file as usize)?;
+                let file = self.file_or_reply_mut(file)?;
                 file.restart();
                 file.restarts = file.restarts.saturating_add(1);
                 self.touch(now);

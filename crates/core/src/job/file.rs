@@ -4,6 +4,7 @@ use crate::integrity::{Algorithm, Digest, Expect};
 use crate::layout::{FileRange, Layout};
 use crate::range_set::RangeSet;
 use crate::secret::Sealed;
+use crate::upload::client::UploadState;
 use serde::{Deserialize, Serialize};
 
 /// A file as a caller adds it; syntax already checked.
@@ -116,6 +117,9 @@ pub struct File {
     /// Status line and headers of the last HTTP answer, each line with CR LF.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headers: Option<Box<str>>,
+    /// What is remembered of its upload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<Box<UploadState>>,
     /// How often the file began again at zero.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restarts: u32,

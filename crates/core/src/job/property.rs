@@ -9,6 +9,7 @@ use crate::names;
 use crate::notify::command_line;
 use crate::secret::{Sealed, Slot};
 use crate::time::Now;
+use crate::upload::client::Protocol;
 use serde::{Deserialize, Serialize};
 
 /// SetNotifyCmdLine: program and whole command line.
@@ -54,11 +55,20 @@ pub struct Extras {
     /// `http_proxy`, `https_proxy`, `all_proxy`, `no_proxy` of the creator, captured at creation (spec/behaviour.md 20).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment_proxy: Option<EnvironmentProxy>,
+    /// How an upload is done.
+    #[serde(default, skip_serializing_if = "is_auto")]
+    pub upload_protocol: Protocol,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_auto(protocol: &Protocol) -> bool {
+    *protocol == Protocol::Auto
 }
 
 impl Extras {
     /// Nothing set.
-    pub const NONE: Self = Self { auto_complete: false, bind: None, environment_proxy: None };
+    pub const NONE: Self =
+        Self { auto_complete: false, bind: None, environment_proxy: None, upload_protocol: Protocol::Auto };
 }
 
 /// Proxy variables of the creator's environment.
@@ -125,6 +135,8 @@ pub enum Property {
     HttpMethod(String),
     /// SetSecurityFlags
     SecurityFlags(u32),
+    /// How an upload is done; only until its session began.
+    UploadProtocol(Protocol),
     /// A property that came after BITS 1.5; its checks need the job ([`super::options`]).
     Option(Setting),
     /// A secret, sealed for this job and slot; `None` forgets it. It goes with the property that it belongs to, and after it.
@@ -200,6 +212,12 @@ impl Property {
             Self::HeadersWriteOnly => Ok(()),
             Self::HttpMethod(method) => check_method(method, kind),
             Self::SecurityFlags(flags) => check_security_flags(*flags),
+            Self::UploadProtocol(protocol) => match (kind, protocol) {
+                (JobType::Download, _) => Err(h::E_NOTIMPL),
+                // No other protocol has replies.
+                (JobType::UploadReply, Protocol::Auto | Protocol::Bits) | (JobType::Upload, _) => Ok(()),
+                (JobType::UploadReply, _) => Err(h::E_INVALIDARG),
+            },
             Self::Bind(name) => match name {
                 Some(name)
                     if name.is_empty() || name.len() > 64 || !name.bytes().all(|b| b.is_ascii_graphic()) =>
@@ -248,13 +266,17 @@ impl Job {
         if self.state.is_final() {
             return Err(h::BG_E_INVALID_STATE);
         }
-        let reply_begun =
-            self.reply.as_deref().is_some_and(|r| r.size.is_some()) || self.state == JobState::Transferred;
+        let reply_begun = self.reply.as_deref().is_some_and(|r| r.size.is_some() || r.file.is_some())
+            || self.state == JobState::Transferred;
         if reply_begun && properties.iter().any(|p| matches!(p, Property::ReplyFileName(_))) {
             return Err(h::BG_E_INVALID_STATE);
         }
         self.check_method_and_priority(&properties)?;
         let stale = properties.iter().any(Property::needs_new_attempt);
+        let upload_begun = self.has_open_upload() || self.all_transferred();
+        if upload_begun && properties.iter().any(|p| matches!(p, Property::UploadProtocol(_))) {
+            return Err(h::BG_E_INVALID_STATE);
+        }
         let clocks =
             |p: &Property| matches!(p, Property::MinimumRetryDelay(_) | Property::NoProgressTimeout(_));
         let clocks_change = properties.iter().any(clocks);
@@ -341,6 +363,12 @@ impl Job {
             Property::HeadersWriteOnly => self.make_headers_write_only(),
             Property::HttpMethod(method) => self.set_http_method(method),
             Property::SecurityFlags(flags) => self.set_security_flags(flags),
+            Property::UploadProtocol(protocol) => {
+                self.extras_mut().upload_protocol = protocol;
+                if let Some(state) = self.files.first_mut().and_then(|file| file.upload.as_deref_mut()) {
+                    state.protocol = None;
+                }
+            }
             Property::Option(_) => {} // stored with all others of its kind
             Property::Sealed(slot, Some(sealed)) => drop(self.secrets.insert(slot, sealed)),
             Property::Sealed(slot, None) => drop(self.secrets.remove(&slot)),

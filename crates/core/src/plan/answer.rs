@@ -163,7 +163,7 @@ impl<'a> Head<'a> {
     }
 
     /// `Retry-After`: seconds, or a date against the answer's own `Date` (else `now_s`); in the past means now.
-    pub(super) fn retry_after_ms(&self, now_s: i64) -> Option<u64> {
+    pub(crate) fn retry_after_ms(&self, now_s: i64) -> Option<u64> {
         let value = self.one("retry-after")?;
         if let Some(seconds) = value.bytes().all(|b| b.is_ascii_digit()).then_some(value) {
             // More digits than fit are simply very long.

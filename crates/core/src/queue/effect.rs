@@ -61,6 +61,15 @@ pub enum Effect {
         /// A repetition after a crash.
         replay: bool,
     },
+    /// Tell the worker that what it asked to be kept is durable.
+    Kept {
+        /// The job.
+        job: JobId,
+        /// Its attempt.
+        attempt: AttemptId,
+        /// Owner whose worker has it.
+        owner: Uid,
+    },
     /// Answer a call.
     Answer(Ticket, Result<HResult, Failure>),
     /// Tell the listeners.

@@ -166,6 +166,14 @@ impl Notifier {
         self.next = old.next;
     }
 
+    /// The job changed.
+    pub(super) fn mark_modified(&mut self, id: JobId) {
+        if let Some(registration) = self.registered.get_mut(&id) {
+            registration.modified = true;
+            self.touched.insert(id);
+        }
+    }
+
     fn under_way(&self) -> usize {
         debug_assert_eq!(self.counts.values().sum::<usize>(), self.calls.len());
         self.calls.len()

@@ -1,16 +1,19 @@
 //! Reports of workers. One that belongs to an older attempt is ignored.
 
 use super::{Effect, NoticeKind, Pace, Queue};
-use crate::enums::ErrorContext;
+use crate::enums::{ErrorContext, JobType};
 use crate::hresult::{self as h, HResult};
 use crate::id::{AttemptId, JobId, Ticket, Uid};
+use crate::job::File;
+use crate::job::REPLY_INDEX;
 use crate::job::api::FinishResult;
 use crate::job::event::Event;
 use crate::job::http::RedirectPolicy;
 use crate::job::{ErrorRecord, Finishing};
-use crate::names;
+use crate::names::{self, RemoteScheme};
 use crate::range_set::RangeSet;
 use crate::time::Now;
+use crate::upload::client::UploadState;
 
 /// What is durable of one file.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -62,7 +65,9 @@ impl Queue {
         if let Some(run) = self.runs.get_mut(&id) {
             run.peer = Some(peer.to_owned());
         }
-        if let Some(file) = self.jobs.get_mut(&id).and_then(|job| job.files.get_mut(file as usize))
+        if self.is_reply(id, file) {
+            self.reply_began(id, size);
+        } else if let Some(file) = self.jobs.get_mut(&id).and_then(|job| job.files.get_mut(file as usize))
             && size.is_some()
         {
             file.size = size;
@@ -74,6 +79,16 @@ impl Queue {
     /// Bytes are there, but not durable yet.
     pub fn on_progress(&mut self, id: JobId, attempt: AttemptId, file: u32, bytes: u64, now: Now) {
         if !self.is_live(id, attempt) {
+            return;
+        }
+        if self.is_reply(id, file) {
+            if let Some(reply) = self.jobs.get_mut(&id).and_then(|job| job.reply.as_deref_mut())
+                && bytes > reply.transferred
+            {
+                reply.transferred = bytes;
+                self.change(id, Event::BytesMoved, now);
+                self.notice(id, NoticeKind::Progress, now.wall);
+            }
             return;
         }
         let Some(file) = self.jobs.get_mut(&id).and_then(|job| job.files.get_mut(file as usize)) else {
@@ -116,6 +131,12 @@ impl Queue {
     /// Bytes are durable. Also taken from an attempt that is being stopped: what it stored is true.
     pub fn on_checkpoint(&mut self, id: JobId, attempt: AttemptId, files: Vec<FileReport>, now: Now) {
         if !self.is_current(id, attempt) || self.runs.get(&id).is_some_and(|run| run.void) {
+            return;
+        }
+        if let [report] = &files[..]
+            && self.is_reply(id, report.file)
+        {
+            self.on_reply_checkpoint(id, report, now);
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -190,12 +211,82 @@ impl Queue {
         }
     }
 
+    /// What is known of an upload. `keep`: the worker waits until it is durable. Also taken from an attempt that is being stopped: what
+    /// the server has is true.
+    pub fn on_upload(&mut self, id: JobId, attempt: AttemptId, state: UploadState, keep: bool, now: Now) {
+        if !self.is_current(id, attempt) {
+            return;
+        }
+        let Some(run_owner) = self.runs.get(&id).map(|run| run.owner) else { return };
+        let Some(job) = self.jobs.get_mut(&id).filter(|job| job.kind != JobType::Download) else { return };
+        let Some(file) = job.files.first_mut() else { return };
+        if !file.transferred {
+            let moved = state.offset > file.done.len();
+            file.size = state.source.map(|source| source.size).or(file.size);
+            file.done = RangeSet::prefix(state.offset);
+            file.ahead = state.offset;
+            file.transferred = state.closed && (job.kind == JobType::Upload || state.reply_stored);
+            let finished = file.transferred;
+            file.upload = Some(Box::new(state));
+            self.effects.push(Effect::SaveFile(id, 0));
+            if moved || finished {
+                job.bytes_stored(now);
+                self.save(id);
+                self.arm_for(id, now);
+            }
+            if finished {
+                self.notice(id, NoticeKind::FileTransferred(0), now.wall);
+            }
+        }
+        if keep {
+            self.effects.push(Effect::Kept { job: id, attempt, owner: run_owner });
+        }
+    }
+
+    fn is_reply(&self, id: JobId, file: u32) -> bool {
+        file == REPLY_INDEX && self.jobs.get(&id).is_some_and(|job| job.kind == JobType::UploadReply)
+    }
+
+    /// From here on the reply has its name, and GetReplyProgress a size.
+    fn reply_began(&mut self, id: JobId, size: Option<u64>) {
+        if let Some(reply) = self.jobs.get_mut(&id).and_then(|job| job.reply.as_deref_mut()) {
+            reply.size = size.or(reply.size);
+            let local = reply.file_name.clone().unwrap_or_default();
+            let new = || Box::new(File { local, begun: true, ..File::default() });
+            reply.file.get_or_insert_with(new).size = size;
+            self.save(id);
+        }
+    }
+
+    fn on_reply_checkpoint(&mut self, id: JobId, report: &FileReport, now: Now) {
+        self.reply_began(id, report.size);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let Some(reply) = job.reply.as_deref_mut() else { return };
+        let Some(file) = reply.file.as_deref_mut().filter(|file| !file.transferred) else { return };
+        let moved = report.done.len() > file.done.len() || report.finished;
+        file.size = report.size;
+        file.done = report.done.clone();
+        file.etag = report.etag.as_deref().map(Into::into);
+        file.last_modified = report.last_modified.as_deref().map(Into::into);
+        file.modified_s = report.modified_s;
+        file.transferred = report.finished;
+        reply.transferred = report.done.len();
+        if report.finished {
+            reply.size = Some(report.done.len());
+        }
+        if moved {
+            job.bytes_stored(now);
+            self.arm_for(id, now);
+        }
+        self.save(id);
+    }
+
     /// A file begins again at zero, because the server's copy changed.
     pub fn on_restarted(&mut self, id: JobId, attempt: AttemptId, file: u32, now: Now) {
         if !self.is_live(id, attempt) {
             return;
         }
-        if self.change(id, Event::RemoteChanged { file }, now) {
+        if self.change(id, Event::RemoteChanged { file }, now) && !self.is_reply(id, file) {
             self.effects.push(Effect::SaveFile(id, file));
         }
     }
@@ -204,7 +295,9 @@ impl Queue {
     pub fn on_redirected(&mut self, id: JobId, attempt: AttemptId, file: u32, remote: &str, now: Now) {
         let policy = self.jobs.get(&id).map(|job| RedirectPolicy::of(job.security_flags()));
         let wanted = policy.is_some_and(|policy| policy != RedirectPolicy::Silent);
-        if !self.is_current(id, attempt) || !wanted || names::check_remote_name(remote).is_err() {
+        // A web server has no say over shares and local files.
+        let web = matches!(names::check_remote_name(remote), Ok(RemoteScheme::Http | RemoteScheme::Https));
+        if !self.is_current(id, attempt) || !wanted || !web {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -320,6 +413,7 @@ impl Queue {
         for (id, ticket, kind) in finishes {
             let (result, refused) = match kind {
                 Finishing::Cancel => (FinishResult { left_behind: true, ..FinishResult::default() }, None),
+                Finishing::Farewell => (FinishResult { upload_left: true, ..FinishResult::default() }, None),
                 Finishing::Complete => (
                     FinishResult { error: Some(error.code), ..FinishResult::default() },
                     Some((0, error.code, error.detail.to_string())),

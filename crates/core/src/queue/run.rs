@@ -1,14 +1,18 @@
 //! Starting, stopping and finishing: who holds a slot, and what follows a stop.
 
+use super::timers::Kind;
 use super::{Effect, Failure, NoticeKind, Pace, Queue};
-use crate::enums::{ErrorContext, JobState, Priority};
+use crate::enums::{ErrorContext, JobState, JobType, Priority};
 use crate::gate::Gate;
 use crate::hresult::{BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED, HResult};
 use crate::id::{AttemptId, JobId, Ticket, Uid};
-use crate::job::api::FinishResult;
+use crate::job::api::{FinishPlan, FinishResult};
 use crate::job::event::Event;
 use crate::job::{ErrorRecord, Finishing, Notice};
 use crate::time::{Mono, Now};
+
+/// The server of a cancelled upload is told.
+const FAREWELL: FinishPlan = FinishPlan { rename: Vec::new(), remove: Vec::new(), cancel_upload: true };
 
 /// One attempt in a worker.
 #[derive(Debug)]
@@ -275,7 +279,9 @@ impl Queue {
         }
         match run.then {
             Some((Finishing::Complete, caller)) => self.begin_finish(id, Finishing::Complete, caller, now),
-            Some((Finishing::Cancel, caller)) => self.begin_cancel_files(id, caller, now),
+            Some((Finishing::Cancel | Finishing::Farewell, caller)) => {
+                self.begin_cancel_files(id, caller, now);
+            }
             None => self.settle(id, now),
         }
         self.reschedule(now);
@@ -298,12 +304,13 @@ impl Queue {
                 }
             },
             Finishing::Cancel => job.cancel_plan(),
+            Finishing::Farewell => FAREWELL,
         };
         self.scheduler.remove(id);
         self.save(id);
         let ticket = self.ticket();
         self.finishes.insert(id, Finish { ticket, caller, kind, owner });
-        if plan == crate::job::api::FinishPlan::default() {
+        if plan == FinishPlan::default() {
             self.finished(id, ticket, &FinishResult::default(), None, now);
         } else {
             self.effects.push(Effect::Finish { job: id, ticket, plan, owner, replay: false });
@@ -322,6 +329,7 @@ impl Queue {
         let plan = match kind {
             Finishing::Complete => job.complete_plan(),
             Finishing::Cancel => job.cancel_plan(),
+            Finishing::Farewell => FAREWELL,
         };
         let caller = self.finishes.remove(&id).and_then(|finish| finish.caller);
         self.scheduler.remove(id);
@@ -359,9 +367,26 @@ impl Queue {
         match finish.kind {
             Finishing::Cancel => {
                 let change = job.cancelled(result);
+                let goes_on = job.has_open_upload();
                 self.notice(id, NoticeKind::Cancelled, now.wall);
-                self.retire(id);
+                if goes_on {
+                    // Nobody waits for a server that may be out of reach (spec/upload-protocol.md 5.5).
+                    if let Some(job) = self.jobs.get_mut(&id) {
+                        job.finishing = Some(Finishing::Farewell);
+                    }
+                    self.begin_finish(id, Finishing::Farewell, None, now);
+                } else {
+                    self.retire(id);
+                }
                 self.answer(finish.caller, Ok(change.code));
+            }
+            Finishing::Farewell => {
+                let again = now.mono.plus_s(u64::from(job.minimum_retry_delay_s));
+                if result.upload_left && again < job.farewell_end() {
+                    self.timers.arm(id, Kind::Farewell, again);
+                } else {
+                    self.retire(id);
+                }
             }
             Finishing::Complete => {
                 let before = job.state;
@@ -393,7 +418,8 @@ impl Queue {
         result: &FinishResult,
         now: Now,
     ) {
-        for &index in result.renamed.iter().chain(&result.lost) {
+        let is_download = self.jobs.get(&id).is_some_and(|job| job.kind == JobType::Download);
+        for &index in result.renamed.iter().chain(&result.lost).filter(|_| is_download) {
             self.effects.push(Effect::SaveFile(id, index));
         }
         self.save(id);

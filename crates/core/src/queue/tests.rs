@@ -20,5 +20,6 @@ mod schedule;
 mod states;
 mod stops;
 mod store;
+mod uploads;
 mod worker;
 mod world;

@@ -3,6 +3,7 @@
 use super::{NoticeKind, Queue};
 use crate::enums::JobState;
 use crate::id::JobId;
+use crate::job::Finishing;
 use crate::job::event::Event;
 use crate::time::{Mono, Now};
 use std::collections::{BTreeSet, HashMap};
@@ -18,6 +19,7 @@ pub(super) enum Kind {
     /// A notice was held back.
     Notice,
     Ranges,
+    Farewell,
 }
 
 /// At most one entry for each job and kind.
@@ -49,6 +51,7 @@ impl Timers {
             Kind::Notify,
             Kind::Notice,
             Kind::Ranges,
+            Kind::Farewell,
         ] {
             if let Some(at) = self.armed.remove(&(job, kind)) {
                 self.order.remove(&(at, job, kind));
@@ -102,6 +105,12 @@ impl Queue {
             self.notify.touch(id);
             return;
         }
+        if kind == Kind::Farewell {
+            if job.finishing == Some(Finishing::Farewell) && !self.finishes.contains_key(&id) {
+                self.finish_again(id, Finishing::Farewell, now);
+            }
+            return;
+        }
         if job.finishing.is_some() && kind != Kind::Inactivity {
             return; // a Complete that fails arms them again
         }
@@ -121,6 +130,7 @@ impl Queue {
                 (Some(at.plus_s(self.limits.job_inactivity_s)), Event::Inactive)
             }
             Kind::Notify => return,
+            Kind::Farewell => return,
         };
         let Some(deadline) = deadline else { return };
         if deadline > now.mono {

@@ -135,10 +135,15 @@ impl Ack {
             if chosen.is_some_and(|v| !v.trim_ascii().eq_ignore_ascii_case(PROTOCOL.as_bytes())) {
                 return Err(UnreadableAck::BadProtocol);
             }
-            ack.host = text(headers, header::HOST_ID).filter(|host| is_host_id(host)).map(|host| {
-                let seconds = headers.value(header::HOST_ID_FALLBACK).and_then(decimal_value);
-                HostId { host, fallback_s: seconds.and_then(|s| s.try_into().ok()).unwrap_or(NO_FALLBACK_S) }
-            });
+            ack.host = text(headers, header::HOST_ID).map(without_port).filter(|host| is_host_id(host)).map(
+                |host| {
+                    let seconds = headers.value(header::HOST_ID_FALLBACK).and_then(decimal_value);
+                    HostId {
+                        host,
+                        fallback_s: seconds.and_then(|s| s.try_into().ok()).unwrap_or(NO_FALLBACK_S),
+                    }
+                },
+            );
         }
         if !good {
             let code = headers.value(header::ERROR).or_else(|| headers.value(header::ERROR_CODE));
@@ -148,6 +153,20 @@ impl Ack {
                 .map(|code| AckError { code, context: origin.unwrap_or(ErrorContext::RemoteFile) });
         }
         Ok(ack)
+    }
+}
+
+/// Some servers name a port, which counts for nothing: the port of the destination stays (section 22).
+fn without_port(host: String) -> String {
+    match host.rsplit_once(':') {
+        Some((name, port))
+            if !port.is_empty()
+                && port.bytes().all(|b| b.is_ascii_digit())
+                && (!name.contains(':') || name.ends_with(']')) =>
+        {
+            name.to_owned()
+        }
+        _ => host,
     }
 }
 

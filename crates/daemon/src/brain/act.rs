@@ -73,9 +73,12 @@ impl Brain {
                     if replay {
                         tracing::info!(job = %job.id, "the last step of a job is repeated");
                     }
-                    let finish = order::finish(job, ticket, &plan);
+                    let finish = order::finish(job, ticket, &plan, &self.settings, &self.vault);
                     actions.push(Action::Worker(owner, Command::Finish(Box::new(finish))));
                 }
+            }
+            Effect::Kept { job, attempt, owner } => {
+                actions.push(Action::Worker(owner, Command::Kept { job, attempt }));
             }
             Effect::Answer(ticket, result) => {
                 if let Some(answer) = self.waiting.remove(&ticket) {

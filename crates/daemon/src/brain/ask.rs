@@ -6,12 +6,15 @@ use crate::clock::Clock;
 use crate::hub::{Hub, Published};
 use crate::metrics::Counters;
 use crate::policy::Settings;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use openbits_api::{CallbackView, JobView, ServiceInfo, ServiceLimits};
 use openbits_core::events_log::Record;
 use openbits_core::hresult as h;
 use openbits_core::integrity::{DIGESTS_MAX, Expect, MIRRORS_MAX};
 use openbits_core::job::http::{CertificateQuery, ClientCertificate};
-use openbits_core::job::{File, NewFile};
+use openbits_core::job::property::Property;
+use openbits_core::job::{File, NewFile, REPLY_INDEX};
 use openbits_core::queue::{Call, CallId, Called, Failure, ListenerId, NewJob, ProgramEnd, Queue};
 use openbits_core::secret::split_login;
 use openbits_core::{Caller, HResult, JobId, JobType, Mono, Ticket, Uid, names};
@@ -26,6 +29,9 @@ const PROBE_MS: i64 = 15_000;
 
 /// Result of a call: the success code and the job after it.
 pub(super) type CallResult = Result<(HResult, JobView), Failure>;
+
+/// Result of GetReplyData.
+pub(super) type ReplyResult = Result<Vec<u8>, Failure>;
 
 /// Where the answer of a call goes.
 #[derive(Debug)]
@@ -106,6 +112,8 @@ pub enum Ask {
     FindCertificate(Caller, JobId, CertificateQuery, oneshot::Sender<CallResult>),
     /// The owner's program and certificates of servers.
     Checks(ChecksAsk),
+    /// GetReplyData.
+    Reply(Caller, JobId, oneshot::Sender<ReplyResult>),
     /// A question.
     Read(Question),
     /// A client's connection for callbacks.
@@ -159,6 +167,13 @@ impl Handle {
     pub async fn find_certificate(&self, caller: Caller, id: JobId, query: CertificateQuery) -> CallResult {
         let (sender, answer) = oneshot::channel();
         self.sender.send(Ask::FindCertificate(caller, id, query, sender)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// GetReplyData: the whole reply, of at most 1 MiB.
+    pub async fn reply(&self, caller: Caller, id: JobId) -> Result<Vec<u8>, Failure> {
+        let (sender, answer) = oneshot::channel();
+        self.sender.send(Ask::Reply(caller, id, sender)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 
@@ -251,6 +266,7 @@ enum Probing {
     Add(JobId, Vec<NewFile>, oneshot::Sender<CallResult>),
     TakeOwnership(JobId, oneshot::Sender<CallResult>),
     Certificate(JobId, CertificateQuery, oneshot::Sender<CallResult>),
+    Reply(oneshot::Sender<ReplyResult>),
 }
 
 struct Probe {
@@ -262,6 +278,10 @@ struct Probe {
     since: Mono,
     left: usize,
     refused: Option<(usize, HResult)>,
+    /// Sizes of sources.
+    sizes: HashMap<usize, Option<u64>>,
+    /// What was read, in base64.
+    content: Option<String>,
     /// It was asked of a second worker, because the first one was lost.
     repeated: bool,
 }
@@ -273,7 +293,10 @@ impl Probe {
             return Some(Command::FindCertificate { ticket, query: query.clone() });
         }
         let path = self.paths.get(position)?.clone();
-        Some(Command::Probe { ticket, path, purpose: self.purpose })
+        // Beside an upload's source, the place of its reply.
+        let reply = position > 0 && self.purpose == Purpose::Source;
+        let purpose = if reply { Purpose::Destination } else { self.purpose };
+        Some(Command::Probe { ticket, path, purpose })
     }
 }
 
@@ -312,6 +335,7 @@ impl Brain {
                 self.on_find_certificate(caller, id, query, sender);
             }
             Ask::Checks(ask) => self.on_checks_ask(ask),
+            Ask::Reply(caller, id, sender) => self.on_reply(caller, id, sender),
             Ask::Read(question) => {
                 let view = View {
                     queue: &self.queue,
@@ -377,8 +401,31 @@ impl Brain {
         } else if new.files.is_empty() {
             self.create(caller, *new, sender);
         } else {
-            let paths = new.files.iter().map(|f| f.local.clone()).collect();
-            self.probe(caller, caller.uid, Probing::Create(new, sender), paths, Purpose::Destination);
+            let paths = probed_paths(new.kind, &new.files, reply_name(&new.properties));
+            let purpose = purpose_of(new.kind);
+            self.probe(caller, caller.uid, Probing::Create(new, sender), paths, purpose);
+        }
+    }
+
+    /// GetReplyData: rights and state are the queue's, the file is the worker's.
+    fn on_reply(&mut self, caller: Caller, id: JobId, sender: oneshot::Sender<ReplyResult>) {
+        let found = self.queue.held_job(caller, id).and_then(|job| {
+            let size = job.reply_data_size()?;
+            let file = job.reply_file().filter(|_| size > 0);
+            Ok(file.map(|file| {
+                let local = file.local.to_string();
+                let folder = local.rsplit_once('/').map_or("", |(folder, _)| folder);
+                let temporary = format!("{folder}/{}", job.temporary_name(REPLY_INDEX));
+                (job.owner, if file.completed { local } else { temporary })
+            }))
+        });
+        match found {
+            Err(code) => drop(sender.send(Err(code.into()))),
+            Ok(None) => drop(sender.send(Ok(Vec::new()))),
+            Ok(Some((owner, path))) => {
+                let purpose = Purpose::Content { most: REPLY_DATA_MAX };
+                self.probe(caller, owner, Probing::Reply(sender), vec![path], purpose);
+            }
         }
     }
 
@@ -388,9 +435,6 @@ impl Brain {
                 h::E_ACCESSDENIED,
                 "this is another user's own service; it takes no jobs of yours",
             ));
-        }
-        if new.kind != JobType::Download {
-            return Err(Failure::new(h::E_NOTIMPL, "this version transfers downloads only"));
         }
         self.check_files(&new.files)?;
         self.check_new_job(caller, new)?;
@@ -481,8 +525,11 @@ impl Brain {
         }
         match (call, self.queue.job(caller, id).map(|job| (job.owner, self.queue.file_worker(job)))) {
             (Call::AddFiles(files), Ok((_, worker))) if !files.is_empty() => {
-                let paths = files.iter().map(|f| f.local.clone()).collect();
-                self.probe(caller, worker, Probing::Add(id, files, sender), paths, Purpose::Destination);
+                let (kind, reply) = self.queue.get(id).map_or((JobType::Download, None), |job| {
+                    (job.kind, job.reply_file_name().ok().flatten().map(str::to_owned))
+                });
+                let paths = probed_paths(kind, &files, reply.as_deref());
+                self.probe(caller, worker, Probing::Add(id, files, sender), paths, purpose_of(kind));
             }
             // What the old owner chose as a destination must not steer the new owner's rights.
             (Call::TakeOwnership, Ok((owner, _))) if caller.is_administrator() && owner != caller.uid => {
@@ -543,8 +590,19 @@ impl Brain {
         self.probes.next += 1;
         let since = self.clock.now().mono;
         let left = paths.len();
-        let probe =
-            Probe { caller, owner, call, purpose, paths, since, left, refused: None, repeated: false };
+        let probe = Probe {
+            caller,
+            owner,
+            call,
+            purpose,
+            paths,
+            since,
+            left,
+            refused: None,
+            sizes: HashMap::new(),
+            content: None,
+            repeated: false,
+        };
         let mut commands = Vec::with_capacity(left);
         for position in 0..left {
             let ticket = self.queue.ticket();
@@ -612,10 +670,19 @@ impl Brain {
         }
     }
 
-    pub(super) fn on_probed(&mut self, ticket: Ticket, result: Result<Option<u64>, HResult>) {
+    pub(super) fn on_probed(
+        &mut self,
+        ticket: Ticket,
+        result: Result<Option<u64>, HResult>,
+        content: Option<String>,
+    ) {
         let Some((key, position)) = self.probes.tickets.remove(&ticket) else { return };
         let Some(probe) = self.probes.calls.get_mut(&key) else { return };
         probe.left -= 1;
+        probe.content = content;
+        if let Ok(size) = result {
+            probe.sizes.insert(position, size);
+        }
         if let Err(code) = result
             && probe.refused.is_none_or(|(first, _)| position < first)
         {
@@ -624,22 +691,45 @@ impl Brain {
         if probe.left > 0 {
             return;
         }
-        let Some(Probe { caller, call, refused, .. }) = self.probes.calls.remove(&key) else { return };
-        let failure = |files: &[NewFile]| {
+        let Some(probe) = self.probes.calls.remove(&key) else { return };
+        let Probe { caller, call, refused, paths, sizes, content, purpose, .. } = probe;
+        let failure = || {
             refused.map(|(position, code)| {
-                let path = files.get(position).map_or("", |f| f.local.as_str());
-                Failure::new(code, refused_path(code, path))
+                let path = paths.get(position).map_or("", String::as_str);
+                Failure::new(code, refused_path(code, path, purpose))
             })
         };
+        // The size of an upload is known at once (spec/bits-core.md 5.1).
+        let sized = |files: &mut Vec<NewFile>| {
+            for (position, file) in files.iter_mut().enumerate() {
+                file.size = sizes.get(&position).copied().flatten();
+            }
+        };
         match call {
-            Probing::Create(new, sender) => match failure(&new.files) {
+            Probing::Create(mut new, sender) => match failure() {
                 Some(failure) => drop(sender.send(Err(failure))),
-                None => self.create(caller, *new, sender),
+                None => {
+                    sized(&mut new.files);
+                    self.create(caller, *new, sender);
+                }
             },
-            Probing::Add(id, files, sender) => match failure(&files) {
+            Probing::Add(id, mut files, sender) => match failure() {
                 Some(failure) => drop(sender.send(Err(failure))),
-                None => self.call(caller, id, Call::AddFiles(files), sender),
+                None => {
+                    sized(&mut files);
+                    self.call(caller, id, Call::AddFiles(files), sender);
+                }
             },
+            Probing::Reply(sender) => {
+                let decoded = content.and_then(|text| STANDARD.decode(text).ok());
+                let result = match refused {
+                    Some((_, code)) => Err(Failure::new(code, "the reply file cannot be read")),
+                    None => {
+                        decoded.ok_or_else(|| Failure::new(h::E_UNEXPECTED, "the reply came without content"))
+                    }
+                };
+                let _ = sender.send(result);
+            }
             Probing::TakeOwnership(id, sender) => match refused {
                 Some((_, code)) => {
                     let text = format!(
@@ -690,20 +780,56 @@ impl Brain {
             self.probes.calls.iter().filter(|(_, probe)| which(probe)).map(|(key, _)| *key).collect();
         for key in gone {
             let Some(probe) = self.probes.calls.remove(&key) else { continue };
-            let (Probing::Create(_, sender)
-            | Probing::Add(_, _, sender)
-            | Probing::TakeOwnership(_, sender)
-            | Probing::Certificate(_, _, sender)) = probe.call;
-            let _ = sender.send(Err(Failure::new(h::RPC_E_DISCONNECTED, why)));
+            let failure = Failure::new(h::RPC_E_DISCONNECTED, why);
+            match probe.call {
+                Probing::Create(_, sender)
+                | Probing::Add(_, _, sender)
+                | Probing::TakeOwnership(_, sender)
+                | Probing::Certificate(_, _, sender) => drop(sender.send(Err(failure))),
+                Probing::Reply(sender) => drop(sender.send(Err(failure))),
+            }
         }
         let calls = &self.probes.calls;
         self.probes.tickets.retain(|_, (key, _)| calls.contains_key(key));
     }
 }
 
-/// What a worker's refusal of a destination means, in words.
-fn refused_path(code: HResult, path: &str) -> String {
+/// GetReplyData gives at most so many bytes (spec/bits-core.md 5.3).
+const REPLY_DATA_MAX: u64 = 1 << 20;
+
+/// What a job wants with the paths of its files.
+const fn purpose_of(kind: JobType) -> Purpose {
+    match kind {
+        JobType::Download => Purpose::Destination,
+        JobType::Upload | JobType::UploadReply => Purpose::Source,
+    }
+}
+
+/// The paths to look at: those of the files, and for an upload-reply job the place of its reply after them.
+fn probed_paths(kind: JobType, files: &[NewFile], reply: Option<&str>) -> Vec<String> {
+    let mut paths: Vec<String> = files.iter().map(|f| f.local.clone()).collect();
+    if kind == JobType::UploadReply && files.len() == 1 {
+        // A generated name is in the file's folder.
+        let generated =
+            || files.first()?.local.rsplit_once('/').map(|(folder, _)| format!("{folder}/BIT.reply"));
+        paths.extend(reply.map(str::to_owned).or_else(generated));
+    }
+    paths
+}
+
+fn reply_name(properties: &[Property]) -> Option<&str> {
+    properties.iter().rev().find_map(|property| match property {
+        Property::ReplyFileName(name) => name.as_deref(),
+        _ => None,
+    })
+}
+
+/// What a worker's refusal of a path means, in words.
+fn refused_path(code: HResult, path: &str, purpose: Purpose) -> String {
     match code {
+        h::E_ACCESSDENIED if purpose == Purpose::Source => {
+            format!("the job's owner may not read or write there, or it is no file: {path}")
+        }
         h::E_ACCESSDENIED => format!("the job's owner may not write there: {path}"),
         h::ERROR_PATH_NOT_FOUND => format!("the folder does not exist: {path}"),
         h::E_INVALIDARG => format!("a folder is in the way: {path}"),

@@ -89,6 +89,7 @@ impl Brain {
             | Event::Written { job, .. }
             | Event::Checkpoint { job, .. }
             | Event::Headers { job, .. }
+            | Event::Upload { job, .. }
             | Event::Restarted { job, .. }
             | Event::Redirected { job, .. }
             | Event::CertificatePresented { job, .. }
@@ -142,15 +143,19 @@ impl Brain {
                 self.queue.on_failed(job, attempt, record, retry, now);
             }
             Event::Stopped { job, attempt } => self.queue.on_stopped(job, attempt, now),
-            Event::Probed { ticket, result } => self.on_probed(ticket, result),
-            Event::FinishDone { ticket, renamed, error, lost, left, job } => {
+            Event::Upload { job, attempt, state, keep } => {
+                self.queue.on_upload(job, attempt, *state, keep, now);
+            }
+            Event::Probed { ticket, result, content } => self.on_probed(ticket, result, content),
+            Event::FinishDone { ticket, renamed, error, lost, left, job, upload_left } => {
                 let gone = self.queue.held_job(openbits_core::Caller::root(), job);
                 if let (false, Ok(gone)) = (left.is_empty(), gone) {
                     let record = Record::of_job(16_385, gone).with("FileList", left.join(" "));
                     self.log(&record);
                 }
                 let code = error.as_ref().map(|(_, code, _)| *code);
-                let result = FinishResult { renamed, lost, error: code, left_behind: !left.is_empty() };
+                let left_behind = !left.is_empty();
+                let result = FinishResult { renamed, lost, error: code, left_behind, upload_left };
                 self.queue.on_finish_done(job, ticket, &result, error, now);
             }
             Event::Moved { bytes, ms } => self.sharing.moved(owner, bytes, ms),

@@ -54,6 +54,7 @@ pub fn properties(vault: &Vault, job: JobId, set: SetProperties) -> Result<Vec<P
     }));
     list.extend(set.auto_complete.map(Property::AutoComplete));
     list.extend(set.bind.map(|b| Property::Bind(Some(b).filter(|b| !b.is_empty()))));
+    list.extend(set.upload_protocol.map(Property::UploadProtocol));
     list.extend(set.reply_file_name.map(|n| Property::ReplyFileName(Some(n).filter(|n| !n.is_empty()))));
     if let Some(text) = set.custom_headers {
         list.push(intake::headers(vault, job, &text)?);
@@ -361,6 +362,18 @@ plain_call!(
     Call::TakeOwnership,
     "Take ownership (root only)."
 );
+
+/// The whole reply of an upload-reply job (GetReplyData): at most 1 MiB, when it is TRANSFERRED or was completed a short while ago.
+#[utoipa::path(get, path = "/v1/jobs/{id}/reply", tag = "jobs", operation_id = "get_reply", params(("id" = String, Path, description = "GUID")),
+    responses((status = 200, description = "The bytes; none if the server gave no reply.", body = [u8], content_type = "application/octet-stream"), (status = "4XX", description = "Refused, not there yet, or too large.", body = Problem)))]
+pub async fn reply(
+    State(app): State<App>,
+    Peer(caller): Peer,
+    Id(id): Id,
+) -> Answer<impl axum::response::IntoResponse> {
+    let bytes = app.brain.reply(caller, id).await?;
+    Ok(([(http::header::CONTENT_TYPE, "application/octet-stream")], bytes))
+}
 
 /// Error of the last attempt.
 #[utoipa::path(get, path = "/v1/jobs/{id}/error", tag = "jobs", operation_id = "get_error", params(("id" = String, Path, description = "GUID")),

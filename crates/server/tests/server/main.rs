@@ -5,6 +5,7 @@ mod auth;
 mod backend;
 mod bench;
 mod download;
+mod extension_setup;
 mod golden;
 mod hostile;
 mod kill;

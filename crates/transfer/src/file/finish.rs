@@ -83,7 +83,7 @@ pub(crate) fn finish(order: &Finish) -> Event {
             left.push(folder.join(temp).to_string_lossy().into_owned());
         }
     }
-    Event::FinishDone { job: order.job, ticket: order.ticket, renamed, error, lost, left }
+    Event::FinishDone { job: order.job, ticket: order.ticket, renamed, error, lost, left, upload_left: false }
 }
 
 impl Folders {

@@ -15,7 +15,7 @@ pub(crate) fn probe(path: &str, purpose: Purpose) -> Result<Option<u64>, HResult
     match purpose {
         Purpose::Destination => destination(path).map(|()| None),
         Purpose::Inherited => trusted(path).and_then(|()| destination(path)).map(|()| None),
-        Purpose::Source => source(path).map(Some),
+        Purpose::Source | Purpose::Content { .. } => source(path).map(Some),
     }
     .map_err(|fail| fail.code)
 }

@@ -4,6 +4,7 @@
 //! a thread or a queue on its way to the writer.
 
 use super::connect::{self, io_code};
+use super::payload::{Payload, Sent};
 use super::pool::Route;
 use super::proxy::Via;
 use super::tls::{self, Setup, TlsCache};
@@ -16,7 +17,7 @@ use crate::sys;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
@@ -48,6 +49,10 @@ const READ_BUFFER: usize = 1 << 20;
 const MAX_HEAD: usize = 64 << 10;
 /// Informational answers before the real one.
 const MAX_INFORMATIONAL: u32 = 32;
+/// The same while a body is sent: some servers report their progress so.
+const MAX_INFORMATIONAL_SENDING: u32 = 100_000;
+/// Beat in which a body under way is looked at.
+const BEAT: Duration = Duration::from_millis(250);
 /// Low-water mark of a fast transfer (research/crates.md 3).
 const LOW_WATER: u32 = 512 << 10;
 /// Nothing above one byte is set while less than this is to come: more than hyper may have buffered, and the mark itself.
@@ -56,7 +61,7 @@ const LOW_WATER_MARGIN: u64 = 4 << 20;
 const LOW_WATER_RATE: u64 = 16 << 20;
 
 type Connection = Pin<Box<dyn Future<Output = hyper::Result<()>>>>;
-type Empties = Empty<Bytes>;
+type Empties = Payload;
 
 enum Sender {
     H1(http1::SendRequest<Empties>),
@@ -213,8 +218,55 @@ impl Link {
     /// request may be sent again on a fresh connection.
     pub(crate) async fn ask(
         &mut self,
-        mut request: Request<Empties>,
+        request: Request<Empties>,
         timeout: Duration,
+    ) -> Result<Reply, (Box<Fail>, bool)> {
+        match tokio::time::timeout(timeout, self.exchange(request, MAX_INFORMATIONAL)).await {
+            Err(_) => Err((transport(ERROR_WINHTTP_TIMEOUT, "The server does not answer."), false)),
+            Ok(result) => result,
+        }
+    }
+
+    /// The same for a request with a body: `idle` is the longest time in which the connection takes no byte, `patience` the longest
+    /// wait for the answer once it took all. `beat` is called four times a second with the bytes taken so far.
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<Empties>,
+        sent: &Sent,
+        (idle, patience): (Duration, Duration),
+        mut beat: impl FnMut(u64),
+    ) -> Result<Reply, (Box<Fail>, bool)> {
+        let total = sent.total();
+        let mut exchange = pin!(self.exchange(request, MAX_INFORMATIONAL_SENDING));
+        let mut tick = tokio::time::interval(BEAT);
+        let (mut last, mut since) = (0, Instant::now());
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut exchange => return result,
+                _ = tick.tick() => {
+                    let bytes = sent.bytes();
+                    if bytes != last {
+                        (last, since) = (bytes, Instant::now());
+                        beat(bytes);
+                    }
+                    let (limit, what) = if bytes < total {
+                        (idle, "The server takes no more bytes.")
+                    } else {
+                        (patience, "The server does not answer.")
+                    };
+                    if since.elapsed() >= limit {
+                        return Err((transport(ERROR_WINHTTP_TIMEOUT, what), false));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn exchange(
+        &mut self,
+        mut request: Request<Empties>,
+        max_informational: u32,
     ) -> Result<Reply, (Box<Fail>, bool)> {
         let informational = Arc::new(AtomicU32::new(0));
         let count = informational.clone();
@@ -227,20 +279,19 @@ impl Link {
             Sender::H2(sender) => Box::pin(sender.send_request(request)),
         };
         let mut answer = pin!(answer);
-        let waiting = poll_fn(|cx| {
+        let result = poll_fn(|cx| {
             if let Poll::Ready(result) = answer.as_mut().poll(cx) {
                 return Poll::Ready(Some(result));
             }
             self.drive(cx);
-            if informational.load(Ordering::Relaxed) > MAX_INFORMATIONAL {
+            if informational.load(Ordering::Relaxed) > max_informational {
                 return Poll::Ready(None);
             }
             answer.as_mut().poll(cx).map(Some)
-        });
-        let result = tokio::time::timeout(timeout, waiting).await;
+        })
+        .await;
         match result {
-            Err(_) => Err((transport(ERROR_WINHTTP_TIMEOUT, "The server does not answer."), false)),
-            Ok(None) => Err((
+            None => Err((
                 with(
                     ErrorContext::RemoteFile,
                     ERROR_WINHTTP_INVALID_SERVER_RESPONSE,
@@ -249,12 +300,12 @@ impl Link {
                 ),
                 false,
             )),
-            Ok(Some(Ok(response))) => {
+            Some(Ok(response)) => {
                 let (head, body) = response.into_parts();
                 let framing = framing(&head, &body);
                 Ok(Reply { head, framing, body })
             }
-            Ok(Some(Err(error))) => {
+            Some(Err(error)) => {
                 let silent = error.is_canceled()
                     || error.is_closed()
                     || error.is_incomplete_message()
@@ -528,7 +579,7 @@ async fn fetch_list(route: &Route, tls: &TlsCache, address: &str) -> Outcome<Vec
     let through_proxy = matches!(route.via, Via::Proxy { .. });
     let target =
         if through_proxy { url.as_str() } else { &url[url::Position::BeforePath..url::Position::AfterQuery] };
-    let mut request = Request::new(Empties::new());
+    let mut request = Request::new(Payload::Empty);
     *request.uri_mut() = target.parse().map_err(|_| bad())?;
     let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
     request.headers_mut().insert(http::header::HOST, host.parse().map_err(|_| bad())?);
@@ -649,7 +700,7 @@ async fn tunnel(stream: TcpStream, route: &Route, opening: &mut Opening<'_>) -> 
 fn connect_request(route: &Route) -> Outcome<Request<Empties>> {
     let target = format!("{}:{}", route.host, route.port);
     let bad = || transport(ERROR_WINHTTP_CANNOT_CONNECT, "The host cannot be asked of a proxy.");
-    let mut request = Request::new(Empties::new());
+    let mut request = Request::new(Payload::Empty);
     *request.method_mut() = http::Method::CONNECT;
     *request.uri_mut() = http::Uri::from(target.parse::<http::uri::Authority>().map_err(|_| bad())?);
     let host = http::HeaderValue::from_str(&target).map_err(|_| bad())?;

@@ -1,13 +1,12 @@
 //! The request as it goes out.
 
+use super::payload::Payload;
 use super::pool::Route;
 use super::proxy::Via;
 use crate::failure::{Outcome, with};
 use crate::protocol::TransferOptions;
-use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
-use http_body_util::Empty;
 use openbits_core::ErrorContext;
 use openbits_core::classify::Class;
 use openbits_core::hresult::E_INVALIDARG;
@@ -25,7 +24,7 @@ pub(crate) fn build(
     route: &Route,
     http2: bool,
     original: &Url,
-) -> Outcome<http::Request<Empty<Bytes>>> {
+) -> Outcome<http::Request<Payload>> {
     let bad = |what: &str| with(ErrorContext::RemoteFile, E_INVALIDARG, Class::Fatal, what);
     let path: PathAndQuery = request.target.parse().map_err(|_| bad("The URL has an illegal path."))?;
     let host = request.url.host_str().unwrap_or_default();
@@ -44,7 +43,7 @@ pub(crate) fn build(
     } else {
         Uri::from(path)
     };
-    let mut out = http::Request::new(Empty::new());
+    let mut out = http::Request::new(Payload::Empty);
     *out.method_mut() = http::Method::from_bytes(request.method.as_bytes())
         .map_err(|_| bad("The job's HTTP method is malformed."))?;
     *out.uri_mut() = uri;
@@ -74,7 +73,7 @@ pub(crate) fn build(
 
 /// The job's own headers. At another origin than the first only harmless ones, unless the policy says otherwise; never any that are
 /// write-only, nor over plain http what was meant for https.
-fn custom(
+pub(super) fn custom(
     headers: &mut HeaderMap,
     options: &TransferOptions,
     at_home: bool,

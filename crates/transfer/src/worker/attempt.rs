@@ -39,7 +39,7 @@ const SMALL: u64 = 256 << 10;
 const DRAIN: u64 = 16 << 10;
 
 /// An attempt at a job.
-pub(super) struct Attempt {
+pub(crate) struct Attempt {
     pub(super) order: Order,
     reporter: Reporter,
     pool: Pool,
@@ -67,11 +67,12 @@ pub(super) struct Attempt {
 }
 
 /// What an attempt works with, beside its order.
-pub(super) struct Means {
-    pub(super) pool: Pool,
-    pub(super) limiter: Rc<Limiter>,
+#[derive(Clone)]
+pub(crate) struct Means {
+    pub(crate) pool: Pool,
+    pub(crate) limiter: Rc<Limiter>,
     /// The job's priority now.
-    pub(super) level: Rc<Cell<Priority>>,
+    pub(crate) level: Rc<Cell<Priority>>,
     /// What the service asks for meanwhile.
     pub(super) steer: Rc<Steer>,
     pub(super) verdicts: Rc<Verdicts>,
@@ -124,7 +125,7 @@ pub(super) struct Current {
 }
 
 impl Attempt {
-    pub(super) fn new(order: Order, events: mpsc::Sender<Event>, means: Means) -> Self {
+    pub(crate) fn new(order: Order, events: mpsc::Sender<Event>, means: Means) -> Self {
         let Means { pool, limiter, level, steer, verdicts } = means;
         pool.begin(&order.options.tls);
         let group = Group::new(order.job, order.attempt, events.clone());
@@ -155,7 +156,7 @@ impl Attempt {
 
     /// Runs to the end, or until it is stopped. Everything that is durable has been reported when this returns; the last event
     /// of the attempt comes back, unless it was stopped.
-    pub(super) async fn go(mut self, stop: &Stop) -> Option<Event> {
+    pub(crate) async fn go(mut self, stop: &Stop) -> Option<Event> {
         let (job, attempt) = (self.reporter.job, self.reporter.attempt);
         let result = tokio::select! {
             biased;

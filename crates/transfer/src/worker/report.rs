@@ -8,10 +8,10 @@ use tokio::sync::mpsc;
 
 /// The events of one attempt.
 #[derive(Clone, Debug)]
-pub(super) struct Reporter {
-    pub(super) job: JobId,
-    pub(super) attempt: AttemptId,
-    pub(super) events: mpsc::Sender<Event>,
+pub(crate) struct Reporter {
+    pub(crate) job: JobId,
+    pub(crate) attempt: AttemptId,
+    pub(crate) events: mpsc::Sender<Event>,
 }
 
 impl Reporter {
@@ -20,7 +20,7 @@ impl Reporter {
         let _ = self.events.send(event).await;
     }
 
-    pub(super) async fn connected(&self, file: u32, size: Option<u64>, peer: &str) {
+    pub(crate) async fn connected(&self, file: u32, size: Option<u64>, peer: &str) {
         let (job, attempt, peer) = (self.job, self.attempt, peer.to_owned());
         self.say(Event::Connected { job, attempt, file, size, peer }).await;
     }
@@ -35,7 +35,7 @@ impl Reporter {
     }
 
     /// Progress that finds no room is simply dropped: the next one says more.
-    pub(super) fn progress(&self, file: u32, bytes: u64) {
+    pub(crate) fn progress(&self, file: u32, bytes: u64) {
         let _ = self.events.try_send(Event::Progress { job: self.job, attempt: self.attempt, file, bytes });
     }
 
@@ -124,7 +124,7 @@ pub(super) fn head_text(head: &http::response::Parts, max: usize) -> String {
 }
 
 /// The end of an attempt by an error.
-pub(super) fn failure(
+pub(crate) fn failure(
     fail: &Fail,
     file: Option<u32>,
     http_status: Option<u16>,

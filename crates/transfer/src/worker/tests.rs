@@ -32,6 +32,7 @@ fn order(job: JobId, attempt: u64, remote: &str) -> Command {
         attempt: AttemptId(attempt),
         priority: Priority::Foreground,
         files: vec![file],
+        upload: None,
         options: TransferOptions::default(),
     }))
 }

@@ -193,6 +193,7 @@ impl Job {
             attempt: AttemptId(self.attempt),
             priority: Priority::Foreground,
             files: self.files.iter().filter(|file| !file.finished).map(|file| file.order.clone()).collect(),
+            upload: None,
             options: self.options.clone(),
         }
     }
@@ -230,6 +231,7 @@ impl Job {
                     modified_s: file.modified_s,
                 })
                 .collect(),
+            cancel: None,
             remove: rest
                 .into_iter()
                 .map(|file| (file.order.local.clone(), file.order.temp.clone()))

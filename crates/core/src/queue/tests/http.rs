@@ -5,6 +5,7 @@ use crate::caller::Caller;
 use crate::enums::JobState::{Error, Queued, Suspended, Transferring};
 use crate::enums::Priority;
 use crate::hresult::{self as h, HResult};
+use crate::id::Uid;
 use crate::job::http::{CertificateLocation, CheckedHeaders, ClientCertificate};
 use crate::job::property::Property;
 use crate::queue::Call;
@@ -147,4 +148,25 @@ fn job_http_options3_set_server_certificate_validation_interface_is_remembered()
     assert_eq!(w.state(job), Suspended);
     assert_eq!(w.call(ALICE, job, Call::RequireValidation(false)), Ok(h::S_OK));
     assert!(!w.job(job).http().validates);
+}
+
+/// Row 25 of spec/behaviour.md 31: what the old owner entrusted to the job does not follow it to the new one.
+#[test]
+fn conformance_25_take_ownership_removes_credentials_headers_certificate_and_command() {
+    let mut w = World::new();
+    let job = w.create(ALICE, Plan { resume: false, ..Plan::default() });
+    w.call(ALICE, job, headers("X-Key: secret\r\n")).expect("set");
+    w.call(ALICE, job, certificate()).expect("set");
+    w.set_credentials(ALICE, job, (1, 1), Some("u"), Some("p")).expect("set");
+    let notify = Property::NotifyCommand { program: Some("/bin/true".into()), parameters: None };
+    w.call(ALICE, job, Call::Set(vec![notify])).expect("set");
+    let before = w.job(job);
+    assert!(before.has_custom_headers() && before.client_certificate().is_ok());
+    assert!(!before.credentials.is_empty() && before.notify_command.is_some());
+    w.call(ROOT, job, Call::TakeOwnership).expect("an administrator");
+    let after = w.job(job);
+    assert_eq!(after.owner, Uid::ROOT);
+    assert!(after.credentials.is_empty() && after.notify_command.is_none());
+    assert!(!after.has_custom_headers() && after.client_certificate().is_err());
+    assert!(after.secrets.is_empty(), "nothing is left, not even sealed");
 }

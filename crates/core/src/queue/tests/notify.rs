@@ -434,6 +434,7 @@ fn callback_job_modification_is_told_no_more_often_than_the_interval() {
     let mut w = World::new();
     let id = w.create(ALICE, Plan::default());
     w.flags(id, flag::DEFAULT | flag::JOB_MODIFICATION);
+    w.set(id, Property::Option(Setting::MinimumNotificationInterval(500))).unwrap();
     w.listen(ALICE, id);
     w.connect(id);
     assert_eq!(w.calls(), [CallbackKind::Modification], "the first at once");
@@ -545,6 +546,7 @@ fn callback3_file_ranges_transferred_tells_what_is_new() {
     let mut w = World::new();
     let id = w.create(ALICE, Plan::default());
     w.flags(id, flag::FILE_RANGES_TRANSFERRED);
+    w.set(id, Property::Option(Setting::MinimumNotificationInterval(500))).unwrap();
     w.listen(ALICE, id);
     w.connect(id);
     w.checkpoint(id, 0, 100);
@@ -601,6 +603,7 @@ fn callback3_file_ranges_transferred_is_for_those_who_want_it() {
     let mut w = World::new();
     let id = w.create(ALICE, Plan::default());
     w.flags(id, flag::JOB_TRANSFERRED);
+    w.set(id, Property::Option(Setting::MinimumNotificationInterval(500))).unwrap();
     w.listen(ALICE, id);
     w.connect(id);
     w.checkpoint(id, 0, 100);

@@ -94,6 +94,7 @@ impl World {
                 assert!(stored.finishing.is_some(), "the intent is durable first");
                 self.work.insert(ticket, FileWork { job, plan, replay, owner });
             }
+            Effect::Kept { attempt, .. } => self.kept.push(attempt),
             Effect::Answer(ticket, result) => {
                 let job = self.waiting.remove(&ticket).expect("every ticket is answered once");
                 match (self.q.jobs.get(&job), self.store.get(job)) {
@@ -179,7 +180,9 @@ impl World {
             assert_eq!(live, job.state.is_running() && job.finishing.is_none(), "{job:?} {run:?}");
             let finishing = q.finishes.contains_key(id) || run.is_some_and(|run| run.then.is_some());
             // After a restart it waits for the start.
-            assert!(job.finishing.is_some() == finishing || (q.paused && job.finishing.is_some()));
+            // A server that is to be told of a Cancel is told again when the retry delay is over.
+            let between = q.paused || job.finishing == Some(crate::job::Finishing::Farewell);
+            assert!(job.finishing.is_some() == finishing || (between && job.finishing.is_some()));
             let stored = self.store.get(*id).expect("every job is stored");
             if let Some(attempt) = self.attempt(*id) {
                 assert_eq!(run.map(|run| run.attempt), Some(attempt));

@@ -128,6 +128,7 @@ impl World {
             error: Some(code),
             lost,
             left_behind: false,
+            upload_left: false,
         };
         self.q.on_finish_done(work.job, ticket, &result, Some((at, code, "in use".into())), self.now);
         self.drain();

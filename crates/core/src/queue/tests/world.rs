@@ -70,6 +70,8 @@ pub(super) struct World {
     /// Jobs in the order in which they were started.
     pub(super) started: Vec<JobId>,
     pub(super) paused: bool,
+    /// Attempts that were told that what they asked to be kept is durable.
+    pub(super) kept: Vec<AttemptId>,
     pub(super) policy_blocks: PolicyBlocks,
     /// The service dies over the next effects.
     pub(super) torn: Option<Torn>,
@@ -131,6 +133,7 @@ impl World {
             records: Vec::new(),
             started: Vec::new(),
             paused: true,
+            kept: Vec::new(),
             policy_blocks: PolicyBlocks::NONE,
             torn: None,
             next_id: 1,

@@ -1,0 +1,6 @@
+//! `bits-server`, built for the tests of this package.
+#![forbid(unsafe_code)]
+
+fn main() -> anyhow::Result<()> {
+    openbits_server::program::main()
+}
