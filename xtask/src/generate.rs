@@ -54,7 +54,11 @@ pub(crate) fn run(mode: Mode) -> Result<()> {
     }
     if mode == Mode::Write {
         // These come from the code itself; tests of the crates compare them.
-        for (word, path) in [("openapi", "docs/openapi.json"), ("policy-reference", "docs/policy.md")] {
+        for (word, path) in [
+            ("openapi", "docs/openapi.json"),
+            ("policy-reference", "docs/policy.md"),
+            ("events-reference", "docs/events.md"),
+        ] {
             let output = crate::run::cargo(&["run", "--quiet", "--package", "openbits-daemon", "--", word])
                 .output()?;
             if !output.status.success() {

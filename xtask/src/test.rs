@@ -10,6 +10,7 @@ const PEERS: &[(&str, &str, &str)] = &[
     ("nginx-light", "/usr/sbin/nginx", "-v"),
     ("squid", "/usr/sbin/squid", "-v"),
     ("strace", "strace", "--version"),
+    ("python3-prometheus-client", "python3", "-cimport prometheus_client"),
     ("dbus-daemon", "dbus-daemon", "--version"),
     ("iproute2", "ip", "-V"),
     ("samba", "/usr/sbin/smbd", "--version"),

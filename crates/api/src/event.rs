@@ -6,6 +6,7 @@
 use crate::request::RangeView;
 use openbits_core::JobState;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// What happened.
@@ -30,6 +31,8 @@ pub enum EventKind {
     Cancelled,
     /// Bytes moved; not durable, at most two a second for each job.
     Progress,
+    /// A line of the job's history (`log` says which); only in streams that ask for it.
+    Log,
     /// Events before this one are not kept any more: read the jobs anew.
     Gap,
 }
@@ -47,6 +50,7 @@ impl EventKind {
             Self::Acknowledged => "acknowledged",
             Self::Cancelled => "cancelled",
             Self::Progress => "progress",
+            Self::Log => "log",
             Self::Gap => "gap",
         }
     }
@@ -88,4 +92,29 @@ pub struct EventView {
     /// What arrived since the last event of this kind, for `file-ranges-transferred`. GetFilledFileRanges tells the whole truth.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ranges: Vec<RangeView>,
+    /// The entry, for `log`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<Box<LogView>>,
+}
+
+/// One entry of a job's history, as it is in the service's log too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogView {
+    /// Number of the event (docs/events.md).
+    pub event: u16,
+    /// `information`, `warning`, `error` or `verbose`.
+    pub level: String,
+    /// What it means.
+    pub text: String,
+    /// Its fields, by the names of docs/events.md.
+    pub fields: BTreeMap<String, String>,
+}
+
+/// `GET /v1/jobs/{id}/log`: the history of a job, oldest first; readable for a while after the job is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct JobLog {
+    /// Version of this form.
+    pub schema: u32,
+    /// The newest entries, at most 500.
+    pub entries: Vec<EventView>,
 }

@@ -65,6 +65,9 @@ pub struct JobView {
     pub notify_program: String,
     /// Its command line.
     pub notify_parameters: String,
+    /// A callback is registered.
+    #[serde(default)]
+    pub notify_interface: bool,
     /// Proxy settings, without users and passwords.
     pub proxy: ProxyView,
     /// Credentials that are set; what they are is shown by no call.

@@ -4,6 +4,7 @@
 //! types is committed as `docs/openapi.json`. [`socket`] says where the service listens.
 #![forbid(unsafe_code)]
 
+pub mod callback;
 pub mod credentials;
 pub mod error;
 pub mod event;
@@ -15,9 +16,13 @@ pub mod service;
 pub mod socket;
 pub mod why;
 
+pub use callback::{
+    CallbackAnswer, CallbackKind, CallbackView, FileRangeView, ListenerView, NotifyInterfaceView,
+    SetNotifyInterface,
+};
 pub use credentials::{CredentialView, SetCredentials};
 pub use error::{ErrorRow, ErrorText, Problem};
-pub use event::{EventKind, EventView};
+pub use event::{EventKind, EventView, JobLog, LogView};
 pub use http::{
     CertificateAnswer, CertificateCheck, CertificateView, CustomHeaders, HttpView, SetClientCertificate,
 };

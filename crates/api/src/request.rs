@@ -288,9 +288,13 @@ pub struct NotifyCommandView {
     /// Full path of the program.
     #[serde(default)]
     pub program: Option<String>,
-    /// Whole command line; its first word is the program again.
+    /// Whole command line; its first word is the program again. It is split by the rules of programs on Windows: words end at blanks,
+    /// `"` quotes, `\\"` is a quote; no shell, nothing is expanded.
     #[serde(default)]
     pub parameters: Option<String>,
+    /// In place of both: the arguments, the first being the full path of the program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub argv: Option<Vec<String>>,
 }
 
 /// Proxy variables of an environment.

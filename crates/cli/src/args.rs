@@ -103,6 +103,8 @@ pub(crate) enum Command {
     Show(OneJob),
     /// Watch jobs as they change
     Watch(Watch),
+    /// Show what happened to a job, in order; also a while after it is over
+    Log(Log),
     /// Wait until jobs are transferred
     ///
     /// Exit status: 0 all transferred (or completed already), 4 a job failed, 2 a job was cancelled or is not known, 124 time is up.
@@ -133,6 +135,10 @@ pub(crate) enum Command {
     /// Show, check and reload the policy; say which of its rules hold a job
     #[command(subcommand)]
     Policy(Policy),
+    /// Look for what keeps transfers from going: service, queue, policy, space, clock, certificates, proxies, jobs in error
+    ///
+    /// Starts no service. Exit status: 0 nothing fails, 6 the service cannot be reached, 10 something else fails.
+    Doctor(Doctor),
     /// Show the version and state of the service
     ServiceInfo,
     /// Print a completion script for a shell
@@ -383,6 +389,18 @@ pub(crate) struct Watch {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Doctor {}
+
+#[derive(Debug, Args)]
+pub(crate) struct Log {
+    /// GUID, unique beginning of a GUID (6 digits or more), or exact name; a job that is over by its GUID only
+    pub(crate) job: String,
+    /// Go on with what happens, until the job is over
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Wait {
     /// GUID, unique beginning of a GUID (6 digits or more), or exact name
     #[arg(required = true, value_name = "JOB")]
@@ -401,7 +419,7 @@ pub(crate) struct Set {
     pub(crate) job: String,
     /// name, description, priority, notify-flags, retry-delay, no-progress-timeout, proxy (PRECONFIG, NO_PROXY, AUTODETECT or
     /// OVERRIDE:list[;bypass]), auto-complete, bind, upload-protocol, reply-file,
-    /// notify-command (program and arguments; empty for none; stored, but not run by this version), acl-flags (letters of OGDS),
+    /// notify-command (program and arguments; empty for none), acl-flags (letters of OGDS),
     /// peer-caching-flags, max-download-time, cost (always, unless-roaming, unless-surcharge, unless-near-limit, unconstrained or a
     /// mask), notification-clsid, dynamic, high-performance, max-download-size (bytes), stored-credentials (PROXY or NONE),
     /// notification-interval (milliseconds), on-demand, helper-token-flags,

@@ -1,8 +1,10 @@
 //! The commands.
 
+mod doctor;
 mod file;
 mod helper;
 pub(crate) mod http;
+mod log;
 mod policy;
 mod ranges;
 mod set;
@@ -33,6 +35,8 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Get(args) => return get::run(&context, args).await,
         Command::Put(args) => return put::run(&context, args).await,
         Command::Wait(args) => return wait::run(&context, args).await,
+        Command::Doctor(args) => return doctor::run(&context, args).await,
+        Command::Log(args) => return log::run(&context, args).await,
         Command::Watch(args) => return watch::run(&context, args).await,
         Command::Policy(command) => return policy::run(&context, command).await,
         Command::Create(args) => create_job(&context, args).await?,
@@ -72,9 +76,6 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         }
         Command::Set(args) => {
             let set::Changes { properties, certificate, no_validation } = set::changes(&args.properties)?;
-            if properties.notify_command.as_ref().is_some_and(|c| c.program.is_some()) {
-                context.note("bits: the notification command is stored, but not run by this version");
-            }
             let slots = args.remove_credentials.iter().map(|text| password::slot(text));
             let slots = slots.collect::<Result<Vec<_>, _>>()?;
             let id = resolve::job(&context.client, &args.job).await?;

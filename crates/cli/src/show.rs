@@ -266,6 +266,29 @@ pub(crate) fn event(event: &EventView) -> String {
     line.trim_end().to_owned()
 }
 
+/// One line for an entry of a history.
+pub(crate) fn log(event: &EventView) -> String {
+    let mut line = text::time(event.time_ms);
+    let Some(log) = &event.log else { return line };
+    let mark = match log.level.as_str() {
+        "error" => "error: ",
+        "warning" => "warning: ",
+        _ => "",
+    };
+    line.push_str(&format!(" {:>5} {mark}{}", log.event, clean(&log.text)));
+    // What every line would repeat is left out.
+    let told = [
+        "JobGuid", "jobId", "Id", "Title", "jobTitle", "name", "jobName", "job", "Job", "jobOwner", "Owner",
+        "owner",
+    ];
+    let facts = log.fields.iter().filter(|(name, value)| !told.contains(&name.as_str()) && !value.is_empty());
+    let facts: Vec<String> = facts.map(|(name, value)| format!("{name}={}", clean(value))).collect();
+    if !facts.is_empty() {
+        line.push_str(&format!(" ({})", facts.join(", ")));
+    }
+    line
+}
+
 /// Why a job does not move.
 pub(crate) fn why(why: &Why) -> Vec<String> {
     let mut lines = vec![format!("{}: {}", why.state, clean(&why.text))];

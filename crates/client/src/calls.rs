@@ -10,11 +10,12 @@ use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use openbits_api::socket::{Choice, Endpoint, Environment, Kind};
 use openbits_api::{
-    AddFile, AddFiles, CertificateAnswer, CertificateView, CheckPolicy, CreateJob, CustomHeaders,
-    DownloadPosition, ErrorText, ErrorView, FileList, FileProperty, FileView, HelperSet, HelperTicketView,
-    JobPage, JobView, NumberedProperty, Outcome, PolicyExplanation, PolicyOutcome, PolicyView, Problem,
-    RangeList, RangeView, ReplacePrefix, RequestRanges, ServiceInfo, SetClientCertificate, SetCredentials,
-    SetHelperToken, SetNumbered, SetProperties, SetRemoteName, SetValidation, Why,
+    AddFile, AddFiles, CallbackAnswer, CertificateAnswer, CertificateView, CheckPolicy, CreateJob,
+    CustomHeaders, DownloadPosition, ErrorText, ErrorView, FileList, FileProperty, FileView, HelperSet,
+    HelperTicketView, JobLog, JobPage, JobView, NotifyInterfaceView, NumberedProperty, Outcome,
+    PolicyExplanation, PolicyOutcome, PolicyView, Problem, RangeList, RangeView, ReplacePrefix,
+    RequestRanges, ServiceInfo, SetClientCertificate, SetCredentials, SetHelperToken, SetNotifyInterface,
+    SetNumbered, SetProperties, SetRemoteName, SetValidation, Why,
 };
 use openbits_core::hresult::RPC_E_DISCONNECTED;
 use openbits_core::{HResult, JobId, JobState};
@@ -494,7 +495,43 @@ impl Client {
             Some(seq) => seq,
             None => self.service_info().await?.last_event,
         };
-        EventStream::open(self.clone(), after, scope).await
+        EventStream::open(self.clone(), after, scope, false).await
+    }
+
+    /// Follows the events of one job after the cursor `after`, with the entries of its history ([`openbits_api::EventKind::Log`]).
+    pub async fn job_log_events(&self, after: u64, job: JobId) -> Result<EventStream, Error> {
+        EventStream::open(self.clone(), after, Scope::Job(job), true).await
+    }
+
+    /// `GET /v1/jobs/{id}/log`: the history of a job.
+    pub async fn job_log(&self, id: JobId) -> Result<JobLog, Error> {
+        self.get(&format!("/v1/jobs/{id}/log")).await
+    }
+
+    /// `PUT` or `DELETE /v1/jobs/{id}/notify-interface`: SetNotifyInterface by the number of an own listener. Use [`crate::Callbacks`].
+    pub async fn set_notify_interface(
+        &self,
+        id: JobId,
+        listener: Option<u64>,
+    ) -> Result<NotifyInterfaceView, Error> {
+        let path = format!("/v1/jobs/{id}/notify-interface");
+        match listener {
+            Some(listener) => {
+                self.call(Method::PUT, &path, to_json(&SetNotifyInterface { listener })?, true).await
+            }
+            None => self.call(Method::DELETE, &path, Bytes::new(), true).await,
+        }
+    }
+
+    /// `GET /v1/jobs/{id}/notify-interface`: GetNotifyInterface, whether a listener is registered.
+    pub async fn notify_interface(&self, id: JobId) -> Result<NotifyInterfaceView, Error> {
+        self.get(&format!("/v1/jobs/{id}/notify-interface")).await
+    }
+
+    /// `POST /v1/callbacks/{call}`: what a callback returned. Use [`crate::Callbacks`].
+    pub async fn answer_callback(&self, call: u64, code: HResult) -> Result<(), Error> {
+        let body = to_json(&CallbackAnswer { hresult: code.to_string() })?;
+        self.call(Method::POST, &format!("/v1/callbacks/{call}"), body, false).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
@@ -620,6 +657,8 @@ fn understand<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T,
     if !status.is_success() {
         return Err(refused(status, body));
     }
+    // No content is a value too: `()`.
+    let body = if status == StatusCode::NO_CONTENT { b"null" } else { body };
     serde_json::from_slice(body).map_err(|e| Error::Protocol(e.to_string()))
 }
 

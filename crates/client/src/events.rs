@@ -1,24 +1,11 @@
 //! The event stream, which outlives its connection.
 
-use crate::calls::{Client, Query, refusal, request};
-use crate::connection::{Connection, Failure};
+use crate::calls::{Client, Query};
 use crate::error::Error;
-use crate::sse::{Parser, RawEvent};
-use bytes::Bytes;
-use http::Method;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use crate::sse::RawEvent;
+use crate::stream::{RawStream, until_back};
 use openbits_api::EventView;
 use openbits_core::JobId;
-use std::collections::VecDeque;
-use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout};
-
-/// The service sends a comment every 15 s; after three missing ones the connection is taken for dead.
-const SILENCE_MAX: Duration = Duration::from_secs(50);
-/// First pause between attempts to reach a service that went away; it doubles up to [`PAUSE_MAX`].
-const PAUSE_FIRST: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// What the stream gives.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,17 +40,16 @@ pub struct EventStream {
     client: Client,
     scope: Scope,
     after: u64,
-    body: Option<Incoming>,
-    parser: Parser,
-    ready: VecDeque<RawEvent>,
+    /// Entries of histories as well.
+    log: bool,
+    stream: Option<RawStream>,
 }
 
 impl EventStream {
-    pub(crate) async fn open(client: Client, after: u64, scope: Scope) -> Result<Self, Error> {
-        let mut stream =
-            Self { client, scope, after, body: None, parser: Parser::default(), ready: VecDeque::new() };
-        stream.connect().await?;
-        Ok(stream)
+    pub(crate) async fn open(client: Client, after: u64, scope: Scope, log: bool) -> Result<Self, Error> {
+        let path = path(after, scope, log);
+        let stream = Some(RawStream::open(&client, &path).await?);
+        Ok(Self { client, scope, after, log, stream })
     }
 
     /// Cursor of the last durable event that was given.
@@ -77,26 +63,22 @@ impl EventStream {
     /// Dropping the future loses no event.
     pub async fn next(&mut self) -> Result<Item, Error> {
         loop {
-            while let Some(raw) = self.ready.pop_front() {
-                if let Some(event) = self.read(&raw)? {
-                    return Ok(Item::Event(Box::new(event)));
-                }
-            }
-            let Some(body) = &mut self.body else {
-                self.reconnect().await?;
-                return Ok(Item::Reconnected);
+            let raw = match &mut self.stream {
+                Some(stream) => stream.next().await?,
+                None => None,
             };
-            match timeout(SILENCE_MAX, body.frame()).await {
-                Ok(Some(Ok(frame))) => {
-                    let mut events = Vec::new();
-                    let result = match frame.data_ref() {
-                        Some(bytes) => self.parser.push(bytes, &mut events),
-                        None => Ok(()),
-                    };
-                    self.ready.extend(events);
-                    result.map_err(|e| Error::Protocol(e.to_string()))?;
+            match raw {
+                Some(raw) => {
+                    if let Some(event) = self.read(&raw)? {
+                        return Ok(Item::Event(Box::new(event)));
+                    }
                 }
-                _ => self.body = None,
+                None => {
+                    self.stream = None;
+                    let (client, path) = (self.client.clone(), path(self.after, self.scope, self.log));
+                    self.stream = Some(until_back(&client, || RawStream::open(&client, &path)).await?);
+                    return Ok(Item::Reconnected);
+                }
             }
         }
     }
@@ -116,43 +98,18 @@ impl EventStream {
         }
         Ok(Some(event))
     }
+}
 
-    async fn connect(&mut self) -> Result<(), Error> {
-        let mut query = Query::new("/v1/events");
-        query.add("after", &self.after.to_string());
-        match self.scope {
-            Scope::Own => {}
-            Scope::Job(job) => query.add("job", &job.to_string()),
-            Scope::AllUsers => query.add("all_users", "true"),
-        }
-        let path = query.into_text();
-        let mut connection: Connection = self.client.connect().await?;
-        let sent = timeout(
-            self.client.timeouts().call,
-            connection.send(request(&Method::GET, &path, Bytes::new())?),
-        );
-        let response = match sent.await {
-            Ok(Ok(response)) => response,
-            Ok(Err(Failure::NotSent | Failure::Lost)) => return Err(Error::Interrupted),
-            Err(_) => return Err(Error::Timeout(self.client.timeouts().call)),
-        };
-        if !response.status().is_success() {
-            return Err(refusal(response).await);
-        }
-        self.parser = Parser::default();
-        self.body = Some(response.into_body());
-        Ok(())
+fn path(after: u64, scope: Scope, log: bool) -> String {
+    let mut query = Query::new("/v1/events");
+    query.add("after", &after.to_string());
+    match scope {
+        Scope::Own => {}
+        Scope::Job(job) => query.add("job", &job.to_string()),
+        Scope::AllUsers => query.add("all_users", "true"),
     }
-
-    async fn reconnect(&mut self) -> Result<(), Error> {
-        let deadline = Instant::now() + self.client.timeouts().return_of_service;
-        let mut pause = PAUSE_FIRST;
-        loop {
-            match self.connect().await {
-                Err(e) if e.is_gone() && Instant::now() + pause < deadline => sleep(pause).await,
-                result => return result,
-            }
-            pause = (pause * 2).min(PAUSE_MAX);
-        }
+    if log {
+        query.add("log", "true");
     }
+    query.into_text()
 }

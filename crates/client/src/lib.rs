@@ -4,6 +4,7 @@
 //! says where the service listens, for the client and the service alike. [`start`] starts the user's own service when none answers.
 
 pub mod blocking;
+pub mod callbacks;
 mod calls;
 mod checks;
 mod connection;
@@ -11,7 +12,9 @@ mod error;
 mod events;
 pub mod sse;
 pub mod start;
+mod stream;
 
+pub use callbacks::Callbacks;
 pub use calls::{Action, Client, JobQuery, Timeouts, new_job_id};
 pub use checks::CertificateChecks;
 pub use error::Error;

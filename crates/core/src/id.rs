@@ -131,6 +131,11 @@ impl Uid {
     /// The administrator; also the counterpart of LocalSystem (spec/bits-core.md 11).
     pub const ROOT: Self = Self(0);
 
+    /// A system account: below the range of people's accounts, or `nobody` (spec/behaviour.md 8).
+    pub const fn is_system(self) -> bool {
+        self.0 < 1000 || self.0 == 65_534
+    }
+
     /// Owner as `GetOwner` reports it: `S-1-22-1-<uid>`, root as LocalSystem (spec/bits-core.md 11).
     pub fn sid(self) -> String {
         if self == Self::ROOT { "S-1-5-18".to_owned() } else { format!("S-1-22-1-{}", self.0) }

@@ -18,6 +18,7 @@ use crate::enums::{JobState, JobType, Priority, notify};
 use crate::gate::Gate;
 use crate::hresult::HResult;
 use crate::id::{JobId, Uid};
+use crate::notify::{Owed, Subject};
 use crate::secret::{Sealed, Slot};
 use crate::time::{FileTime, Mono, Now};
 use crate::upload::client::UploadState;
@@ -253,6 +254,12 @@ pub struct Job {
     /// Complete or Cancel that was begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finishing: Option<Finishing>,
+    /// Notification that is owed since the entry into TRANSFERRED or ERROR.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owed: Option<Box<Owed>>,
+    /// Entries into TRANSFERRED and ERROR so far.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub entries: u32,
     /// Files in the order added.
     #[serde(skip)]
     pub files: Vec<File>,
@@ -270,6 +277,10 @@ const fn suspended() -> JobState {
 }
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
 const fn is_zero(n: &i64) -> bool {
+    *n == 0
+}
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_none_yet(n: &u32) -> bool {
     *n == 0
 }
 const fn normal() -> Priority {
@@ -313,6 +324,8 @@ impl Job {
             active_ms: 0,
             active_since: None,
             finishing: None,
+            owed: None,
+            entries: 0,
             files: Vec::new(),
         }
     }
@@ -367,6 +380,11 @@ impl Job {
         self.extras.as_deref().unwrap_or(NONE)
     }
 
+    /// Gap between two JobModification calls, and between two FileRangesTransferred calls, in milliseconds.
+    pub fn notification_interval_ms(&self) -> i64 {
+        i64::from(self.options().notification_interval_ms())
+    }
+
     /// Retries make sense: neither is every error final, nor is the delay longer than the no-progress period
     /// (spec/bits-core.md 7.5).
     pub const fn may_retry(&self) -> bool {
@@ -396,6 +414,11 @@ impl Job {
         if !matches!(state, JobState::Transferred | JobState::Acknowledged) {
             self.transferred_at = FileTime::ZERO;
         }
+        // Every entry is a new event; one that nobody took is dropped with its state (spec/bits-core.md 6).
+        self.owed = Subject::of(state).map(|subject| {
+            self.entries = self.entries.wrapping_add(1);
+            Box::new(Owed::new(subject, self.entries))
+        });
         self.state = state;
     }
 

@@ -2,6 +2,7 @@
 
 use crate::job::retry::RetryRules;
 use crate::job::{DEFAULT_NO_PROGRESS_TIMEOUT_S, DEFAULT_RETRY_DELAY_S};
+use crate::notify;
 use crate::policy::cost::Masks;
 
 /// Values in force; the defaults are those of the policy pages.
@@ -37,6 +38,8 @@ pub struct Limits {
     pub cost_masks: Masks,
     /// Rules for retries of all jobs.
     pub retry: RetryRules,
+    /// Rules for notification programs.
+    pub notify: notify::Rules,
 }
 
 impl Default for Limits {
@@ -58,6 +61,7 @@ impl Default for Limits {
             default_no_progress_s: DEFAULT_NO_PROGRESS_TIMEOUT_S,
             cost_masks: Masks::DEFAULT,
             retry: RetryRules::default(),
+            notify: notify::Rules::default(),
         }
     }
 }

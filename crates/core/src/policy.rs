@@ -20,6 +20,7 @@ use crate::gate;
 use crate::hresult::{self as h, HResult};
 use crate::job::retry::RetryRules;
 use crate::limits::Limits;
+use crate::notify;
 use bandwidth::{Bandwidth, Levels, Limit, Profile, Simple};
 use security::{RequireDigest, Security};
 use window::{Days, Hours, LocalClock, Window};
@@ -155,6 +156,25 @@ impl Policy {
                 honour_retry_after: self.flag("retry.honour_retry_after"),
                 gates_pause_clock: self.flag("retry.gate_pauses_clock"),
             },
+            notify: self.notify_rules(),
+        }
+    }
+
+    fn notify_rules(&self) -> notify::Rules {
+        notify::Rules {
+            commands: match self.text("notify.commands") {
+                Some("allow") => notify::Commands::Allow,
+                Some("deny") => notify::Commands::Deny,
+                _ => notify::Commands::OwnerOnly,
+            },
+            system_accounts: self.flag("notify.allow_for_system_accounts"),
+            timeout_s: self.number("notify.timeout"),
+            // "forever" is a word, and a number is a number.
+            retries: match self.value("notify.retry") {
+                Value::Int(n) => Some(u32::try_from(*n).unwrap_or(u32::MAX)),
+                _ => None,
+            },
+            allowed_programs: self.list("notify.allowed_programs").to_vec(),
         }
     }
 

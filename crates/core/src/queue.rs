@@ -5,11 +5,14 @@
 //! before it are durable; so may every other effect.
 
 mod calls;
+mod census;
 mod effect;
 mod facts;
 mod helper;
 mod notices;
+mod notify;
 mod ranges;
+mod record;
 mod reports;
 mod run;
 mod timers;
@@ -26,12 +29,15 @@ use crate::time::{Mono, Now};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 pub use calls::{Call, Called, NewJob};
+pub use census::States;
 pub use effect::{Effect, Failure, Notice, NoticeKind};
 pub use facts::PolicyBlocks;
 pub use helper::{HELPER_TICKET_S, HelperTicket};
+pub use notify::{CallId, Callback, CallbackKind, ListenerId, Program, ProgramEnd};
 pub use reports::FileReport;
 pub use why::{Reason, Why};
 
+use notify::Notifier;
 use run::{Finish, Run};
 
 /// How a background transfer behaves towards others on its path, as its worker told last.
@@ -84,6 +90,10 @@ pub struct Queue {
     paused: bool,
     next_attempt: u64,
     next_ticket: u64,
+    notify: Notifier,
+    census: census::Census,
+    /// Who asked for a Complete that is under way.
+    completers: HashMap<JobId, Uid>,
     effects: Vec<Effect>,
     /// Jobs that have a [`Effect::Save`] in `effects`.
     saved: HashSet<JobId>,
@@ -118,6 +128,9 @@ impl Queue {
             paused: true,
             next_attempt: 1,
             next_ticket: 1,
+            notify: Notifier::default(),
+            census: census::Census::default(),
+            completers: HashMap::new(),
             effects: Vec::new(),
             saved: HashSet::new(),
         };
@@ -126,6 +139,7 @@ impl Queue {
         for mut job in jobs {
             let _ = job.apply(crate::job::event::Event::ServiceRestarted, now);
             let id = job.id;
+            queue.notify.touch_if_owed(&job);
             queue.admit(job);
             queue.settle(id, now);
         }
@@ -154,7 +168,7 @@ impl Queue {
 
     /// True if there is something to take.
     pub fn has_effects(&self) -> bool {
-        !self.effects.is_empty()
+        !self.effects.is_empty() || self.owes_a_look()
     }
 
     /// What has to be done now, in order. Drain it after every input.
@@ -167,9 +181,13 @@ impl Queue {
     pub fn set_limits(&mut self, limits: Limits, now: Now) {
         let periods = |l: &Limits| (l.job_inactivity_s, l.max_download_s, l.retry);
         let changed = periods(&limits) != periods(&self.limits);
+        let programs = limits.notify != self.limits.notify;
         let costs = limits.cost_masks != self.limits.cost_masks;
         self.scheduler.set_fair(limits.per_user_fairness);
         self.limits = limits;
+        if programs {
+            self.review_notices();
+        }
         if changed {
             for id in self.ids_by_age(|_| true) {
                 self.arm_inactivity(id);
@@ -281,6 +299,7 @@ impl Queue {
         let shift = old.next_attempt.max(old.next_ticket);
         self.next_attempt += shift;
         self.next_ticket += shift;
+        self.notify.continue_numbers(&old.notify);
         self.take_helpers(old);
     }
 
@@ -305,6 +324,7 @@ impl Queue {
         }
         let id = job.id;
         self.jobs.insert(id, job);
+        self.count_job(id);
         self.arm_inactivity(id);
     }
 
@@ -325,6 +345,9 @@ impl Queue {
     fn retire(&mut self, id: JobId) {
         self.unlist(id);
         let Some(job) = self.jobs.remove(&id) else { return };
+        self.completers.remove(&id);
+        self.census.forget(id);
+        self.unregister(id);
         self.scheduler.remove(id);
         self.timers.forget(id);
         self.told.remove(&id);

@@ -8,6 +8,7 @@
 
 mod act;
 mod ask;
+mod callbacks;
 mod checks;
 mod machine;
 mod policy;
@@ -18,12 +19,15 @@ mod worker_events;
 use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::hub::Hub;
+use crate::journal::Journal;
+use crate::metrics::Counters;
+use crate::notify::{self, Runner};
 use crate::policy::Settings;
 use crate::secrets::Vault;
 use crate::workers::{WorkerMessage, Workers};
 use openbits_core::{HResult, JobId, Mono, Queue, Ticket, Uid};
 use openbits_link::Facts;
-use openbits_store::{CommitError, Op, Store};
+use openbits_store::{CommitError, Store};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,8 +40,10 @@ pub use policy::{ScheduleClock, forbidden};
 
 /// Messages taken before the store is given a batch.
 const DRAIN: usize = 512;
-/// Durable events that are kept for readers who come back.
-const EVENTS_KEPT: u64 = 100_000;
+/// Durable events of one owner that are kept for readers who come back.
+const EVENTS_KEPT: u64 = 20_000;
+/// Entries of one job's history that are kept.
+const LOG_KEPT: u64 = 500;
 /// Batches in flight to the store before the brain takes no further messages.
 const IN_FLIGHT: usize = 4096;
 
@@ -92,7 +98,14 @@ pub struct Brain {
     pending: VecDeque<Pending>,
     next_batch: u64,
     event_seq: u64,
-    last_trim: u64,
+    /// Events of each owner since they were trimmed last.
+    untrimmed: HashMap<Uid, u64>,
+    /// Entries of each job's history since they were trimmed last.
+    untrimmed_logs: HashMap<JobId, u64>,
+    journal: Journal,
+    counters: Counters,
+    runner: Runner,
+    listeners: callbacks::Listeners,
     /// Who waits for which ticket.
     waiting: HashMap<Ticket, Answer>,
     probes: ask::Probes,
@@ -134,12 +147,17 @@ pub struct Parts {
     pub hub: Hub,
     /// What was noticed when the store was opened.
     pub findings: Vec<String>,
+    /// Where the service's events go.
+    pub journal: Journal,
+    /// How notification programs are run.
+    pub notify: notify::Settings,
 }
 
 impl Brain {
     /// A brain and the handle to ask it.
     pub fn new(parts: Parts) -> std::io::Result<(Self, Handle)> {
         let (sender, asks) = mpsc::channel(1024);
+        let runner = Runner::new(parts.notify, sender.downgrade());
         let handle = Handle { sender, hub: parts.hub.clone(), store: Arc::clone(&parts.store) };
         let brain = Self {
             queue: parts.queue,
@@ -158,7 +176,12 @@ impl Brain {
             pending: VecDeque::new(),
             next_batch: 1,
             event_seq: parts.event_seq,
-            last_trim: parts.event_seq,
+            untrimmed: HashMap::new(),
+            untrimmed_logs: HashMap::new(),
+            journal: parts.journal,
+            counters: Counters::default(),
+            runner,
+            listeners: callbacks::Listeners::default(),
             waiting: HashMap::new(),
             probes: ask::Probes::default(),
             checks: checks::Checks::default(),
@@ -249,6 +272,7 @@ impl Brain {
     /// Hands the round's changes to the store and keeps its actions until they are durable.
     fn flush(&mut self) {
         let mut operations = Vec::new();
+        self.queue.deliver(self.clock.now());
         let effects = self.queue.take_effects();
         let mut actions = Vec::new();
         for effect in effects {
@@ -263,10 +287,6 @@ impl Brain {
                 self.act(action);
             }
             return;
-        }
-        if !operations.is_empty() && self.event_seq - self.last_trim >= 1000 {
-            self.last_trim = self.event_seq;
-            operations.push(Op::TrimEvents { keep: EVENTS_KEPT });
         }
         let batch = self.next_batch;
         self.next_batch += 1;

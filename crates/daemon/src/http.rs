@@ -1,6 +1,7 @@
 //! The HTTP door: JSON over the Unix socket, the caller being whom the kernel says.
 
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
+pub mod callbacks;
 pub mod credentials;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod events;
@@ -11,6 +12,8 @@ pub mod files;
 pub mod helper;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod jobs;
+#[allow(unused_qualifications, reason = "the path macro qualifies")]
+pub mod metrics;
 pub mod openapi;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod options;
@@ -87,11 +90,19 @@ pub fn router(app: App) -> Router {
         .route("/v1/jobs/{id}/reply", get(jobs::reply))
         .route("/v1/jobs/{id}/why", get(jobs::why))
         .route("/v1/jobs/{id}/properties/{number}", get(properties::get).put(properties::set))
+        .route("/v1/jobs/{id}/log", get(events::job_log))
+        .route(
+            "/v1/jobs/{id}/notify-interface",
+            get(callbacks::get).put(callbacks::set).delete(callbacks::clear),
+        )
+        .route("/v1/callbacks", get(callbacks::callbacks))
+        .route("/v1/callbacks/{call}", post(callbacks::answer))
         .route("/v1/jobs/{id}/policy", get(policy::explain))
         .route("/v1/policy", get(policy::show))
         .route("/v1/policy/check", post(policy::check))
         .route("/v1/policy/reload", post(policy::reload))
         .route("/v1/events", get(events::events))
+        .route("/metrics", get(metrics::metrics))
         .fallback(service::no_such_path)
         .method_not_allowed_fallback(service::no_such_method)
         .layer(axum::extract::DefaultBodyLimit::max(openbits_api::REQUEST_BYTES_MAX))

@@ -10,9 +10,10 @@ pub mod watch;
 pub mod zone;
 
 use files::Sources;
+use openbits_core::events_log::Record;
 use openbits_core::job::http::security;
 use openbits_core::policy::security::Security;
-use openbits_core::policy::{Finding, Layer, Origin, Severity};
+use openbits_core::policy::{About, Finding, Layer, Origin, Severity};
 use openbits_core::{Limits, Policy};
 use openbits_transfer::protocol::{TlsOptions, TransferOptions};
 use people::People;
@@ -76,7 +77,7 @@ impl Settings {
         let zone = Zone::named(&name).unwrap_or_else(|why| {
             let text = format!("{name:?}: {why}; the local zone is used");
             let key = Some("bandwidth.timezone".to_owned());
-            let about = openbits_core::policy::About::BadValue;
+            let about = About::BadValue;
             policy.notice(Finding { severity: Severity::Warning, about, key, file: None, text });
             Zone::local()
         });
@@ -110,17 +111,32 @@ impl Settings {
     }
 
     /// Says in the log what was read (events 82 and 83 of the original), and what is wrong.
-    pub fn log(&self) {
+    ///
+    /// The events of the original's log come back, for the journal.
+    pub fn log(&self) -> Vec<Record> {
+        let mut records = Vec::new();
         for (key, entry) in self.policy.entries() {
             let event = if entry.origin == Origin::Default { 83 } else { 82 };
-            tracing::debug!(event, key = key.name, value = %entry.value, origin = entry.origin.as_str(), "policy value");
+            records.push(Record::new(event).with("Title", key.name).with("PolicyValue", &entry.value));
         }
         for finding in self.policy.findings() {
-            tracing::warn!(event = finding.about.event(), "policy: {finding}");
+            let key = finding.key.as_deref().unwrap_or_default();
+            match finding.about {
+                About::FaultyProfile => {
+                    records.push(Record::new(16_405).with("Key", key).with("SubKeyOrValueName", finding));
+                }
+                About::UserAboveMachine => {
+                    let limits = (self.limits.jobs_per_user, self.limits.jobs_per_machine);
+                    let record = Record::new(16_397).with("name", finding);
+                    records.push(record.with("current", limits.0).with("limit", limits.1));
+                }
+                _ => tracing::warn!(event = finding.about.event(), "policy: {finding}"),
+            }
         }
         for finding in &self.refused {
             tracing::error!("policy not in force: {finding}");
         }
+        records
     }
 }
 
@@ -159,7 +175,7 @@ fn transfer_options(policy: &mut Policy) -> TransferOptions {
     if agent.is_some_and(|agent| !fits(&agent)) {
         let text = "a User-Agent has ASCII characters only; the default is used".to_owned();
         let key = Some("http.user_agent".to_owned());
-        let about = openbits_core::policy::About::BadValue;
+        let about = About::BadValue;
         policy.notice(Finding { severity: Severity::Warning, about, key, file: None, text });
     }
     options

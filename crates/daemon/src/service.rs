@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::http::server::{Admission, serve};
 use crate::http::{App, openapi, router};
 use crate::hub::Hub;
+use crate::journal::Journal;
 use crate::policy::Settings;
 use crate::policy::files::{Sources, Trust};
 use crate::policy::keeper::Keeper;
@@ -15,11 +16,13 @@ use crate::system::socket::{Access, Origin, listen};
 use crate::workers::{Mode, Workers};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
+use openbits_core::events_log::Record;
 use openbits_core::queue::Queue;
 use openbits_core::{Job, Uid};
 use openbits_link::Watcher;
 use openbits_store::{Finding, Op, OpenError, Opened, Store};
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -54,6 +57,12 @@ struct Run {
     /// Policy file in place of the administrator's; drop-ins are read from policy.d beside it [default: /etc/openbits/policy.toml]
     #[arg(long, value_name = "PATH")]
     policy: Option<PathBuf>,
+    /// Socket of the journal for the service's events [default: the system's, if stderr leads there]
+    #[arg(long, value_name = "PATH")]
+    journal: Option<PathBuf>,
+    /// Also serve the metrics of all jobs at this address, which has to be one of this machine's own (127.0.0.1:PORT) [default: no]
+    #[arg(long, value_name = "ADDRESS")]
+    metrics_address: Option<SocketAddr>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -65,6 +74,8 @@ enum Special {
     Openapi,
     /// Print the reference of the policy's keys.
     PolicyReference,
+    /// Print the reference of the events.
+    EventsReference,
 }
 
 /// Runs the program with these arguments (the first is its own name).
@@ -79,6 +90,7 @@ pub fn main_with_args(arguments: impl IntoIterator<Item = OsString>) -> ExitCode
     let result = match arguments.command {
         Some(Special::Worker) => crate::workers::process::run_here(),
         Some(Special::Openapi) => print(&openapi::text()),
+        Some(Special::EventsReference) => print(&openbits_core::events_log::reference()),
         Some(Special::PolicyReference) => print(&openbits_core::policy::reference::markdown()),
         None => run(arguments.run),
     };
@@ -126,13 +138,25 @@ fn run(arguments: Run) -> Result<()> {
         database: std::path::absolute(arguments.database.unwrap_or(defaults.database))?,
         config: defaults.config,
     };
+    if arguments.metrics_address.is_some_and(|address| !address.ip().is_loopback()) {
+        bail!("--metrics-address takes a loopback address only: whoever reaches it needs no right");
+    }
     // Its folder is watched; the working directory is not what it was then.
     let policy =
         arguments.policy.map(std::path::absolute).transpose().context("the path of the policy file")?;
     let sources = sources(policy.as_deref(), &paths);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
-    let result = runtime.block_on(main(arguments.system, uid, paths, sources));
+    let result = runtime.block_on(async {
+        let metrics = match arguments.metrics_address {
+            Some(address) => Some(
+                tokio::net::TcpListener::bind(address).await.context("opening the port of the metrics")?,
+            ),
+            None => None,
+        };
+        let edges = Edges { journal: Journal::find(arguments.journal.as_deref()), metrics };
+        main(arguments.system, uid, paths, sources, edges).await
+    });
     runtime.shutdown_timeout(Duration::from_millis(200));
     result
 }
@@ -172,12 +196,25 @@ fn sources(named: Option<&Path>, paths: &Paths) -> Sources {
     }
 }
 
-async fn main(system: bool, uid: u32, paths: Paths, sources: Sources) -> Result<()> {
+/// Where numbers and events go besides the socket.
+struct Edges {
+    journal: Journal,
+    metrics: Option<tokio::net::TcpListener>,
+}
+
+async fn main(system: bool, uid: u32, paths: Paths, sources: Sources, edges: Edges) -> Result<()> {
+    let Edges { journal, metrics } = edges;
+    let begun = std::time::Instant::now();
     let clock = Clock::start();
     let settings = Arc::new(Settings::at_start(&sources, clock.now().wall.unix_ms()));
-    settings.log();
+    settings.log().iter().for_each(|record| journal.write(record));
     let Opened { store, loaded, findings } = open_queue(&paths).await.context("opening the queue")?;
     let mut notes = describe(&findings);
+    for finding in &findings {
+        if let Finding::DamagedKeptAside { reason, .. } = finding {
+            journal.write(&Record::new(16_391).with("Reason", reason));
+        }
+    }
     let event_seq = loaded.last_event_seq;
     let (mut jobs, complaints) = rows::jobs(loaded);
     notes.extend(complaints);
@@ -202,6 +239,7 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources) -> Result<
     for note in &notes {
         tracing::warn!("{note}");
     }
+    journal.write(&Record::new(306).with("seconds", begun.elapsed().as_secs_f32()));
     let count = jobs.len();
     let queue = Queue::load(settings.limits.clone(), jobs, clock.now());
     // The lock of the store is held: from here on this is the only service of this queue.
@@ -224,6 +262,8 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources) -> Result<
         worker_messages,
         hub: Hub::default(),
         findings: notes,
+        journal,
+        notify: crate::notify::Settings { system, socket: paths.socket.clone() },
         settings: Arc::clone(&settings),
         facts: machine.facts(),
     })?;
@@ -234,9 +274,22 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources) -> Result<
     let (close, closing) = watch::channel(false);
     let mode = if system { "system" } else { "user" };
     let app = App { brain: handle.clone(), vault, reloads, mode, closing: closing.clone() };
+    if let Some(listener) = metrics {
+        let app = app.clone();
+        let mut closing = closing.clone();
+        tokio::spawn(async move {
+            let ended = async move { drop(closing.changed().await) };
+            let router = crate::http::metrics::port_router(app);
+            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(ended).await {
+                tracing::error!(%error, "the metrics are served no more");
+            }
+        });
+    }
     let admission = Admission { only: (!system).then_some(Uid(uid)), settings: current };
     let mut server = tokio::spawn(serve(listener, router(app), admission, closing));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status("serving")]);
+    let seconds = begun.elapsed().as_secs_f32();
+    handle.log(Record::new(if seconds > SLOW_S { 302 } else { 301 }).with("seconds", seconds)).await;
     tracing::info!(jobs = count, socket = %paths.socket.display(), "ready");
     // A service without its brain or its door is worse than none: whoever manages it starts it again.
     tokio::select! {
@@ -245,6 +298,8 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources) -> Result<
         ended = &mut server => bail!("the API server ended by itself: {ended:?}"),
     }
     tracing::info!("stopping");
+    let stopping = std::time::Instant::now();
+    handle.log(Record::new(304).with("seconds", begun.elapsed().as_secs())).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let _ = close.send(true);
     // Two seconds at most, with nothing lost: whatever is not stored by then was never reported as stored.
@@ -264,10 +319,12 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources) -> Result<
     if let Ok(store) = Arc::try_unwrap(store) {
         store.close();
     }
-    tracing::info!("stopped");
+    tracing::info!(seconds = stopping.elapsed().as_secs_f32(), "stopped");
     Ok(())
 }
 
+/// A start or stop that takes longer is a slow one, in seconds.
+const SLOW_S: f32 = 10.0;
 /// Seals what earlier versions stored in the clear, in memory and on disk, and wipes what the database still has of it. True if there
 /// was anything.
 async fn seal_old_rows(vault: &Vault, jobs: &mut [Job], store: &Store) -> Result<bool> {

@@ -3,16 +3,18 @@
 use crate::clock::Clock;
 use crate::http::ranges;
 use openbits_api::{
-    CertificateView, CredentialView, ErrorView, EventKind, EventView, FileView, HttpView, JobView,
-    NumberedProperty, PaceView, ProxyView, ReplyView, SCHEMA, UploadView, Why, error,
+    CallbackKind, CallbackView, CertificateView, CredentialView, ErrorView, EventKind, EventView,
+    FileRangeView, FileView, HttpView, JobView, LogView, NumberedProperty, PaceView, ProxyView, ReplyView,
+    SCHEMA, UploadView, Why, error,
 };
+use openbits_core::events_log::{Level, Record};
 use openbits_core::integrity::SourceKind;
 use openbits_core::job::http::ClientCertificate;
 use openbits_core::job::options::PropertyId;
 use openbits_core::job::{ErrorRecord, File};
-use openbits_core::queue::{Notice, NoticeKind, Queue, Reason};
+use openbits_core::queue::{self, Callback, Notice, NoticeKind, Queue, Reason};
 use openbits_core::upload::client::Protocol;
-use openbits_core::{Job, JobType, ProxyUsage};
+use openbits_core::{Caller, Job, JobType, ProxyUsage};
 
 /// A job; `files` adds the list of its files.
 pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
@@ -47,6 +49,7 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         minimum_retry_delay_s: job.minimum_retry_delay_s,
         no_progress_timeout_s: job.no_progress_timeout_s,
         notify_flags: job.notify_flags,
+        notify_interface: queue.has_notify_interface(job.id),
         notify_program: program,
         notify_parameters: parameters,
         proxy: ProxyView {
@@ -117,7 +120,7 @@ pub fn certificate(certificate: &ClientCertificate) -> CertificateView {
 }
 
 /// Pacing of a transfer.
-fn pace(pace: &openbits_core::queue::Pace, clock: Clock) -> PaceView {
+fn pace(pace: &queue::Pace, clock: Clock) -> PaceView {
     PaceView {
         mode: pace.mode,
         since_ms: clock.wall_ms(pace.since),
@@ -235,7 +238,68 @@ pub fn event(notice: &Notice, seq: Option<u64>, clock: Clock) -> EventView {
         hresult: notice.error.map(|(code, _)| code.to_string()),
         pace: notice.pace.as_ref().map(|pace| self::pace(pace, clock)),
         file,
+        log: None,
         ranges: ranges::shown(&notice.ranges),
+    }
+}
+
+/// An entry of a job's history; `None`: the event is not one of a job, or too small for its history.
+pub fn log_event(queue: &Queue, record: &Record, seq: u64, clock: Clock) -> Option<EventView> {
+    let id = record.job.filter(|_| record.kind.level != Level::Verbose)?;
+    let job = queue.held_job(Caller::root(), id).ok()?;
+    let progress = job.progress();
+    let fields = record.fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    Some(EventView {
+        seq: Some(seq),
+        kind: EventKind::Log,
+        job: id.to_string(),
+        time_ms: clock.now().wall.unix_ms(),
+        state: job.state,
+        display_name: job.display_name.to_string(),
+        bytes_transferred: progress.bytes_transferred,
+        bytes_total: progress.bytes_total,
+        files_transferred: progress.files_transferred,
+        files_total: progress.files_total,
+        hresult: None,
+        pace: None,
+        file: None,
+        log: Some(Box::new(LogView {
+            event: record.kind.number,
+            level: record.kind.level.as_str().to_owned(),
+            text: record.kind.text.to_owned(),
+            fields,
+        })),
+        ranges: Vec::new(),
+    })
+}
+
+/// A call of a callback.
+pub fn callback(callback: &Callback) -> CallbackView {
+    let none = Vec::new();
+    let (kind, file, ranges) = match &callback.kind {
+        queue::CallbackKind::Transferred => (CallbackKind::JobTransferred, None, none),
+        queue::CallbackKind::Error => (CallbackKind::JobError, None, none),
+        queue::CallbackKind::Modification => (CallbackKind::JobModification, None, none),
+        queue::CallbackKind::FileTransferred(file) => (CallbackKind::FileTransferred, Some(*file), none),
+        queue::CallbackKind::RangesTransferred(file, ranges) => {
+            let view = |r: std::ops::Range<u64>| FileRangeView { offset: r.start, length: r.end - r.start };
+            (CallbackKind::FileRangesTransferred, Some(*file), ranges.iter().map(view).collect())
+        }
+    };
+    let job = &callback.job;
+    CallbackView {
+        call: callback.call.map(|call| call.0),
+        kind,
+        job: job.job.to_string(),
+        display_name: job.display_name.to_string(),
+        state: job.state,
+        bytes_transferred: job.progress.bytes_transferred,
+        bytes_total: job.progress.bytes_total,
+        files_transferred: job.progress.files_transferred,
+        files_total: job.progress.files_total,
+        hresult: job.error.map(|(code, _)| code.to_string()),
+        file,
+        ranges,
     }
 }
 

@@ -123,8 +123,21 @@ impl Door {
     /// Opens the event stream; `query` as in `?after=7`.
     #[must_use]
     pub fn events(&self, query: &str) -> Events {
+        self.stream(&format!("/v1/events{query}"))
+    }
+
+    /// Opens a connection for callbacks.
+    #[must_use]
+    pub fn callbacks(&self) -> Callbacks {
+        let mut events = self.stream("/v1/callbacks");
+        let first = events.data(PATIENCE).expect("the listener's number comes first");
+        let first: openbits_api::ListenerView = serde_json::from_str(&first).expect("a ListenerView");
+        Callbacks { events, door: self.clone(), listener: first.listener }
+    }
+
+    fn stream(&self, path: &str) -> Events {
         let mut stream = self.connect().expect("the service listens");
-        write!(stream, "GET /v1/events{query} HTTP/1.0\r\n\r\n").expect("a request fits the socket's buffer");
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").expect("a request fits the socket's buffer");
         let mut reader = BufReader::new(stream);
         let mut line = String::new();
         while reader.read_line(&mut line).expect("the head of the stream") > 2 {
@@ -152,6 +165,11 @@ pub struct Events {
 impl Events {
     /// The next event; `None` when none came in time or the stream ended.
     pub fn next(&mut self, within: Duration) -> Option<openbits_api::EventView> {
+        let data = self.data(within)?;
+        Some(serde_json::from_str(&data).expect("an event is an EventView"))
+    }
+
+    fn data(&mut self, within: Duration) -> Option<String> {
         let end = Instant::now() + within;
         loop {
             let left = end.saturating_duration_since(Instant::now());
@@ -165,7 +183,7 @@ impl Events {
                 Ok(_) => {}
             }
             if let Some(data) = std::mem::take(&mut self.line).strip_prefix("data:") {
-                return Some(serde_json::from_str(data.trim()).expect("an event is an EventView"));
+                return Some(data.trim().to_owned());
             }
         }
     }
@@ -173,6 +191,35 @@ impl Events {
     /// All events that come until none came for so long.
     pub fn drain(&mut self, quiet: Duration) -> Vec<openbits_api::EventView> {
         std::iter::from_fn(|| self.next(quiet)).collect()
+    }
+}
+
+/// A connection for callbacks.
+#[derive(Debug)]
+pub struct Callbacks {
+    events: Events,
+    door: Door,
+    listener: u64,
+}
+
+impl Callbacks {
+    /// SetNotifyInterface.
+    pub fn register(&self, job: &str) -> Reply {
+        let body = serde_json::json!({ "listener": self.listener });
+        self.door.ask("PUT", &format!("/v1/jobs/{job}/notify-interface"), Some(&body)).expect("an answer")
+    }
+
+    /// The next call; `None` when none came in time.
+    pub fn next(&mut self, within: Duration) -> Option<openbits_api::CallbackView> {
+        let data = self.events.data(within)?;
+        Some(serde_json::from_str(&data).expect("a call is a CallbackView"))
+    }
+
+    /// What the callback returned.
+    pub fn answer(&self, call: &openbits_api::CallbackView, hresult: &str) -> Reply {
+        let number = call.call.expect("somebody waits for the answer");
+        let body = serde_json::json!({ "hresult": hresult });
+        self.door.ask("POST", &format!("/v1/callbacks/{number}"), Some(&body)).expect("an answer")
     }
 }
 

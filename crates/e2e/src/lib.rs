@@ -20,7 +20,7 @@ mod upload_server;
 mod user;
 
 pub use accounts::{Account, accounts, is_root, skip};
-pub use door::{Door, Events, Reply};
+pub use door::{Callbacks, Door, Events, Reply};
 pub use files::{assert_is, difference, leftovers, names};
 pub use jobs::{Job, NewJob};
 pub use knobs::{knob, program};

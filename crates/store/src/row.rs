@@ -62,9 +62,21 @@ pub enum Op {
     PutFile(FileRow),
     /// Add an event.
     AppendEvent(EventRow),
-    /// Delete all events but the newest `keep`.
+    /// Delete all events but the newest `keep`, of all owners or of one. How far one owner's were deleted is remembered
+    /// ([`crate::Store::trimmed`]).
     TrimEvents {
+        /// Whose; `None`: everybody's together.
+        owner: Option<u32>,
         /// How many events stay.
+        keep: u64,
+    },
+    /// Delete all events of a job of this kind but the newest `keep`.
+    TrimJobEvents {
+        /// Job id.
+        job: [u8; 16],
+        /// Kind of event.
+        kind: &'static str,
+        /// How many stay.
         keep: u64,
     },
     /// Set a key.

@@ -13,7 +13,8 @@ pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Migration `i` takes a file from version `i` to `i + 1`. Never edit one that was released; add the next. Each must
 /// leave `openbits_store.schema_version` at its own number.
-pub(crate) const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_queue.sql")];
+pub(crate) const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/0001_queue.sql"), include_str!("migrations/0002_events.sql")];
 
 /// The most an operator's lock may hold up a commit, milliseconds.
 const BUSY_MS: u64 = 5_000;
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
 
     const SECOND: &str =
-        "ALTER TABLE jobs ADD COLUMN note TEXT; UPDATE openbits_store SET schema_version = 2;";
+        "ALTER TABLE jobs ADD COLUMN note TEXT; UPDATE openbits_store SET schema_version = 3;";
 
     #[test]
     fn only_the_missing_migrations_run() {

@@ -245,6 +245,42 @@ impl Store {
         })
     }
 
+    /// The newest `limit` events of one kind of a job, oldest first.
+    pub fn job_events(&self, job: [u8; 16], kind: &str, limit: usize) -> Result<Vec<EventRow>, ReadError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.with_reader(|conn| {
+            let (key, columns) = (EventRow::KEY, EventRow::COLUMNS);
+            let mut statement = conn.prepare_cached(&format!(
+                "SELECT {key}, {columns} FROM events WHERE job = ?1 AND kind = ?2 ORDER BY seq DESC LIMIT ?3"
+            ))?;
+            let mut rows = statement.query(rusqlite::params![job, kind, limit])?;
+            let mut events = Vec::new();
+            while let Some(row) = rows.next()? {
+                let event = scan::found::<EventRow>(row)?;
+                if !event.sound {
+                    return Err(ReadError::Corrupt(format!("event {} fails its checksum", event.key)));
+                }
+                events.push(event.row);
+            }
+            events.reverse();
+            Ok(events)
+        })
+    }
+
+    /// The highest number up to which events of this owner (of anybody: `None`) may have been trimmed; 0 if none were.
+    pub fn trimmed(&self, owner: Option<u32>) -> Result<u64, ReadError> {
+        let own = owner.map(crate::ops::trimmed_key);
+        self.with_reader(|conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT ifnull(max(CAST(value AS INTEGER)), 0) FROM meta WHERE key = ?1 OR key = ?2 \
+                 OR (?2 IS NULL AND key GLOB ?1 || '.*')",
+            )?;
+            let seq: i64 =
+                statement.query_row(rusqlite::params![crate::ops::TRIMMED, own], |row| row.get(0))?;
+            Ok(u64::try_from(seq).unwrap_or(0))
+        })
+    }
+
     /// Writes the database anew without anything that was deleted or replaced, and empties the log: for what must not be readable in
     /// the file any more. Call it while nothing is submitted; it takes as long as the database is large.
     ///

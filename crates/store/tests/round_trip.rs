@@ -106,13 +106,43 @@ fn events_are_read_by_cursor_and_trimmed_from_the_old_end() {
     let of_job: Vec<_> = all.iter().filter(|e| e.job == id(2)).cloned().collect();
     assert_eq!(store.events_after(0, Some(of_job[0].owner), Some(id(2)), 1000).unwrap(), of_job);
     assert_eq!(store.events_after(0, Some(4_000_000_000), None, 1000).unwrap(), []);
-    batch(store, vec![Op::TrimEvents { keep: 1000 }]).unwrap();
+    batch(store, vec![Op::TrimEvents { owner: None, keep: 1000 }]).unwrap();
     assert_eq!(store.events_after(0, None, None, usize::MAX).unwrap().len(), 100);
-    batch(store, vec![Op::TrimEvents { keep: 10 }]).unwrap();
+    batch(store, vec![Op::TrimEvents { owner: None, keep: 10 }]).unwrap();
     assert_eq!(store.events_after(0, None, None, usize::MAX).unwrap(), all[90..]);
-    batch(store, vec![Op::TrimEvents { keep: 0 }]).unwrap();
+    batch(store, vec![Op::TrimEvents { owner: None, keep: 0 }]).unwrap();
     assert_eq!(store.events_after(0, None, None, usize::MAX).unwrap(), []);
     opened.store.close();
     let again = open(&path);
     assert_eq!(again.loaded.last_event_seq, 300, "numbers are not used twice, whatever was trimmed");
+}
+
+#[test]
+fn events_of_one_owner_do_not_push_out_anothers() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = open(&dir.path().join("queue.db"));
+    let store = &opened.store;
+    let of = |n: u64, owner: u32, job: u32, kind: &str| {
+        let mut event = event(n, job);
+        (event.owner, event.kind) = (owner, kind.to_owned());
+        event
+    };
+    let mut all: Vec<_> = (1..=10).map(|n| of(n, 7, 1, "log")).collect();
+    all.extend((11..=500).map(|n| of(n, 8, 2, "modified")));
+    batch(store, all.iter().cloned().map(Op::AppendEvent).collect()).unwrap();
+    batch(
+        store,
+        vec![Op::TrimEvents { owner: Some(8), keep: 20 }, Op::TrimEvents { owner: Some(7), keep: 20 }],
+    )
+    .unwrap();
+    assert_eq!(store.events_after(0, Some(7), None, 1000).unwrap(), all[..10]);
+    assert_eq!(store.events_after(0, Some(8), None, 1000).unwrap(), all[480..]);
+    // A gap is told to whom one was made, and to who reads everybody's.
+    assert_eq!(store.trimmed(Some(7)).unwrap(), 0);
+    assert_eq!(store.trimmed(Some(8)).unwrap(), 480);
+    assert_eq!(store.trimmed(None).unwrap(), 480);
+    batch(store, vec![Op::TrimJobEvents { job: id(1), kind: "log", keep: 3 }]).unwrap();
+    assert_eq!(store.job_events(id(1), "log", 2).unwrap(), all[8..10]);
+    assert_eq!(store.job_events(id(1), "log", 100).unwrap(), all[7..10]);
+    assert_eq!(store.job_events(id(2), "log", 100).unwrap(), []);
 }

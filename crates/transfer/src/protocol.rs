@@ -719,7 +719,7 @@ pub enum Note {
 
 impl Note {
     /// Number of the event (spec/behaviour.md 27).
-    pub const fn event(&self) -> u32 {
+    pub const fn event(&self) -> u16 {
         match self {
             Self::ProxyFailed { all: false, .. } => 200,
             Self::ProxyFailed { all: true, .. } => 201,

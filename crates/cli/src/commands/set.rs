@@ -175,17 +175,12 @@ fn proxy(text: &str) -> Result<ProxyRequest, String> {
     }
 }
 
-/// The program is the first word of the command line; nothing clears it (spec/behaviour.md 16.4).
+/// The program is the first word of the command line, which may be quoted; nothing clears it (spec/behaviour.md 16.4).
 fn command(text: &str) -> NotifyCommandView {
-    match text.split_whitespace().next() {
-        None => NotifyCommandView::default(),
-        Some(program) if program == text.trim() => {
-            NotifyCommandView { program: Some(program.to_owned()), parameters: None }
-        }
-        Some(program) => {
-            NotifyCommandView { program: Some(program.to_owned()), parameters: Some(text.trim().to_owned()) }
-        }
-    }
+    let words = openbits_core::notify::command_line::split(text);
+    let Some(program) = words.first().cloned() else { return NotifyCommandView::default() };
+    let parameters = (words.len() > 1).then(|| text.trim().to_owned());
+    NotifyCommandView { program: Some(program), parameters, argv: None }
 }
 
 #[cfg(test)]

@@ -68,6 +68,7 @@ impl State {
             hresult: job.error.as_ref().map(|e| e.hresult.clone()),
             pace: None,
             file: None,
+            log: None,
             ranges: Vec::new(),
         });
         self.changed.send_modify(|n| *n += 1);
@@ -127,6 +128,7 @@ impl State {
             minimum_retry_delay_s: 600,
             no_progress_timeout_s: 1_209_600,
             notify_flags: 3,
+            notify_interface: false,
             notify_program: String::new(),
             notify_parameters: String::new(),
             proxy: ProxyView { usage: ProxyUsage::Preconfig, list: None, bypass: None },

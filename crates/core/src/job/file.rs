@@ -123,6 +123,9 @@ pub struct File {
     /// How often the file began again at zero.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restarts: u32,
+    /// A callback has accepted that the file is finished.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accepted: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -208,6 +211,7 @@ impl File {
         self.etag = None;
         self.last_modified = None;
         self.modified_s = None;
+        self.accepted = false;
         self.mirror = None;
         self.moved = false;
         self.validated = false;

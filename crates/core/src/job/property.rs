@@ -4,7 +4,9 @@ use super::http::{CheckedHeaders, check_method, check_security_flags};
 use super::{Change, Job, Notice, Options, RETRY_DELAY_FLOOR_S, Setting};
 use crate::enums::{JobState, JobType, Priority, ProxyUsage, notify};
 use crate::hresult::{self as h, HResult};
+use crate::id::Uid;
 use crate::names;
+use crate::notify::command_line;
 use crate::secret::{Sealed, Slot};
 use crate::time::Now;
 use crate::upload::client::Protocol;
@@ -17,6 +19,17 @@ pub struct NotifyCommand {
     pub program: String,
     /// Whole command line; its first word is the program again.
     pub parameters: Option<String>,
+    /// Who set it, and as whom it runs; absent: the job's owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_by: Option<Uid>,
+}
+
+impl NotifyCommand {
+    /// The arguments, first the program's name as the command line has it. No parameters: the program's path alone.
+    pub fn arguments(&self) -> Vec<String> {
+        let words = self.parameters.as_deref().map(command_line::split).unwrap_or_default();
+        if words.is_empty() { vec![self.program.clone()] } else { words }
+    }
 }
 
 /// SetProxySettings.
@@ -106,6 +119,8 @@ pub enum Property {
         /// Command line
         parameters: Option<String>,
     },
+    /// The same by the arguments, first the program's full path; empty clears.
+    NotifyArguments(Vec<String>),
     /// SetReplyFileName (upload-reply jobs)
     ReplyFileName(Option<String>),
     /// The service completes the job by itself.
@@ -129,6 +144,26 @@ pub enum Property {
 }
 
 impl Property {
+    /// Name of the property, as the log has it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::DisplayName(_) => "DisplayName",
+            Self::Description(_) => "Description",
+            Self::Priority(_) => "Priority",
+            Self::NotifyFlags(_) => "NotifyFlags",
+            Self::MinimumRetryDelay(_) => "MinimumRetryDelay",
+            Self::NoProgressTimeout(_) => "NoProgressTimeout",
+            Self::Proxy { .. } => "ProxySettings",
+            Self::NotifyCommand { .. } | Self::NotifyArguments(_) => "NotifyCmdLine",
+            Self::ReplyFileName(_) => "ReplyFileName",
+            Self::AutoComplete(_) => "AutoComplete",
+            Self::Bind(_) => "Bind",
+            Self::Option(_) => "Property",
+            Self::Sealed(..) => "Secret",
+            _ => "Http",
+        }
+    }
+
     /// Only the owner himself may set it, no administrator (spec/bits-extended.md 3.1, A2).
     pub const fn is_owners_alone(&self) -> bool {
         matches!(self, Self::CustomHeaders(_) | Self::HeadersWriteOnly)
@@ -161,6 +196,13 @@ impl Property {
             Self::NotifyCommand { program, parameters } => {
                 check_notify_command(program.as_deref(), parameters.as_deref())
             }
+            Self::NotifyArguments(words) => match words.first() {
+                None => Ok(()),
+                Some(program) => {
+                    let line = command_line::join(words).ok_or(h::E_INVALIDARG)?;
+                    check_notify_command(Some(program), Some(&line))
+                }
+            },
             Self::ReplyFileName(name) => match (kind, name.as_deref()) {
                 (JobType::UploadReply, None | Some("")) => Ok(()),
                 (JobType::UploadReply, Some(name)) => names::check_local_name(name, false),
@@ -304,7 +346,15 @@ impl Job {
                     (usage != ProxyUsage::Preconfig).then(|| Box::new(ProxySettings { usage, list, bypass }));
             }
             Property::NotifyCommand { program, parameters } => {
-                self.notify_command = program.map(|program| Box::new(NotifyCommand { program, parameters }));
+                self.notify_command =
+                    program.map(|program| Box::new(NotifyCommand { program, parameters, set_by: None }));
+            }
+            Property::NotifyArguments(words) => {
+                let line = command_line::join(&words);
+                self.notify_command = words
+                    .into_iter()
+                    .next()
+                    .map(|program| Box::new(NotifyCommand { program, parameters: line, set_by: None }));
             }
             Property::ReplyFileName(name) => self.set_reply_file_name(name),
             Property::AutoComplete(on) => self.extras_mut().auto_complete = on,

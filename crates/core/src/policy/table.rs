@@ -630,24 +630,21 @@ pub const KEYS: &[Key] = &[
         Kind::Word(&["allow", "owner-only", "deny"]),
         text("owner-only"),
         "notification programs",
-    )
-    .unused(),
-    new("notify.allow_for_system_accounts", Kind::Bool, FALSE, "also for system accounts").unused(),
-    new("notify.timeout", ANY_DURATION, text("1h"), "longest run of a notification program").unused(),
+    ),
+    new("notify.allow_for_system_accounts", Kind::Bool, FALSE, "also for system accounts"),
+    new("notify.timeout", ANY_DURATION, text("1h"), "longest run of a notification program"),
     new(
         "notify.retry",
         Kind::IntOr { min: 0, max: 1_000_000, word: "forever" },
         text("forever"),
         "how often a failed notification is repeated",
-    )
-    .unused(),
+    ),
     new(
         "notify.allowed_programs",
         Kind::List,
         Literal::List(&["*"]),
         "programs that may be run, with * and ?",
-    )
-    .unused(),
+    ),
     new("disk.min_free", Kind::Size, text("500MiB"), "space that stays free"),
     new("disk.preallocate", Kind::Bool, TRUE, "reserve a file's space when its size is known"),
     new("disk.full_is_transient", Kind::Bool, FALSE, "a full disk is tried again instead of failing the job"),

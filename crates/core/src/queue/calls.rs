@@ -196,6 +196,7 @@ impl Queue {
         for property in &new.properties {
             property.check(new.kind)?;
         }
+        self.may_set_command(caller, caller.uid, &new.properties)?;
         if !caller.exempt {
             let own = self.count(Some(caller.uid));
             if own >= self.limits.jobs_per_user as usize {
@@ -249,6 +250,7 @@ impl Queue {
             for property in properties {
                 property.check(job.kind)?;
             }
+            self.may_set_command(caller, job.owner, properties)?;
             // Nobody gets an administrator to work for him by flags alone.
             let flags = |p: &Property| matches!(p, Property::Option(Setting::HelperTokenFlags(_)));
             let root_helps = self.helper(id) == Some(Uid::ROOT) && !caller.is_administrator();
@@ -276,7 +278,14 @@ impl Queue {
             self.deferred.entry(id).or_default().push((ticket, caller, call));
             return Ok(Called::Later(ticket));
         }
+        let records = self.records_of(caller, id, &call);
+        let command =
+            sets_command(&call).then(|| self.jobs.get(&id).and_then(|job| job.notify_command.clone()));
         let called = self.perform(caller, id, call, now)?;
+        self.log_all(records);
+        if let Some(before) = command {
+            self.command_was_set(caller, id, before.as_deref());
+        }
         self.reschedule(now);
         Ok(called)
     }
@@ -586,4 +595,10 @@ impl Queue {
         };
         flags & notify::DISABLE == 0 && flags & bit != 0
     }
+}
+
+/// SetNotifyCmdLine is among the properties.
+fn sets_command(call: &Call) -> bool {
+    let sets = |p: &Property| matches!(p, Property::NotifyCommand { .. } | Property::NotifyArguments(_));
+    matches!(call, Call::Set(properties) if properties.iter().any(sets))
 }

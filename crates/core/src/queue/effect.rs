@@ -1,7 +1,8 @@
 //! What comes out of the queue.
 
-use super::{Pace, Queue};
+use super::{Callback, Pace, Program, Queue};
 use crate::enums::{ErrorContext, JobState};
+use crate::events_log::Record;
 use crate::hresult::HResult;
 use crate::id::{AttemptId, JobId, Ticket, Uid};
 use crate::job::JobProgress;
@@ -73,6 +74,12 @@ pub enum Effect {
     Answer(Ticket, Result<HResult, Failure>),
     /// Tell the listeners.
     Notice(Notice),
+    /// Call a job's callback.
+    Callback(Box<Callback>),
+    /// Run a notification program.
+    Run(Box<Program>),
+    /// Write into the log, and into the job's history.
+    Log(Box<Record>),
 }
 
 /// A refused call.
@@ -155,6 +162,8 @@ pub struct Notice {
 
 impl Queue {
     pub(super) fn save(&mut self, id: JobId) {
+        self.touch_notice(id);
+        self.count_job(id);
         // Within one input a job is saved once; its rows are made when the list is drained.
         if self.saved.insert(id) {
             self.effects.push(Effect::Save(id));
@@ -169,9 +178,19 @@ impl Queue {
     }
 
     pub(super) fn notice_with(&mut self, id: JobId, kind: NoticeKind, ranges: Vec<FileRange>, at: FileTime) {
-        let Some(job) = self.jobs.get(&id) else { return };
+        if let Some(notice) = self.notice_of(id, kind, at) {
+            let notice = Notice { ranges, ..notice };
+            self.mark_notice(&notice);
+            self.count_job(id);
+            self.record_notice(&notice);
+            self.effects.push(Effect::Notice(notice));
+        }
+    }
+
+    pub(super) fn notice_of(&self, id: JobId, kind: NoticeKind, at: FileTime) -> Option<Notice> {
+        let job = self.jobs.get(&id)?;
         let failed = matches!(job.state, JobState::Error | JobState::TransientError);
-        let notice = Notice {
+        Some(Notice {
             kind,
             job: id,
             owner: job.owner,
@@ -181,8 +200,7 @@ impl Queue {
             progress: job.progress(),
             error: job.error.as_deref().filter(|_| failed).map(|e| (e.code, e.context)),
             pace: self.pace(id).copied(),
-            ranges,
-        };
-        self.effects.push(Effect::Notice(notice));
+            ranges: Vec::new(),
+        })
     }
 }

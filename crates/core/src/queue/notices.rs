@@ -20,6 +20,8 @@ impl Queue {
         match self.next_modified(id) {
             Some(at) if at > now.mono => {
                 self.told.entry(id).or_default().held = true;
+                // A callback has a pace of its own: its listener may have come after the last notice.
+                self.notify.mark_modified(id);
                 self.timers.arm(id, super::timers::Kind::Notice, at);
             }
             _ => self.tell_modified(id, now),

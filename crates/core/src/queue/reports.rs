@@ -41,7 +41,7 @@ pub struct FileReport {
 }
 
 impl Queue {
-    fn is_current(&self, id: JobId, attempt: AttemptId) -> bool {
+    pub(super) fn is_current(&self, id: JobId, attempt: AttemptId) -> bool {
         self.runs.get(&id).is_some_and(|run| run.attempt == attempt)
     }
 
@@ -72,6 +72,7 @@ impl Queue {
         {
             file.size = size;
         }
+        self.record_started(id, attempt, file);
         self.apply(id, Event::Answered, now);
     }
 
@@ -147,6 +148,9 @@ impl Queue {
             if file.transferred || file.completed {
                 continue;
             }
+            if report.done.len() > file.done.len() {
+                self.census.receive(job.owner, report.done.len() - file.done.len());
+            }
             moved |= report.done.len() > file.done.len() || report.finished;
             file.ahead = report.done.len();
             if report.done.is_empty() && !report.finished {
@@ -192,6 +196,7 @@ impl Queue {
             if !all {
                 self.change(id, Event::FileFinished, now);
             }
+            self.record_transferred(id, attempt, file);
             self.notice(id, NoticeKind::FileTransferred(file), now.wall);
         }
     }
@@ -348,6 +353,7 @@ impl Queue {
         if !self.is_live(id, attempt) {
             return;
         }
+        self.record_failed(id, attempt, &error);
         self.runs.remove(&id);
         // The headers of the answer that said so.
         let files = self.jobs.get(&id).map_or(0, |job| job.files.len());

@@ -3,6 +3,7 @@
 use super::timers::Kind;
 use super::{Effect, Failure, NoticeKind, Pace, Queue};
 use crate::enums::{ErrorContext, JobState, JobType, Priority};
+use crate::gate::Gate;
 use crate::hresult::{BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED, HResult};
 use crate::id::{AttemptId, JobId, Ticket, Uid};
 use crate::job::api::{FinishPlan, FinishResult};
@@ -60,10 +61,20 @@ impl Queue {
     pub(super) fn change(&mut self, id: JobId, event: Event, now: Now) -> bool {
         // Turns and bytes need not be durable: after a crash the job is QUEUED again, and its ranges are saved apart.
         let volatile = matches!(event, Event::Turn | Event::BytesMoved);
+        let blocked = match event {
+            Event::PolicyBlocks => Some(Gate::Policy),
+            Event::GateCloses(gate) => Some(gate).filter(|gate| *gate != Gate::Network),
+            _ => None,
+        };
         let bytes = matches!(event, Event::BytesMoved | Event::FileFinished);
         let Some(change) = self.jobs.get_mut(&id).and_then(|job| job.apply(event, now)) else { return false };
-        if !volatile {
+        if volatile {
+            self.count_job(id);
+        } else {
             self.save(id);
+        }
+        if let Some(gate) = blocked {
+            self.record_blocked(id, gate);
         }
         if !bytes {
             self.tell(id, change.notice, now);
@@ -381,6 +392,7 @@ impl Queue {
                 let before = job.state;
                 match job.completed(result, now) {
                     Ok(change) => {
+                        self.record_completed(id);
                         self.notice(id, NoticeKind::Acknowledged, now.wall);
                         self.retire(id);
                         self.answer(finish.caller, Ok(change.code));

@@ -10,6 +10,7 @@ mod helpers;
 mod http;
 mod limits;
 mod model;
+mod notify;
 mod policy;
 mod promises;
 mod random;

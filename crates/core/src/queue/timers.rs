@@ -15,6 +15,7 @@ pub(super) enum Kind {
     Retry,
     DownloadTime,
     Inactivity,
+    Notify,
     /// A notice was held back.
     Notice,
     Ranges,
@@ -47,6 +48,7 @@ impl Timers {
             Kind::Retry,
             Kind::DownloadTime,
             Kind::Inactivity,
+            Kind::Notify,
             Kind::Notice,
             Kind::Ranges,
             Kind::Farewell,
@@ -99,6 +101,10 @@ impl Queue {
             return self.tell_ranges(id, now);
         }
         let Some(job) = self.jobs.get(&id) else { return };
+        if kind == Kind::Notify {
+            self.notify.touch(id);
+            return;
+        }
         if kind == Kind::Farewell {
             if job.finishing == Some(Finishing::Farewell) && !self.finishes.contains_key(&id) {
                 self.finish_again(id, Finishing::Farewell, now);
@@ -123,6 +129,7 @@ impl Queue {
                 let at = job.last_activity.max(if busy { now.mono } else { Mono(i64::MIN) });
                 (Some(at.plus_s(self.limits.job_inactivity_s)), Event::Inactive)
             }
+            Kind::Notify => return,
             Kind::Farewell => return,
         };
         let Some(deadline) = deadline else { return };
@@ -146,6 +153,7 @@ impl Queue {
     /// Inactivity clean-up: like Cancel, without a caller.
     fn scavenge(&mut self, id: JobId, now: Now) {
         if self.change(id, Event::Inactive, now) {
+            self.record_scavenged(id);
             self.notice(id, NoticeKind::Modified, now.wall);
             self.begin_cancel_files(id, None, now);
         }

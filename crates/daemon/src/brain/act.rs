@@ -1,12 +1,13 @@
 //! From effects of the queue to rows of the store and actions in the world.
 
-use super::Brain;
 use super::ask::Answer;
+use super::{Brain, EVENTS_KEPT, LOG_KEPT};
 use crate::hub::Published;
 use crate::{order, rows, views};
-use openbits_api::JobView;
-use openbits_core::queue::{Effect, Failure};
-use openbits_core::{HResult, Uid};
+use openbits_api::{EventKind, EventView, JobView};
+use openbits_core::events_log::Record;
+use openbits_core::queue::{Callback, Effect, Failure, Program};
+use openbits_core::{HResult, JobId, Uid};
 use openbits_store::{EventRow, Op};
 use openbits_transfer::protocol::Command;
 use std::sync::Arc;
@@ -17,6 +18,12 @@ pub enum Action {
     Worker(Uid, Command),
     /// An event to the listeners.
     Publish(Published),
+    /// A call to a client's callback.
+    Callback(Box<Callback>),
+    /// A notification program.
+    Run(Box<Program>),
+    /// An event for the journal.
+    Log(Box<Record>),
     /// An answer to a call.
     Answer(Answer, Box<Result<(HResult, JobView), Failure>>),
     /// An answer to a question: already made, and delivered now.
@@ -35,6 +42,7 @@ impl Brain {
                 operations.extend(row.map(Op::PutFile));
             }
             Effect::Delete(id) => {
+                self.untrimmed_logs.remove(&id);
                 self.checks.forget(id);
                 operations.push(Op::DeleteJob(*id.as_bytes()));
             }
@@ -78,6 +86,17 @@ impl Brain {
                     actions.push(Action::Answer(answer, Box::new(result)));
                 }
             }
+            Effect::Callback(callback) => actions.push(Action::Callback(callback)),
+            Effect::Run(program) => actions.push(Action::Run(program)),
+            Effect::Log(record) => {
+                if let Some(event) = views::log_event(&self.queue, &record, self.event_seq + 1, self.clock) {
+                    self.append(&event, record.owner.unwrap_or(Uid::ROOT), record.job, operations);
+                    if let (Some(owner), true) = (record.owner, self.hub.has_listeners()) {
+                        actions.push(Action::Publish(Published { owner, event: Arc::new(event) }));
+                    }
+                }
+                actions.push(Action::Log(record));
+            }
             Effect::Notice(notice) => {
                 if notice.kind.is_volatile() {
                     if self.hub.has_listeners() {
@@ -86,19 +105,40 @@ impl Brain {
                     }
                     return;
                 }
-                self.event_seq += 1;
-                let event = views::event(&notice, Some(self.event_seq), self.clock);
-                operations.push(Op::AppendEvent(EventRow {
-                    seq: self.event_seq,
-                    owner: notice.owner.0,
-                    job: *notice.job.as_bytes(),
-                    kind: event.kind.as_str().to_owned(),
-                    at_ms: event.time_ms,
-                    body: serde_json::to_string(&event).expect("an event has a JSON form"),
-                }));
+                let event = views::event(&notice, Some(self.event_seq + 1), self.clock);
+                self.append(&event, notice.owner, Some(notice.job), operations);
                 if self.hub.has_listeners() {
                     actions.push(Action::Publish(Published { owner: notice.owner, event: Arc::new(event) }));
                 }
+            }
+        }
+    }
+
+    /// Stores an event under the next number. What is kept has a limit for each owner, so that nobody's events push out another's.
+    fn append(&mut self, event: &EventView, owner: Uid, job: Option<JobId>, operations: &mut Vec<Op>) {
+        let Some(job) = job else { return };
+        self.event_seq += 1;
+        operations.push(Op::AppendEvent(EventRow {
+            seq: self.event_seq,
+            owner: owner.0,
+            job: *job.as_bytes(),
+            kind: event.kind.as_str().to_owned(),
+            at_ms: event.time_ms,
+            body: serde_json::to_string(event).expect("an event has a JSON form"),
+        }));
+        let untrimmed = self.untrimmed.entry(owner).or_default();
+        *untrimmed += 1;
+        if *untrimmed >= 1000 {
+            *untrimmed = 0;
+            operations.push(Op::TrimEvents { owner: Some(owner.0), keep: EVENTS_KEPT });
+        }
+        if event.kind == EventKind::Log {
+            let untrimmed = self.untrimmed_logs.entry(job).or_default();
+            *untrimmed += 1;
+            if *untrimmed >= 100 {
+                *untrimmed = 0;
+                let kind = EventKind::Log.as_str();
+                operations.push(Op::TrimJobEvents { job: *job.as_bytes(), kind, keep: LOG_KEPT });
             }
         }
     }
@@ -125,6 +165,11 @@ impl Brain {
                 self.command(owner, command);
             }
             Action::Publish(event) => self.hub.publish(event),
+            Action::Callback(callback) => self.call_back(&callback),
+            Action::Run(program) if self.closing.is_none() => self.runner.start(*program),
+            // It is owed still, and runs after the next start.
+            Action::Run(_) => {}
+            Action::Log(record) => self.log(&record),
             Action::Answer(answer, result) => answer.send(*result),
             Action::Deliver(deliver) => deliver(),
         }

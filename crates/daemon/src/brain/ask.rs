@@ -4,16 +4,18 @@ use super::checks::ChecksAsk;
 use super::{Action, Brain, policy};
 use crate::clock::Clock;
 use crate::hub::{Hub, Published};
+use crate::metrics::Counters;
 use crate::policy::Settings;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use openbits_api::{JobView, ServiceInfo, ServiceLimits};
+use openbits_api::{CallbackView, JobView, ServiceInfo, ServiceLimits};
+use openbits_core::events_log::Record;
 use openbits_core::hresult as h;
 use openbits_core::integrity::{DIGESTS_MAX, Expect, MIRRORS_MAX};
 use openbits_core::job::http::{CertificateQuery, ClientCertificate};
 use openbits_core::job::property::Property;
 use openbits_core::job::{File, NewFile, REPLY_INDEX};
-use openbits_core::queue::{Call, Called, Failure, NewJob, Queue};
+use openbits_core::queue::{Call, CallId, Called, Failure, ListenerId, NewJob, ProgramEnd, Queue};
 use openbits_core::secret::split_login;
 use openbits_core::{Caller, HResult, JobId, JobType, Mono, Ticket, Uid, names};
 use openbits_store::Store;
@@ -54,6 +56,8 @@ pub struct View<'a> {
     pub clock: Clock,
     /// The policy.
     pub settings: &'a Settings,
+    /// Events since the start.
+    pub counters: &'a Counters,
     store_error: Option<&'a str>,
     findings: &'a [String],
     event_seq: u64,
@@ -112,6 +116,18 @@ pub enum Ask {
     Reply(Caller, JobId, oneshot::Sender<ReplyResult>),
     /// A question.
     Read(Question),
+    /// A client's connection for callbacks.
+    Listen(Caller, mpsc::Sender<CallbackView>, oneshot::Sender<ListenerId>),
+    /// It is gone.
+    Unlisten(ListenerId),
+    /// SetNotifyInterface.
+    Interface(Caller, JobId, Option<ListenerId>, oneshot::Sender<Result<(), Failure>>),
+    /// What a callback returned.
+    CallbackAnswer(Caller, CallId, HResult, oneshot::Sender<Result<(), HResult>>),
+    /// An event of the service itself.
+    Log(Box<Record>),
+    /// A notification program ended.
+    ProgramEnded(CallId, ProgramEnd),
     /// Another policy.
     Settings(Arc<Settings>),
     /// Somebody set the wall clock.
@@ -173,6 +189,46 @@ impl Handle {
         });
         self.sender.send(Ask::Read(question)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())
+    }
+
+    /// A connection for callbacks: its number; what is called comes through the channel.
+    pub async fn callbacks(
+        &self,
+        caller: Caller,
+    ) -> Result<(ListenerId, mpsc::Receiver<CallbackView>), Failure> {
+        let (calls, inbox) = mpsc::channel(super::callbacks::CALLS);
+        let (sender, answer) = oneshot::channel();
+        self.sender.send(Ask::Listen(caller, calls, sender)).await.map_err(|_| gone())?;
+        Ok((answer.await.map_err(|_| gone())?, inbox))
+    }
+
+    /// The connection is gone.
+    pub async fn hang_up(&self, listener: ListenerId) {
+        let _ = self.sender.send(Ask::Unlisten(listener)).await;
+    }
+
+    /// SetNotifyInterface; `None` is NULL.
+    pub async fn set_notify_interface(
+        &self,
+        caller: Caller,
+        id: JobId,
+        listener: Option<ListenerId>,
+    ) -> Result<(), Failure> {
+        let (sender, answer) = oneshot::channel();
+        self.sender.send(Ask::Interface(caller, id, listener, sender)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// An event of the service itself.
+    pub async fn log(&self, record: Record) {
+        let _ = self.sender.send(Ask::Log(Box::new(record))).await;
+    }
+
+    /// What a callback returned.
+    pub async fn answer_callback(&self, caller: Caller, call: CallId, code: HResult) -> Result<(), Failure> {
+        let (sender, answer) = oneshot::channel();
+        self.sender.send(Ask::CallbackAnswer(caller, call, code, sender)).await.map_err(|_| gone())?;
+        Ok(answer.await.map_err(|_| gone())??)
     }
 
     /// Another policy: in force for every message after this one.
@@ -285,6 +341,7 @@ impl Brain {
                     queue: &self.queue,
                     clock: self.clock,
                     settings: &self.settings,
+                    counters: &self.counters,
                     store_error: self.store_error.as_ref().map(|(_, text)| text.as_str()),
                     findings: &self.findings,
                     event_seq: self.event_seq,
@@ -292,10 +349,32 @@ impl Brain {
                 let deliver = question(view);
                 self.round.push(Action::Deliver(deliver));
             }
+            Ask::Listen(caller, calls, sender) => self.listen(caller, calls, sender),
+            Ask::Unlisten(listener) => self.unlisten(listener),
+            Ask::Interface(caller, id, listener, sender) => {
+                let result = match self.refusal() {
+                    Some(failure) => Err(failure),
+                    None => self.queue.set_notify_interface(caller, id, listener).map(drop),
+                };
+                self.round.push(Action::Deliver(Box::new(move || drop(sender.send(result)))));
+            }
+            Ask::CallbackAnswer(caller, call, code, sender) => {
+                let result = self.queue.answer_callback(caller, call, code, self.clock.now());
+                // The caller may go as soon as it is answered: what it accepted is on disk by then.
+                self.round.push(Action::Deliver(Box::new(move || {
+                    let _ = sender.send(result);
+                })));
+            }
+            Ask::Log(record) => self.log(&record),
+            Ask::ProgramEnded(call, end) => {
+                self.runner.forget(call);
+                self.queue.on_program(call, &end, self.clock.now());
+            }
             Ask::Settings(settings) => self.set_settings(settings),
             Ask::ClockWasSet => self.review_bandwidth(),
             Ask::Close(done) => {
                 self.queue.pause();
+                self.runner.kill_all();
                 self.workers.shut_down(self.clock.now().mono);
                 self.closing = Some(done);
             }
@@ -317,6 +396,7 @@ impl Brain {
         } else if self.queue.created_before(caller, &new).is_some() {
             self.create(caller, *new, sender); // Nothing is looked at again.
         } else if let Err(failure) = self.check_creator(caller, &new) {
+            self.log_limit(&failure);
             let _ = sender.send(Err(failure));
         } else if new.files.is_empty() {
             self.create(caller, *new, sender);

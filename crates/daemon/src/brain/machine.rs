@@ -3,6 +3,7 @@
 use super::Brain;
 use crate::policy::Settings;
 use openbits_core::Uid;
+use openbits_core::events_log::Record;
 use openbits_core::gate::Machine;
 use openbits_link::Facts;
 
@@ -44,16 +45,21 @@ impl Brain {
         let facts = self.facts.borrow_and_update().clone();
         let machine = machine(&self.settings, &facts);
         let before = self.queue.machine();
+        let mut records = Vec::new();
         if machine.network != before.network {
             tracing::info!(network = machine.network, ?facts, "the network");
         }
         if machine.cost != before.cost {
-            tracing::info!(event = 37, cost = format!("{:#04x}", machine.cost), "the network's cost");
+            records.push(Record::new(37).with("nlmCost", format!("{:#04x}", machine.cost)));
         }
         let power = |m: &Machine| (m.on_battery, m.saver, m.game);
         if power(&machine) != power(before) {
             let (on_battery, saver, game) = power(&machine);
-            tracing::info!(event = 212, on_battery, saver, game, "the state of the machine");
+            let state = format!("on_battery={on_battery} saver={saver} game={game}");
+            records.push(Record::new(212).with("SystemEvent", state));
+        }
+        for record in records {
+            self.log(&record);
         }
         let now = self.clock.now();
         self.queue.set_gate_rules(self.settings.policy.gate_rules(), now);

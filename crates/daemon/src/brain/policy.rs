@@ -2,6 +2,7 @@
 
 use super::Brain;
 use crate::policy::Settings;
+use openbits_core::events_log::Record;
 use openbits_core::hresult as h;
 use openbits_core::job::property::Property;
 use openbits_core::job::{File, NewFile};
@@ -96,7 +97,8 @@ impl Brain {
             review = [review, until, near_until].into_iter().flatten().min();
         }
         if blocks != self.queue.policy_blocks() {
-            tracing::info!(event = 205, ?blocks, "bandwidth slot");
+            let record = Record::new(205).with("profileType", "schedule");
+            self.log(&record.with("blocked", format!("{blocks:?}")));
         }
         self.queue.set_policy_blocks(blocks, review, now);
     }

@@ -31,7 +31,12 @@ impl Brain {
                 match action {
                     Action::Answer(answer, _) => answer.send(Err(failure.clone())),
                     // Questions were answered from a memory that is void now: their askers see a closed channel.
-                    Action::Deliver(_) | Action::Worker(..) | Action::Publish(_) => {}
+                    Action::Deliver(_)
+                    | Action::Worker(..)
+                    | Action::Publish(_)
+                    | Action::Callback(_)
+                    | Action::Run(_)
+                    | Action::Log(_) => {}
                 }
             }
         }
@@ -40,6 +45,9 @@ impl Brain {
         }
         self.fail_probes(None, &failure.detail);
         self.workers.replace_all();
+        // What is owed is on disk; clients register again.
+        self.runner.kill_all();
+        self.listeners.hang_up();
         self.store_error = Some((code(error), error.to_string()));
         self.committed.valid_from.store(self.next_batch, std::sync::atomic::Ordering::Release);
         let _ = self.committed.take_error();
@@ -47,7 +55,6 @@ impl Brain {
         match self.store.reload() {
             Ok(loaded) => {
                 self.event_seq = loaded.last_event_seq;
-                self.last_trim = self.last_trim.min(self.event_seq);
                 let (jobs, complaints) = rows::jobs(loaded);
                 for complaint in complaints {
                     tracing::error!(complaint, "a row of the queue makes no sense");

@@ -4,10 +4,12 @@ use super::Brain;
 use super::checks::Presented;
 use crate::order;
 use crate::workers::{WorkerMessage, WorkerNews};
+use openbits_core::events_log::Record;
 use openbits_core::hresult as h;
 use openbits_core::job::ErrorRecord;
 use openbits_core::job::api::FinishResult;
-use openbits_core::{ErrorContext, JobId, Mono, Now, Uid};
+use openbits_core::secret::list_without_logins;
+use openbits_core::{AttemptId, ErrorContext, JobId, Mono, Now, Uid};
 use openbits_transfer::protocol::{Command, Event, Note};
 
 /// A worker has to end an attempt within this time, in milliseconds.
@@ -115,7 +117,7 @@ impl Brain {
             Event::Pace { job, attempt, pace } => {
                 self.queue.on_pace(job, attempt, order::pace(pace, now.mono), now);
             }
-            Event::Note { job, url, note, .. } => self.log_note(job, &url, &note),
+            Event::Note { job, attempt, url, note } => self.on_note(job, attempt, &url, &note),
             Event::Written { job, attempt, file, ranges } => {
                 self.queue.on_written(job, attempt, file, ranges, now);
             }
@@ -146,8 +148,10 @@ impl Brain {
             }
             Event::Probed { ticket, result, content } => self.on_probed(ticket, result, content),
             Event::FinishDone { ticket, renamed, error, lost, left, job, upload_left } => {
-                if !left.is_empty() {
-                    tracing::warn!(?left, "temporary files could not be removed");
+                let gone = self.queue.held_job(openbits_core::Caller::root(), job);
+                if let (false, Ok(gone)) = (left.is_empty(), gone) {
+                    let record = Record::of_job(16_385, gone).with("FileList", left.join(" "));
+                    self.log(&record);
                 }
                 let code = error.as_ref().map(|(_, code, _)| *code);
                 let left_behind = !left.is_empty();
@@ -160,26 +164,28 @@ impl Brain {
     }
 
     /// Events 200, 201, 203 and 204 (spec/behaviour.md 27).
-    fn log_note(&self, job: JobId, url: &str, note: &Note) {
+    fn on_note(&mut self, job: JobId, attempt: AttemptId, url: &str, note: &Note) {
         let Some(named) = self.queue.get(job) else { return };
-        let (name, owner, event) = (&*named.display_name, named.owner.0, note.event());
-        match note {
-            Note::Credentials { target, server, scheme, user, accepted: true } => {
-                tracing::info!(event, %job, name, owner, url, server, %target, %scheme, user, "credentials accepted");
+        let record = Record::of_job(note.event(), named).with("url", url);
+        let settings = named.proxy.as_deref();
+        let list =
+            || settings.and_then(|proxy| proxy.list.as_deref()).map(list_without_logins).unwrap_or_default();
+        let record = match note {
+            Note::Credentials { server, scheme, user, .. } => {
+                record.with("server", server).with("scheme", scheme).with("user", user)
             }
-            Note::Credentials { target, server, scheme, user, accepted: false } => {
-                tracing::error!(event, %job, name, owner, url, server, %target, %scheme, user, "credentials rejected");
-            }
-            Note::ProxyFailed { proxy, code, all: false } => {
-                tracing::warn!(event, %job, name, owner, url, proxy, %code, "a proxy cannot be used");
-            }
+            Note::ProxyFailed { proxy, code, all: false } => record
+                .with("hr", code)
+                .with("proxy", proxy)
+                .with("xferId", attempt.0)
+                .with("proxyServerList", list()),
             Note::ProxyFailed { code, all: true, .. } => {
-                let settings = named.proxy.as_deref();
-                let list = settings.and_then(|proxy| proxy.list.as_deref()).unwrap_or_default();
                 let bypass = settings.and_then(|proxy| proxy.bypass.as_deref()).unwrap_or_default();
-                tracing::warn!(event, %job, name, owner, url, list, bypass, %code, "no proxy can be reached");
+                let record = record.with("transferId", attempt.0).with("proxyServerList", list());
+                record.with("proxyBypassList", bypass).with("error", code)
             }
-        }
+        };
+        self.queue.on_note(job, attempt, record);
     }
 
     /// A stop and a last step have to end in time: a worker that hangs on a dead file system, or does not want to, would hold a slot

@@ -4,13 +4,14 @@
 //! back to the store; nobody else waits for him.
 
 use super::App;
-use super::extract::{Answer, Params, Peer, Refusal};
+use super::extract::{Answer, Id, Params, Peer, Refusal};
 use crate::hub::Published;
+use axum::Json;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
 use http::HeaderMap;
-use openbits_api::{EVENTS_MAX, EventKind, EventView, Problem};
+use openbits_api::{EVENTS_MAX, EventKind, EventView, JobLog, Problem, SCHEMA};
 use openbits_core::hresult as h;
 use openbits_core::{Caller, JobId, JobState};
 use serde::Deserialize;
@@ -32,6 +33,8 @@ pub struct EventParams {
     pub job: Option<String>,
     /// Events of all users' jobs (root only).
     pub all_users: bool,
+    /// Also entries of the jobs' histories.
+    pub log: bool,
 }
 
 /// The event stream.
@@ -70,6 +73,7 @@ pub async fn events(
         any_owner: params.all_users || (job.is_some() && caller.is_administrator()),
         job,
         live,
+        log: params.log,
         ready: VecDeque::new(),
         app,
     };
@@ -86,11 +90,47 @@ pub async fn events(
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
 }
 
+/// The history of a job: also of one that is over, for a while.
+#[utoipa::path(get, path = "/v1/jobs/{id}/log", tag = "events", operation_id = "job_log", params(("id" = String, Path, description = "GUID")),
+    responses((status = 200, description = "The history.", body = JobLog), (status = "4XX", description = "Refused, or nothing is known of it.", body = Problem)))]
+pub async fn job_log(State(app): State<App>, Peer(caller): Peer, Id(id): Id) -> Answer<Json<JobLog>> {
+    let known = app.brain.read(move |view| view.queue.held_job(caller, id).map(|job| job.owner)).await?;
+    if known == Err(h::E_ACCESSDENIED) {
+        return Err(h::E_ACCESSDENIED.into());
+    }
+    let store = Arc::clone(app.brain.store());
+    let kind = EventKind::Log.as_str();
+    let read = tokio::task::spawn_blocking(move || store.job_events(*id.as_bytes(), kind, LOG_MAX)).await;
+    let rows = match read {
+        Ok(Ok(rows)) => rows,
+        other => {
+            tracing::error!(?other, "a history cannot be read");
+            return Err(Refusal::new(h::E_FAIL, "the history cannot be read"));
+        }
+    };
+    // Who may see the job sees all of it, also what happened under another owner; of a job that is gone everybody sees his own.
+    let visible = |owner: u32| known.is_ok() || caller.may_use(openbits_core::Uid(owner));
+    let entries: Vec<EventView> = rows
+        .iter()
+        .filter(|row| visible(row.owner))
+        .filter_map(|row| serde_json::from_str(&row.body).ok())
+        .collect();
+    if entries.is_empty() && known.is_err() {
+        return Err(Refusal::new(h::BG_E_NOT_FOUND, format!("nothing is known of a job {id}")));
+    }
+    Ok(Json(JobLog { schema: SCHEMA, entries }))
+}
+
+/// Entries of a history in one answer.
+const LOG_MAX: usize = 500;
+
 struct Reader {
     app: App,
     caller: Caller,
     /// Events of others' jobs as well.
     any_owner: bool,
+    /// Entries of histories as well.
+    log: bool,
     job: Option<JobId>,
     live: broadcast::Receiver<Published>,
     /// The last durable event that was passed on (or skipped).
@@ -129,7 +169,8 @@ impl Reader {
             }
             self.position = seq;
         }
-        let wanted = (self.any_owner || owner == self.caller.uid)
+        let wanted = (self.log || event.kind != EventKind::Log)
+            && (self.any_owner || owner == self.caller.uid)
             && self.job.is_none_or(|job| job.to_string() == event.job);
         if wanted {
             self.ready.push_back(event);
@@ -141,15 +182,14 @@ impl Reader {
         let owner = (!self.any_owner).then_some(self.caller.uid.0);
         let (position, job, first) = (self.position, self.job.map(|job| *job.as_bytes()), self.first_page);
         let read = tokio::task::spawn_blocking(move || {
-            // The oldest event that is kept at all tells whether something was lost before it.
-            let oldest =
-                if first { store.events_after(0, None, None, 1)?.first().map(|row| row.seq) } else { None };
+            // How far this owner's events were trimmed tells whether something was lost.
+            let trimmed = if first { store.trimmed(owner)? } else { 0 };
             Ok::<_, openbits_store::ReadError>((
-                oldest,
+                trimmed,
                 store.events_after(position, owner, job, EVENTS_MAX)?,
             ))
         });
-        let (oldest, rows) = match read.await {
+        let (trimmed, rows) = match read.await {
             Ok(Ok(read)) => read,
             other => {
                 tracing::error!(?other, "kept events cannot be read");
@@ -157,15 +197,14 @@ impl Reader {
             }
         };
         self.first_page = false;
-        if let Some(oldest) = oldest
-            && oldest > position + 1
-        {
-            self.ready.push_back(Arc::new(gap(oldest - 1)));
+        if trimmed > position {
+            self.ready.push_back(Arc::new(gap(trimmed)));
         }
         self.catching_up = rows.len() == EVENTS_MAX;
         for row in rows {
             self.position = self.position.max(row.seq);
             match serde_json::from_str::<EventView>(&row.body) {
+                Ok(event) if event.kind == EventKind::Log && !self.log => {}
                 Ok(event) => self.ready.push_back(Arc::new(event)),
                 Err(error) => tracing::error!(seq = row.seq, %error, "a kept event makes no sense"),
             }
@@ -190,6 +229,7 @@ fn gap(seq: u64) -> EventView {
         hresult: None,
         pace: None,
         file: None,
+        log: None,
         ranges: Vec::new(),
     }
 }

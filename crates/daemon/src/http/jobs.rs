@@ -46,9 +46,12 @@ pub fn properties(vault: &Vault, job: JobId, set: SetProperties) -> Result<Vec<P
     if let Some(proxy) = set.proxy {
         list.extend(intake::proxy(vault, job, proxy)?);
     }
-    list.extend(
-        set.notify_command.map(|c| Property::NotifyCommand { program: c.program, parameters: c.parameters }),
-    );
+    list.extend(set.notify_command.map(|c| match c.argv {
+        // Both at once contradict each other; the program alone says what is wrong.
+        Some(argv) if c.program.is_none() && c.parameters.is_none() => Property::NotifyArguments(argv),
+        Some(_) => Property::NotifyCommand { program: None, parameters: Some(String::new()) },
+        None => Property::NotifyCommand { program: c.program, parameters: c.parameters },
+    }));
     list.extend(set.auto_complete.map(Property::AutoComplete));
     list.extend(set.bind.map(|b| Property::Bind(Some(b).filter(|b| !b.is_empty()))));
     list.extend(set.upload_protocol.map(Property::UploadProtocol));

@@ -1,6 +1,9 @@
 //! The description of the API, generated from the handlers.
 
-use super::{credentials, events, files, helper, jobs, options, policy, properties, ranges, service};
+use super::{
+    callbacks, credentials, events, files, helper, jobs, metrics, options, policy, properties, ranges,
+    service,
+};
 use axum::Json;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{RefOr, Schema};
@@ -14,6 +17,7 @@ use utoipa::{Modify, OpenApi};
     paths(
         service::service, service::error_text, jobs::create, jobs::list, jobs::show, jobs::set, jobs::files, jobs::add_files, credentials::set, credentials::remove,
         jobs::resume, jobs::suspend, jobs::cancel, jobs::complete, jobs::take_ownership, jobs::error, jobs::reply, jobs::why, events::events,
+        events::job_log, callbacks::callbacks, callbacks::answer, callbacks::get, callbacks::set, callbacks::clear, metrics::metrics,
         options::certificate, options::set_certificate, options::remove_certificate, options::headers,
         options::listen, options::answer, options::stop_listening,
         properties::get, properties::set,

@@ -123,7 +123,9 @@ impl Keeper {
             }
             Err(_) => return Reloaded { usable: false, findings: Vec::new() },
         };
-        settings.log();
+        for record in settings.log() {
+            self.brain.log(record).await;
+        }
         self.settings = Arc::new(settings);
         let _ = self.current.send(Arc::clone(&self.settings));
         self.brain.set_settings(Arc::clone(&self.settings)).await;

@@ -84,17 +84,86 @@ impl Identity {
     }
 }
 
+/// Starts a notification program: as this account, or, without one, as the service's own user.
+///
+/// It has a session and process group of its own, no new privileges, no core dumps, at most 1,024 descriptors of its own and none of
+/// the service's, and dies with the service. `command` has its arguments and environment.
+pub fn start_program(mut command: Command, identity: Option<&Identity>, cpu_s: u64) -> io::Result<Child> {
+    let account = identity.map(|identity| (identity.uid, identity.gid, identity.groups.clone()));
+    // SAFETY: between fork and exec only async-signal-safe system calls are made; `groups` was filled before the fork, and nothing
+    // is allocated.
+    unsafe {
+        command.pre_exec(move || become_program(account.as_ref(), cpu_s));
+    }
+    command.spawn()
+}
+
+/// Becomes readable when the child has ended.
+pub fn end_of(child: &Child) -> io::Result<tokio::io::unix::AsyncFd<OwnedFd>> {
+    let pid = rustix::process::Pid::from_child(child);
+    let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::NONBLOCK)?;
+    // SAFETY: the AsyncFd owns the descriptor; nobody else has it, and it stays open until the AsyncFd is dropped.
+    Ok(unsafe { tokio::io::unix::AsyncFd::register(pidfd)? })
+}
+
+/// Uid, gid and groups of an account.
+type Account = (nix::unistd::Uid, nix::unistd::Gid, Vec<nix::unistd::Gid>);
+
+impl Identity {
+    /// Name of the account.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its home.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+}
+
+/// Runs in the child of a notification program.
+fn become_program(account: Option<&Account>, cpu_s: u64) -> io::Result<()> {
+    // SAFETY: plain system calls; a failure ends the child before exec.
+    unsafe {
+        let check = |result: i32| if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) };
+        check(nix::libc::setsid())?;
+        for (resource, soft, hard) in [
+            (nix::libc::RLIMIT_CORE, 0, 0),
+            (nix::libc::RLIMIT_NOFILE, 1024, 4096),
+            (nix::libc::RLIMIT_CPU, cpu_s, cpu_s.saturating_add(5)),
+        ] {
+            let limit = nix::libc::rlimit { rlim_cur: soft, rlim_max: hard };
+            // A limit that is lower already stays.
+            let _ = nix::libc::setrlimit(resource, &raw const limit);
+        }
+        match account {
+            Some((uid, gid, groups)) => shed(*uid, *gid, groups)?,
+            None => {
+                nix::libc::umask(0o022);
+                check(nix::libc::prctl(nix::libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
+                check(nix::libc::prctl(nix::libc::PR_SET_PDEATHSIG, nix::libc::SIGKILL, 0, 0, 0))?;
+            }
+        }
+        close_from(3)
+    }
+}
+
+/// Marks every descriptor from here on close-on-exec: not closed, since the standard library reports a failed exec through one of its
+/// own.
+fn close_from(first: i32) -> io::Result<()> {
+    const CLOSE_RANGE_CLOEXEC: u32 = 1 << 2;
+    // SAFETY: a plain system call on numbers.
+    let closed =
+        unsafe { nix::libc::syscall(nix::libc::SYS_close_range, first, u32::MAX, CLOSE_RANGE_CLOEXEC) };
+    if closed < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 fn groups_of(name: &CStr, gid: nix::unistd::Gid) -> io::Result<Vec<nix::unistd::Gid>> {
     Ok(nix::unistd::getgrouplist(name, gid)?)
 }
 
-/// Runs in the child: no way back to root, no capabilities, no new privileges, one descriptor.
-fn become_owner(
-    socket: i32,
-    uid: nix::unistd::Uid,
-    gid: nix::unistd::Gid,
-    groups: &[nix::unistd::Gid],
-) -> io::Result<()> {
+/// Runs in a child: no way back to root, no capabilities, no new privileges.
+fn shed(uid: nix::unistd::Uid, gid: nix::unistd::Gid, groups: &[nix::unistd::Gid]) -> io::Result<()> {
     // SAFETY: plain system calls on numbers that this process owns; a failure ends the child before exec.
     unsafe {
         let check = |result: i32| if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) };
@@ -113,20 +182,27 @@ fn become_owner(
         nix::unistd::setresuid(uid, uid, uid)?;
         check(nix::libc::prctl(nix::libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
         // setuid reset the death signal.
-        check(nix::libc::prctl(nix::libc::PR_SET_PDEATHSIG, nix::libc::SIGKILL, 0, 0, 0))?;
+        check(nix::libc::prctl(nix::libc::PR_SET_PDEATHSIG, nix::libc::SIGKILL, 0, 0, 0))
+    }
+}
+
+/// Runs in the child that becomes a worker: the owner's rights, and one descriptor.
+fn become_owner(
+    socket: i32,
+    uid: nix::unistd::Uid,
+    gid: nix::unistd::Gid,
+    groups: &[nix::unistd::Gid],
+) -> io::Result<()> {
+    shed(uid, gid, groups)?;
+    // SAFETY: plain system calls on numbers that this process owns; a failure ends the child before exec.
+    unsafe {
+        let check = |result: i32| if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) };
         if socket == WORKER_FD {
             let flags = nix::libc::fcntl(socket, nix::libc::F_GETFD);
             check(nix::libc::fcntl(socket, nix::libc::F_SETFD, flags & !nix::libc::FD_CLOEXEC))?;
         } else {
             check(nix::libc::dup2(socket, WORKER_FD))?;
         }
-        // Close-on-exec, not closed: the standard library reports a failed exec through a descriptor of its own.
-        const CLOSE_RANGE_CLOEXEC: u32 = 1 << 2;
-        let closed =
-            nix::libc::syscall(nix::libc::SYS_close_range, WORKER_FD + 1, u32::MAX, CLOSE_RANGE_CLOEXEC);
-        if closed < 0 {
-            return Err(io::Error::last_os_error());
-        }
     }
-    Ok(())
+    close_from(WORKER_FD + 1)
 }

@@ -153,6 +153,7 @@ fn job2_get_notify_cmd_line() {
     let command = openbits_api::NotifyCommandView {
         program: Some("/bin/true".to_owned()),
         parameters: Some("/bin/true a".to_owned()),
+        argv: None,
     };
     service.set(id, SetProperties { notify_command: Some(command), ..SetProperties::default() }).unwrap();
     assert_eq!(line(), ("/bin/true".to_owned(), "/bin/true a".to_owned()));

@@ -111,6 +111,7 @@ fn job2_set_notify_cmd_line() {
     let command = |program: Option<&str>, parameters: Option<&str>| NotifyCommandView {
         program: program.map(str::to_owned),
         parameters: parameters.map(str::to_owned),
+        argv: None,
     };
     let long = format!("/{}", "p".repeat(300));
     let rows = [

@@ -16,6 +16,7 @@ impl World {
     /// Does what the queue asks for, in order, and checks its promises.
     pub(super) fn drain(&mut self) {
         loop {
+            self.q.deliver(self.now);
             let effects = self.q.take_effects();
             if effects.is_empty() {
                 break;
@@ -112,6 +113,13 @@ impl World {
                 self.answers.insert(ticket, result);
             }
             Effect::Notice(notice) => self.execute_notice(notice),
+            Effect::Callback(callback) => self.callbacks.push(*callback),
+            Effect::Run(program) => {
+                let stored = self.store.get(program.job).expect("stored");
+                assert!(stored.owed.is_some(), "what is owed is durable first");
+                self.programs.push(*program);
+            }
+            Effect::Log(record) => self.records.push(*record),
         }
     }
 
@@ -248,6 +256,9 @@ impl World {
         let open: BTreeSet<_> =
             q.jobs.values().filter(|job| !job.state.is_final()).map(|job| (job.owner, job.id)).collect();
         assert_eq!(all.into_iter().collect::<BTreeSet<_>>(), open, "exactly the open jobs are listed");
+        let mut states = crate::queue::States::default();
+        q.jobs.values().for_each(|job| states[usize::from(job.state.value())] += 1);
+        assert_eq!(q.states(None), states, "jobs are counted in their states");
         let counted = q.jobs.values().filter(|job| !job.exempt && !job.state.is_final()).count();
         assert_eq!(q.counted, counted, "jobs that count for the limit");
         for (id, job) in &q.finished {

@@ -3,6 +3,7 @@
 use super::store::{Store, durable_part};
 use crate::caller::Caller;
 use crate::enums::{JobState, JobType, Priority};
+use crate::events_log::Record;
 use crate::hresult::HResult;
 use crate::id::{AttemptId, JobId, Ticket, Uid};
 use crate::job::api::FinishPlan;
@@ -10,7 +11,9 @@ use crate::job::credential;
 use crate::job::property::Property;
 use crate::job::{Credential, Extras, Job, NewFile, Setting};
 use crate::limits::Limits;
-use crate::queue::{Call, Called, Failure, NewJob, Notice, NoticeKind, PolicyBlocks, Queue, Reason};
+use crate::queue::{
+    Call, Callback, Called, Failure, NewJob, Notice, NoticeKind, PolicyBlocks, Program, Queue, Reason,
+};
 use crate::secret::Sealed;
 use crate::time::{FileTime, Mono, Now};
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,6 +61,12 @@ pub(super) struct World {
     pub(super) waiting: BTreeMap<Ticket, JobId>,
     pub(super) answers: BTreeMap<Ticket, Result<HResult, Failure>>,
     pub(super) notices: Vec<Notice>,
+    /// Calls of callbacks since the last look.
+    pub(super) callbacks: Vec<Callback>,
+    /// Programs that were started.
+    pub(super) programs: Vec<Program>,
+    /// What was logged.
+    pub(super) records: Vec<Record>,
     /// Jobs in the order in which they were started.
     pub(super) started: Vec<JobId>,
     pub(super) paused: bool,
@@ -119,6 +128,9 @@ impl World {
             waiting: BTreeMap::new(),
             answers: BTreeMap::new(),
             notices: Vec::new(),
+            callbacks: Vec::new(),
+            programs: Vec::new(),
+            records: Vec::new(),
             started: Vec::new(),
             paused: true,
             kept: Vec::new(),
@@ -236,7 +248,10 @@ impl World {
     }
 
     pub(super) fn set(&mut self, id: JobId, property: Property) -> Result<HResult, HResult> {
-        self.call(ROOT, id, Call::Set(vec![property]))
+        // A program is the owner's to set.
+        let owners = matches!(property, Property::NotifyCommand { .. });
+        let caller = if owners { Caller::user(self.job(id).owner.0) } else { ROOT };
+        self.call(caller, id, Call::Set(vec![property]))
     }
 
     pub(super) fn set_priority(&mut self, id: JobId, priority: Priority) {
@@ -359,6 +374,8 @@ impl World {
         self.waiting.clear();
         // Notices of the last input may be lost with it: keeping them is the store's affair.
         self.notices.clear();
+        self.callbacks.clear();
+        self.programs.clear();
         let limits = self.q.limits().clone();
         self.q = Queue::load(limits, self.store.load(), self.now);
         (self.paused, self.policy_blocks) = (true, PolicyBlocks::NONE);
