@@ -68,7 +68,7 @@ pub(crate) fn run(mode: Mode) -> Result<()> {
         }
     }
     if !conformance.missing.is_empty() {
-        eprintln!("rows of the specification without a test:\n  {}", conformance.missing.join("\n  "));
+        bail!("rows of the specification without a test:\n  {}", conformance.missing.join("\n  "));
     }
     if !stale.is_empty() {
         bail!("stale generated files: {stale:?}; run `cargo xtask generate`");

@@ -33,6 +33,7 @@ pub(crate) fn run() -> Result<()> {
     step(cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     tests()?;
     step(cargo(&["test", "--workspace", "--doc", "--quiet"]))?;
+    crate::long::apifuzz("20")?;
     if std::env::var_os("CI").is_some() {
         deny()?;
     }
