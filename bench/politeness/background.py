@@ -72,8 +72,9 @@ def main():
     home = pathlib.Path("/var/tmp") / f"openbits-politeness-{os.getpid()}"
     (home / "run").mkdir(parents=True, mode=0o700)
     policy = home / "policy.toml"
+    policy.write_text("")
     if jobs > 1:
-        policy.write_text(f"[queue]\nmax_background = {jobs}\n")
+        policy.write_text(f"[scheduler]\nmax_background = {jobs}\n")
     env = {"PATH": os.environ["PATH"], "HOME": str(home), "XDG_RUNTIME_DIR": str(home / "run"),
            "XDG_STATE_HOME": str(home / "state"), "XDG_CONFIG_HOME": str(home / "config"), "STATE_DIRECTORY": str(home / "state"),
            "RUNTIME_DIRECTORY": str(home / "run")}
@@ -82,7 +83,8 @@ def main():
         url, server = secure(place, url)
         env["SSL_CERT_FILE"] = str(place / "tls" / "cert.pem")
     log = open(place / "service.log", "ab")
-    service = subprocess.Popen([bits, "service", f"--{mode}"], env=env, stdout=log, stderr=log, cwd=home)
+    service = subprocess.Popen([bits, "service", f"--{mode}", "--socket", str(home / "run" / "bits.sock"), "--database",
+                                str(home / "queue.db"), "--policy", str(policy)], env=env, stdout=log, stderr=log, cwd=home)
     trace = open(place / "pace.jsonl", "w")
     ids, modes = [], {}
 
@@ -112,6 +114,9 @@ def main():
             except OSError:
                 pass
         time.sleep(0.02)
+    if door is None:
+        print("the service does not answer", file=sys.stderr)
+        end()
     for number in range(jobs):
         status, answer = ask(door, "POST", "/v1/jobs", {
             "display_name": f"background {number}", "resume": True,

@@ -16,11 +16,14 @@ const PEERS: &[(&str, &str, &str)] = &[
     ("samba", "/usr/sbin/smbd", "--version"),
     ("apache2", "/usr/sbin/apache2", "-v"),
     ("libapache2-mod-auth-gssapi", "ls", "/usr/lib/apache2/modules/mod_auth_gssapi.so"),
-    ("squid", "/usr/sbin/squid", "-v"),
     ("krb5-kdc", "ls", "/usr/sbin/krb5kdc"),
     ("krb5-admin-server", "ls", "/usr/sbin/kadmin.local"),
     ("krb5-user", "ls", "/usr/bin/kinit"),
     ("gss-ntlmssp", "ls", "/etc/gss/mech.d/mech.ntlmssp.conf"),
+    ("samba-common-bin", "ls", "/usr/bin/smbpasswd"),
+    ("curl", "curl", "--version"),
+    ("python3-venv", "python3", "-cimport ensurepip"),
+    ("tzdata", "ls", "/usr/share/zoneinfo/Europe/Berlin"),
 ];
 
 pub(crate) fn run() -> Result<()> {

@@ -10,7 +10,7 @@ use crate::job::api::FinishResult;
 use crate::job::event::Event;
 use crate::job::http::RedirectPolicy;
 use crate::job::{ErrorRecord, Finishing};
-use crate::names::{self, RemoteScheme};
+use crate::names;
 use crate::range_set::RangeSet;
 use crate::time::Now;
 use crate::upload::client::UploadState;
@@ -295,8 +295,8 @@ impl Queue {
     pub fn on_redirected(&mut self, id: JobId, attempt: AttemptId, file: u32, remote: &str, now: Now) {
         let policy = self.jobs.get(&id).map(|job| RedirectPolicy::of(job.security_flags()));
         let wanted = policy.is_some_and(|policy| policy != RedirectPolicy::Silent);
-        // A web server has no say over shares and local files.
-        let web = matches!(names::check_remote_name(remote), Ok(RemoteScheme::Http | RemoteScheme::Https));
+        // A server may send a job to another server, never to a share or to a file of this machine.
+        let web = names::check_remote_name(remote).is_ok_and(names::RemoteScheme::has_ranges);
         if !self.is_current(id, attempt) || !wanted || !web {
             return;
         }
