@@ -21,7 +21,7 @@ fn bits() -> PathBuf {
 
 fn start(user: &User, arguments: &[&str]) -> Process {
     let spec = Spec::new(user.program(), user.sandbox().path().join("service.log")).within(user.sandbox());
-    let spec = arguments.iter().fold(spec.arg("service").arg("--user"), |spec, argument| spec.arg(argument));
+    let spec = arguments.iter().fold(spec.arg("service").arg("--user"), Spec::arg);
     let process = spec.start().unwrap();
     let answers = || user.door().ask("GET", "/v1/service", None).is_ok_and(|reply| reply.is_success());
     assert!(wait_until(Duration::from_secs(10), answers), "{}", process.log());
