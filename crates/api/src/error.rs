@@ -89,6 +89,7 @@ pub fn row(code: HResult) -> ErrorRow {
         h::RPC_X_BAD_STUB_DATA => {
             (404, exit::NOT_FOUND, "No client certificate is set, or the hash has not 20 or 32 bytes.")
         }
+        h::E_PENDING => (409, exit::OTHER, "Wait until the file has all its data: `bits wait JOB`."),
         h::BG_E_READ_ONLY_WHEN_JOB_ACTIVE => (409, exit::OTHER, "Suspend the job first: `bits suspend JOB`."),
         h::BG_E_SERVER_CERT_VALIDATION_INTERFACE_REQUIRED => (
             502,

@@ -282,7 +282,7 @@ impl Queue {
             (0u32..).zip(&job.files).filter(|(_, f)| f.transferred && !f.accepted).map(|(n, _)| n).collect();
         let known = self.notify.listeners.get(&listener).filter(|known| known.uid == caller.uid);
         if known.is_none() {
-            return Err(Failure::new(h::RPC_E_DISCONNECTED, "there is no such listener of yours any more"));
+            return Err(Failure::new(h::E_INVALIDARG, "there is no such listener of yours any more"));
         }
         self.unregister(id);
         if let Some(known) = self.notify.listeners.get_mut(&listener) {
