@@ -40,8 +40,12 @@ fn search(folder: &Path) {
         if kind.is_dir() {
             search(&entry.path());
         } else if kind.is_file() {
-            let found = has_secret(&std::fs::read(entry.path()).unwrap());
-            assert_eq!(found, None, "in {}", entry.path().display());
+            // The service goes on: a temporary file or a log of the database may be gone by now.
+            let bytes = match std::fs::read(entry.path()) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                result => result.unwrap(),
+            };
+            assert_eq!(has_secret(&bytes), None, "in {}", entry.path().display());
         }
     }
 }
