@@ -53,8 +53,11 @@ fn the_cutter_blackholes_refuses_throttles_and_cuts_at_once() {
     assert_eq!(through(&cutter, Duration::from_secs(5)).answer().unwrap().body.len(), 100_000);
     assert!(start.elapsed() >= Duration::from_millis(200), "{:?}", start.elapsed());
     cutter.throttle(Some(1000));
+    let connections = cutter.connections();
     std::thread::scope(|scope| {
         let slow = scope.spawn(|| through(&cutter, Duration::from_secs(5)));
+        // Bytes of this connection, and not the last ones of the one before.
+        assert!(wait_until(Duration::from_secs(5), || cutter.connections() > connections));
         let before = cutter.bytes_down();
         assert!(wait_until(Duration::from_secs(5), || cutter.bytes_down() > before));
         cutter.cut_now();
