@@ -101,6 +101,21 @@ fn tasks(folder: &Path) -> Result<Vec<Task>> {
             tasks.push(mutant);
         }
     }
+    // The examples, which tests build and run against a service.
+    for entry in root().join("examples/cpp").read_dir()? {
+        let path = entry?.path();
+        let (compiler, standard) = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("cpp") => ("g++", "c++11"),
+            Some("c") => ("gcc", "c11"),
+            _ => continue,
+        };
+        if has(compiler, "--version") {
+            let above = format!("-I{}", root().join("include").display());
+            let mut example = task(compiler, standard, "example", &[&above], &path, folder);
+            example.program = None;
+            tasks.push(example);
+        }
+    }
     // Every header by itself, in both languages.
     for entry in
         root().join("include/openbits").read_dir()?.chain(root().join("include/openbits/shim").read_dir()?)
