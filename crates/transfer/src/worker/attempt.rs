@@ -578,7 +578,7 @@ impl Attempt {
     /// Gets an answer from wherever the request leads. `original`: the URL that the caller gave.
     pub(super) async fn reach(&mut self, request: &Request, original: &Url) -> Outcome<Reached> {
         let connect = Duration::from_millis(self.order.options.connect_timeout_ms);
-        let source = match request.url.scheme() {
+        let reading = match request.url.scheme() {
             "file" => source::open_local(request, connect).await?,
             "smb" => {
                 let idle = Duration::from_millis(self.order.options.idle_timeout_ms);
@@ -593,7 +593,7 @@ impl Attempt {
                 });
             }
         };
-        Ok(Reached { route: None, source, why: None })
+        Ok(Reached { route: None, source: reading.under(&self.limiter, &self.level), why: None })
     }
 
     /// Gets an answer over HTTP, and tells what happened on the way.
