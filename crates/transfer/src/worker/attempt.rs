@@ -12,13 +12,14 @@ use crate::auth::Auth;
 use crate::failure::{Outcome, with};
 use crate::file::{self, Finished, Folder, Group, Part, Place, Reopened};
 use crate::http::{Link, Pool, Route};
-use crate::protocol::{Algorithm, Event, FileOrder, Order, Pair, headers_max};
+use crate::protocol::{Algorithm, Digest, Event, FileOrder, Order, Pair, headers_max};
 use crate::rate::Limiter;
 use crate::source::{self, Source};
 use openbits_core::classify::Class;
 use openbits_core::hresult::{
     BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED, E_UNEXPECTED, ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED,
 };
+use openbits_core::integrity::header::repr_digest;
 use openbits_core::plan::{
     Accept, BodyEnd, Decision, Ended, Fail, FilePlan, Head, Limits, Next, Request, Restart,
 };
@@ -116,6 +117,8 @@ pub(super) struct Current {
     pub(super) part: Option<Part>,
     pub(super) modified_s: Option<i64>,
     hashed: Vec<Algorithm>,
+    /// What the server says of the version that the plan is bound to (`Repr-Digest`).
+    told_digest: Option<Digest>,
     /// What lies under the temporary name is of another mirror. It stays until this one has something better.
     others: bool,
     connected: bool,
@@ -430,6 +433,7 @@ impl Attempt {
             part: None,
             modified_s: None,
             hashed: wanted.algorithms(),
+            told_digest: None,
             others,
             connected: false,
             told: self.told.take(),
@@ -505,8 +509,9 @@ impl Attempt {
                     steer: &self.steer,
                     finished_bytes: self.finished_bytes,
                 };
+                let told = server_digest(&source).filter(|_| self.order.options.method.is_none());
                 let (ended, left) =
-                    Box::pin(Self::accept(current, &surroundings, &accept, &mut source)).await?;
+                    Box::pin(Self::accept(current, &surroundings, &accept, told, &mut source)).await?;
                 if self.order.options.tell_ranges
                     && let Some(part) = &current.part
                 {
@@ -628,6 +633,7 @@ impl Attempt {
         current: &mut Current,
         around: &Surroundings<'_>,
         accept: &Accept,
+        told: Option<Digest>,
         source: &mut Source,
     ) -> Outcome<(Ended, bool)> {
         let Surroundings { order, reporter, .. } = around;
@@ -635,6 +641,9 @@ impl Attempt {
             current.restart(reporter, restart).await?;
         }
         current.take_over(reporter).await?;
+        if let Some(told) = told.filter(|_| current.plan.layout().is_whole()) {
+            current.expect(told);
+        }
         current.modified_s = accept.modified_s;
         let sparse = current.plan.wanted().only_first;
         let size = current.plan.local_size();
@@ -686,9 +695,11 @@ impl Attempt {
         }
         let part = current.part.as_mut().expect("just made");
         part.finish_run().await?;
-        if !wanted.digests.is_empty() {
-            let found = part.digests(size, &wanted.algorithms()).await?;
-            if !wanted.digests.iter().all(|digest| found.contains(digest)) {
+        let expected: Vec<&Digest> = wanted.digests.iter().chain(&current.told_digest).collect();
+        if !expected.is_empty() {
+            let algorithms: Vec<Algorithm> = expected.iter().map(|digest| digest.algorithm()).collect();
+            let found = part.digests(size, &algorithms).await?;
+            if !expected.iter().all(|digest| found.contains(digest)) {
                 let restart = current.plan.digest_mismatch()?;
                 current.restart(&self.reporter, restart).await?;
                 return Ok(None);
@@ -734,6 +745,14 @@ impl Current {
         Ok(Part::new(self.place.clone(), temp, &self.hashed))
     }
 
+    /// The server tells a digest of the version that it serves.
+    fn expect(&mut self, told: Digest) {
+        if !self.hashed.contains(&told.algorithm()) {
+            self.hashed.push(told.algorithm());
+        }
+        self.told_digest = Some(told);
+    }
+
     /// This place has what it takes: what another mirror left goes.
     async fn take_over(&mut self, reporter: &Reporter) -> Outcome<()> {
         if !std::mem::take(&mut self.others) {
@@ -751,6 +770,7 @@ impl Current {
         }
         file::remove(&self.place);
         self.modified_s = None;
+        self.told_digest = None;
         reporter.restarted(self.index, restart.reason).await;
         Ok(())
     }
@@ -761,6 +781,13 @@ impl Current {
             reporter.connected(self.index, size, peer).await;
         }
     }
+}
+
+/// The digest of the whole file that an answer tells: one is enough, it protects against damage on the way and not against the server.
+fn server_digest(source: &Source) -> Option<Digest> {
+    let fields = source.head().0.headers.get_all("repr-digest");
+    let lines: Vec<&str> = fields.iter().filter_map(|value| value.to_str().ok()).collect();
+    repr_digest(&lines.join(",")).into_iter().min_by_key(Digest::algorithm)
 }
 
 /// Asks the plan about an answer.
