@@ -138,7 +138,7 @@ async fn create_job(context: &Context, args: &Create) -> Result<(), Failure> {
         files: vec![],
         resume: false,
         properties: SetProperties { priority: args.priority, ..SetProperties::default() },
-        environment_proxy: create::environment_proxy(|name| std::env::var(name).ok()),
+        environment_proxy: openbits_client::environment_proxy(|name| std::env::var(name).ok()),
     };
     let job = create::create(context, request).await?;
     if context.json { print_json(&job) } else { print(&job.id) }
