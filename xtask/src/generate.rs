@@ -2,7 +2,7 @@
 
 mod com;
 mod conformance;
-mod hresults;
+pub(crate) mod hresults;
 
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ pub(crate) fn constants(name: &str) -> Result<serde_json::Value> {
 pub(crate) fn run(mode: Mode) -> Result<()> {
     let mut files = vec![("crates/core/src/hresult/table.rs".to_owned(), hresults::generate()?)];
     files.extend(com::generate()?);
-    let mut stale = Vec::new();
+    let mut stale: Vec<String> = Vec::new();
     for (name, text) in files {
         let text = format_rust(&text)?;
         let path = root().join(&name);
@@ -50,6 +50,7 @@ pub(crate) fn run(mode: Mode) -> Result<()> {
             }
         }
     }
+    stale.extend(headers(mode)?);
     let conformance = conformance::generate()?;
     let page = root().join("docs/conformance.md");
     match mode {
@@ -81,6 +82,20 @@ pub(crate) fn run(mode: Mode) -> Result<()> {
         bail!("stale generated files: {stale:?}; run `cargo xtask generate`");
     }
     Ok(())
+}
+
+/// Writes or compares the C headers; returns the names of those that differ.
+pub(crate) fn headers(mode: Mode) -> Result<Vec<String>> {
+    let mut stale: Vec<String> = Vec::new();
+    for (name, text) in crate::headers::generate()? {
+        let path = root().join(&name);
+        match mode {
+            Mode::Write => std::fs::write(&path, text)?,
+            Mode::Check if std::fs::read_to_string(&path).unwrap_or_default() != text => stale.push(name),
+            Mode::Check => {}
+        }
+    }
+    Ok(stale)
 }
 
 fn format_rust(text: &str) -> Result<String> {

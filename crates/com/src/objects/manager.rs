@@ -7,6 +7,7 @@ use crate::pool;
 use openbits_api::CreateJob;
 use openbits_client::environment_proxy;
 use openbits_core::JobType;
+use openbits_core::job::Dialect;
 use windows_core::{GUID, implement};
 
 /// The manager of every version; peer cache administration is a face of it.
@@ -31,6 +32,7 @@ impl IBackgroundCopyManagerMethods for Manager {
             resume: false,
             properties: Default::default(),
             environment_proxy: environment_proxy(|name| std::env::var(name).ok()),
+            dialect: Dialect::Bits,
         };
         let outcome = pool::call(async |client| client.create_job(&new).await)?;
         let id = outcome.job.id.parse().map_err(|_| h::E_UNEXPECTED)?;
