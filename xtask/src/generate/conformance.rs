@@ -1,7 +1,7 @@
 //! `docs/conformance.md`: for each method and each conformance row of the specification the tests that hold it.
 //!
 //! A test holds a method if its name begins with the method's key ([`method_key`]); a row of behaviour.md 31 if it begins with
-//! `conformance_NN_`; a row of policy.md D if it begins with `policy_NN_`, or with `row_NN_` in a file about the policy.
+//! `conformance_NN_`; a property of groups if it begins with `group_prop_NAME`; a row of policy.md D if it begins with `policy_NN_`, or with `row_NN_` in a file about the policy.
 
 use super::{constants, root};
 use anyhow::{Context, Result};
@@ -13,6 +13,7 @@ use std::path::Path;
 const FILES: &[(&str, &str)] = &[
     ("bits-core.json", "Interfaces of 1.0 to 1.5 (spec/bits-core.md)"),
     ("bits-extended.json", "Interfaces of 2.0 to 10.3 (spec/bits-extended.md)"),
+    ("qmgr.json", "Groups of the first generation (spec/qmgr-legacy.md)"),
 ];
 
 /// What the page says, and what nobody tests.
@@ -47,6 +48,13 @@ pub(crate) fn generate() -> Result<Page> {
                 })?;
             }
         }
+    }
+    write!(page.text, "\n### GROUPPROP\n\n| Property | Tests |\n|---|---|\n")?;
+    let properties = constants("qmgr.json")?;
+    for property in properties["enums"][0]["values"].as_array().context("properties of groups")? {
+        let name = property["name"].as_str().context("a property has a name")?;
+        let key = name.replace("GROUPPROP_", "group_prop_").to_lowercase();
+        page.row(name, &format!("{name} (a test named {key}...)"), &tests, |test| begins(&test.name, &key))?;
     }
     let rows = constants("conformance.json")?;
     for (list, title) in [("behaviour", "Rows of behaviour.md 31"), ("policy", "Rows of policy.md D")] {
@@ -111,7 +119,7 @@ fn snake(name: &str) -> String {
         let after = letters.get(i + 1);
         let begins = letter.is_uppercase()
             && before.is_some_and(|b| !b.is_uppercase() || after.is_some_and(|a| a.is_lowercase()));
-        if begins {
+        if begins && !text.ends_with('_') {
             text.push('_');
         }
         text.extend(letter.to_lowercase());
@@ -185,6 +193,8 @@ mod tests {
             ("IEnumBackgroundCopyJobs", "Next", "enum_background_copy_jobs_next"),
             ("IBITSExtensionSetup", "EnableBITSUploads", "extension_setup_enable_bits_uploads"),
             ("IBackgroundCopyManager", "EnumJobs", "manager_enum_jobs"),
+            ("IBackgroundCopyQMgr", "CreateGroup", "q_mgr_create_group"),
+            ("IBackgroundCopyGroup", "get_GroupID", "group_get_group_id"),
         ];
         for (interface, method, key) in keys {
             assert_eq!(method_key(interface, method), key);
