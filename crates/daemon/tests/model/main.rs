@@ -11,5 +11,7 @@ mod group;
 mod job;
 mod job5;
 mod manager;
+#[path = "../common/mod.rs"]
+mod process;
 mod setters;
 mod tokens;
