@@ -108,6 +108,19 @@ pub struct GroupError {
     pub retries: u32,
 }
 
+impl GroupError {
+    /// Win32 and HTTP halves of a code.
+    pub const fn of(code: HResult) -> Self {
+        let bits = code.bits();
+        let (win32, transport) = match (bits >> 16, code.http_status()) {
+            (_, Some(status)) => (0, status as u32),
+            (0x8007, None) => (bits & 0xFFFF, 0),
+            _ => (bits, 0),
+        };
+        Self { win32, transport, retries: 0 }
+    }
+}
+
 /// A job seen as a group.
 #[derive(Clone, Copy, Debug)]
 pub struct Group<'a>(&'a Job);
@@ -175,7 +188,7 @@ impl<'a> Group<'a> {
     /// The other values of IBackgroundCopyJob1::GetStatus: all 0 unless the job is in error.
     pub fn error(self) -> GroupError {
         match self.0.error.as_deref().filter(|_| self.0.state == JobState::Error) {
-            Some(error) => GroupError { retries: self.0.error_count, ..split(error.code) },
+            Some(error) => GroupError { retries: self.0.error_count, ..GroupError::of(error.code) },
             None => GroupError::default(),
         }
     }
@@ -274,17 +287,6 @@ pub const fn code(modern: HResult) -> HResult {
         h::BG_E_STRING_TOO_LONG | h::ERROR_PATH_NOT_FOUND | h::ERROR_INVALID_NAME => h::E_INVALIDARG,
         code => code,
     }
-}
-
-/// Win32 and HTTP halves of a code.
-const fn split(code: HResult) -> GroupError {
-    let bits = code.bits();
-    let (win32, transport) = match (bits >> 16, code.http_status()) {
-        (_, Some(status)) => (0, status as u32),
-        (0x8007, None) => (bits & 0xFFFF, 0),
-        _ => (bits, 0),
-    };
-    GroupError { win32, transport, retries: 0 }
 }
 
 /// Rounded down; 100 is for what is complete.
