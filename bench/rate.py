@@ -10,7 +10,6 @@ transfers only. Two owners (accounts `games` and `man` of every Debian) have job
 import argparse
 import json
 import os
-import platform
 import pwd
 import shutil
 import socket
@@ -21,7 +20,9 @@ import tempfile
 import time
 from pathlib import Path
 
-TICK = os.sysconf("SC_CLK_TCK")
+import common
+from common import cpu_of
+
 OWNERS = ["games", "man"]
 SIZE = 8 << 30
 HTTP, HTTPS = 8480, 8443
@@ -51,12 +52,6 @@ min_free = 0
 [tls]
 extra_ca = "{root}/ca.pem"
 """
-
-
-def cpu_of(pid):
-    """CPU seconds of a live process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
 
 
 def family(pid):
@@ -283,9 +278,7 @@ def main():
         live = {"policy_edits": switches(lab), "owners": unshared(lab)}
     finally:
         lab.close()
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
-    result = {
-        "commit": commit, "kernel": platform.release(), "cpus": os.cpu_count(), "load": os.getloadavg(),
+    result = common.machine() | {
         "profile": "release" if "release" in args.bits else "debug", "runs": runs, "live": live,
         "worst_error_percent": max(abs(run["error_percent"]) for run in runs if run["tool"] == "bits"),
         "mean_error_percent": round(statistics.mean(abs(run["error_percent"]) for run in runs if run["tool"] == "bits"), 2),

@@ -12,10 +12,8 @@ import argparse
 import hashlib
 import json
 import os
-import platform
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -24,8 +22,10 @@ import threading
 import time
 from pathlib import Path
 
+import common
+from common import cpu_of
+
 SMALL_COUNT, SMALL_SIZE = 2000, 20 << 10
-TICK = os.sysconf("SC_CLK_TCK")
 
 NGINX = """
 daemon off; master_process off; worker_processes 1; pid {root}/nginx.pid; error_log {root}/nginx.err;
@@ -39,12 +39,6 @@ http {{
 """
 
 
-def cpu_of(pid):
-    """CPU seconds of a live process, all its threads, ended ones included."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
-
-
 def peak_of(pid):
     status = Path(f"/proc/{pid}/status").read_text()
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
@@ -53,7 +47,7 @@ def peak_of(pid):
 def busy():
     """CPU seconds that the whole machine has worked."""
     fields = [int(n) for n in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-    return (sum(fields) - fields[3] - fields[4]) / TICK
+    return (sum(fields) - fields[3] - fields[4]) / common.TICK
 
 
 class Peak(threading.Thread):
@@ -266,8 +260,7 @@ def main():
     parser.add_argument("--targets", default="disk,memory")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        args.port = free.getsockname()[1]
+    args.port = common.free_port()
     root = Path(tempfile.mkdtemp(prefix="openbits-bench-", dir="/dev/shm"))
     os.chmod(root, 0o755)
     make_files(root / "www", args.large_mib << 20)
@@ -298,15 +291,7 @@ def main():
         nginx.wait()
         for folder in used:
             shutil.rmtree(folder, ignore_errors=True)
-    git = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=Path(__file__).parent)
-    machine = {
-        "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-        "commit": git.stdout.strip(),
-        "command": " ".join(sys.argv),
-        "kernel": platform.release(),
-        "cpus": os.cpu_count(),
-        "load": os.getloadavg(),
-    }
+    machine = common.machine()
     print(json.dumps(machine) + "\n" + "\n".join(texts))
     if args.out:
         args.out.write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")

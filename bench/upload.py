@@ -13,7 +13,6 @@ import argparse
 import hashlib
 import json
 import os
-import platform
 import shutil
 import socket
 import statistics
@@ -23,7 +22,9 @@ import tempfile
 import time
 from pathlib import Path
 
-TICK = os.sysconf("SC_CLK_TCK")
+import common
+from common import cpu_of
+
 GUID = "{7df0354d-249b-430f-820d-3d2a9bef4931}"
 
 NGINX = """
@@ -36,12 +37,6 @@ http {{
   server {{ listen 127.0.0.1:{port}; location / {{ root {root}/dav; dav_methods PUT; }} }}
 }}
 """
-
-
-def cpu_of(pid):
-    """CPU seconds of a live process, all its threads, ended ones included."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
 
 
 def resident_of(pid):
@@ -63,8 +58,7 @@ class Bench:
         self.env |= {name: str(home) for name in ["HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"]}
         (root / "store").mkdir()
         (root / "dav").mkdir()
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.dav_port = free.getsockname()[1]
+        self.dav_port = common.free_port()
         (root / "nginx.conf").write_text(NGINX.format(root=root, port=self.dav_port))
         self.nginx = subprocess.Popen(["/usr/sbin/nginx", "-c", str(root / "nginx.conf"), "-p", str(root)])
         settings = root / "server.toml"
@@ -204,15 +198,7 @@ def main():
     finally:
         bench.close()
         shutil.rmtree(root, ignore_errors=True)
-    git = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=Path(__file__).parent)
-    machine = {
-        "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-        "commit": git.stdout.strip(),
-        "command": " ".join(sys.argv),
-        "kernel": platform.release(),
-        "cpus": os.cpu_count(),
-        "load": os.getloadavg(),
-    }
+    machine = common.machine()
     print(json.dumps(machine))
     for name, row in results.get("throughput", {}).get("median", {}).items():
         print(

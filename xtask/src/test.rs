@@ -27,6 +27,10 @@ const PEERS: &[(&str, &str, &str)] = &[
     ("ceph-osd", "/usr/bin/ceph-osd", "--version"),
     ("haproxy", "/usr/sbin/haproxy", "-v"),
     ("python3-venv", "python3", "-cimport ensurepip"),
+    ("g++", "g++", "--version"),
+    ("clang", "clang++", "--version"),
+    ("pkg-config", "pkg-config", "--version"),
+    ("valgrind", "valgrind", "--version"),
     ("tzdata", "ls", "/usr/share/zoneinfo/Europe/Berlin"),
 ];
 
@@ -37,6 +41,7 @@ pub(crate) fn run() -> Result<()> {
     peers();
     step(cargo(&["fmt", "--all", "--check"]))?;
     generate::run(generate::Mode::Check)?;
+    crate::headers::prove()?;
     step(cargo(&[
         "clippy",
         "--workspace",

@@ -54,3 +54,6 @@ pub const EVENTS_MAX: usize = 1_000;
 pub const SOCKET_VARIABLE: &str = "OPENBITS_SOCKET";
 /// Socket of the system's service.
 pub const SYSTEM_SOCKET: &str = "/run/openbits/bitsd.sock";
+/// Environment variable that tells clients another place of the system's socket, for tests: a test must not meet the service of the
+/// machine it runs on. Only root's service is believed there, as in the usual place.
+pub const SYSTEM_SOCKET_VARIABLE: &str = "OPENBITS_SYSTEM_SOCKET";

@@ -5,7 +5,7 @@
 //! somebody else (a variable that survived `su`) is passed over. The user's socket directory must be a real directory, owned by
 //! the user, closed to everybody else; anything else is refused, since whoever owns the directory can put their own socket there.
 
-use crate::{SOCKET_VARIABLE, SYSTEM_SOCKET};
+use crate::{SOCKET_VARIABLE, SYSTEM_SOCKET, SYSTEM_SOCKET_VARIABLE};
 use std::ffi::OsString;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
@@ -51,7 +51,10 @@ impl Environment {
             state_home: std::env::var_os("XDG_STATE_HOME").filter(|v| !v.is_empty()),
             home: std::env::home_dir().filter(|h| h.is_absolute()),
             uid: rustix::process::geteuid().as_raw(),
-            system_socket: PathBuf::from(SYSTEM_SOCKET),
+            system_socket: std::env::var_os(SYSTEM_SOCKET_VARIABLE)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+                .unwrap_or_else(|| PathBuf::from(SYSTEM_SOCKET)),
             system_uid: 0,
             run_user: PathBuf::from("/run/user"),
             tmp: PathBuf::from("/tmp"),

@@ -103,5 +103,6 @@ fn request(args: &Get, batch: &Batch) -> CreateJob {
             ..SetProperties::default()
         },
         environment_proxy: create::environment_proxy(|name| std::env::var(name).ok()),
+        dialect: openbits_core::job::Dialect::Bits,
     }
 }

@@ -114,6 +114,14 @@ impl Door {
         reply.json()
     }
 
+    /// True if the service answers within this time.
+    #[must_use]
+    pub fn answers(&self, within: Duration) -> bool {
+        openbits_testkit::wait_until(within, || {
+            self.ask("GET", "/v1/service", None).is_ok_and(|reply| reply.is_success())
+        })
+    }
+
     /// The service about itself.
     #[must_use]
     pub fn service(&self) -> openbits_api::ServiceInfo {

@@ -48,10 +48,7 @@ impl System {
     }
 
     fn ready(&mut self) {
-        let door = self.door();
-        let answers = wait_until(Duration::from_secs(15), || {
-            door.ask("GET", "/v1/service", None).is_ok_and(|reply| reply.is_success())
-        });
+        let answers = self.door().answers(Duration::from_secs(15));
         assert!(answers, "the service does not come up:\n{}", self.process.log());
     }
 

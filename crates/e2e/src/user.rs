@@ -3,6 +3,7 @@
 use crate::door::Door;
 use crate::processes::{kill, kill_group_of_environment};
 use openbits_testkit::Sandbox;
+use openbits_testkit::process::{Process, Spec};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -113,6 +114,23 @@ impl User {
     #[must_use]
     pub fn door(&self) -> Door {
         Door { socket: self.sandbox.runtime().join("openbits/bitsd.sock"), uid: None }
+    }
+
+    /// The service as a child of the test, not started yet.
+    #[must_use]
+    pub fn service(&self) -> Spec {
+        Spec::new(&self.program, self.sandbox.path().join("service.log"))
+            .within(&self.sandbox)
+            .arg("service")
+            .arg("--user")
+    }
+
+    /// Starts the service with these arguments too, and waits until it answers.
+    #[must_use]
+    pub fn start(&self, arguments: &[&str]) -> Process {
+        let process = arguments.iter().fold(self.service(), Spec::arg).start().unwrap();
+        assert!(self.door().answers(Duration::from_secs(10)), "{}", process.log());
+        process
     }
 
     /// Starts the service by an innocent command, as any command does.

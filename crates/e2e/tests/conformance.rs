@@ -4,8 +4,7 @@
 
 use openbits_core::JobState::{Error, Transferred};
 use openbits_e2e::{NewJob, User, assert_is, program};
-use openbits_testkit::process::{Process, Spec};
-use openbits_testkit::{Content, Origin, wait_until};
+use openbits_testkit::{Content, Origin};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,22 +14,10 @@ fn bits() -> PathBuf {
     program(env!("CARGO_BIN_EXE_bits-under-test"))
 }
 
-fn start(user: &User) -> Process {
-    let process = Spec::new(user.program(), user.sandbox().path().join("service.log"))
-        .within(user.sandbox())
-        .arg("service")
-        .arg("--user")
-        .start()
-        .unwrap();
-    let answers = || user.door().ask("GET", "/v1/service", None).is_ok_and(|reply| reply.is_success());
-    assert!(wait_until(Duration::from_secs(10), answers), "{}", process.log());
-    process
-}
-
 #[test]
 fn conformance_09_without_patience_a_name_that_is_not_resolved_is_an_error_at_once() {
     let user = User::new(bits());
-    let _service = start(&user);
+    let _service = user.start(&[]);
     let job = NewJob::new("f")
         .file("http://no-such-host.invalid/f", &user.path("f"))
         .set("no_progress_timeout_s", 0)
@@ -45,7 +32,7 @@ fn conformance_09_without_patience_a_name_that_is_not_resolved_is_an_error_at_on
 #[test]
 fn conformance_16_the_destination_keeps_its_old_content_until_complete() {
     let user = User::new(bits());
-    let _service = start(&user);
+    let _service = user.start(&[]);
     let origin = Origin::start();
     origin.put("new", Content::new(1, 100_000));
     origin.put("over", Content::new(2, 100_000));

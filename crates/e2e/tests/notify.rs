@@ -5,7 +5,7 @@
 use openbits_api::{CallbackKind, JobLog, NotifyInterfaceView};
 use openbits_core::JobState::{Error, Transferred};
 use openbits_e2e::{Job, NewJob, Options, System, User, accounts, is_root, program, skip};
-use openbits_testkit::process::{Process, Spec};
+use openbits_testkit::process::Process;
 use openbits_testkit::{Content, Origin, wait_until};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -24,15 +24,7 @@ fn bits() -> PathBuf {
 fn start(user: &User) -> Process {
     // The tests may run as root, whose jobs run no program otherwise.
     user.policy("[notify]\nallow_for_system_accounts = true\n");
-    let process = Spec::new(user.program(), user.sandbox().path().join("service.log"))
-        .within(user.sandbox())
-        .arg("service")
-        .arg("--user")
-        .start()
-        .unwrap();
-    let answers = || user.door().ask("GET", "/v1/service", None).is_ok_and(|reply| reply.is_success());
-    assert!(wait_until(Duration::from_secs(10), answers), "{}", process.log());
-    process
+    user.start(&[])
 }
 
 fn origin() -> Origin {

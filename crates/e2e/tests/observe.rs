@@ -5,7 +5,6 @@
 use openbits_api::EventView;
 use openbits_core::JobState::{Error, Transferred};
 use openbits_e2e::{NewJob, User, program, skip};
-use openbits_testkit::process::{Process, Spec};
 use openbits_testkit::{Content, Origin, wait_until};
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixDatagram;
@@ -17,15 +16,6 @@ const LONG: Duration = Duration::from_secs(60);
 
 fn bits() -> PathBuf {
     program(env!("CARGO_BIN_EXE_bits-under-test"))
-}
-
-fn start(user: &User, arguments: &[&str]) -> Process {
-    let spec = Spec::new(user.program(), user.sandbox().path().join("service.log")).within(user.sandbox());
-    let spec = arguments.iter().fold(spec.arg("service").arg("--user"), Spec::arg);
-    let process = spec.start().unwrap();
-    let answers = || user.door().ask("GET", "/v1/service", None).is_ok_and(|reply| reply.is_success());
-    assert!(wait_until(Duration::from_secs(10), answers), "{}", process.log());
-    process
 }
 
 /// A job that is transferred and one in ERROR.
@@ -56,7 +46,7 @@ fn events_reach_the_journal_with_their_numbers_and_fields() {
         }
         seen
     });
-    let mut service = start(&user, &["--journal", path.to_str().unwrap()]);
+    let mut service = user.start(&["--journal", path.to_str().unwrap()]);
     let origin = Origin::start();
     let (good, bad) = two_jobs(&user, &origin);
     service.terminate(LONG).unwrap();
@@ -86,7 +76,7 @@ fn events_reach_the_journal_with_their_numbers_and_fields() {
 fn metrics_are_open_metrics_at_the_socket_and_at_a_port() {
     let user = User::new(bits());
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut service = start(&user, &["--metrics-address", &port.to_string()]);
+    let mut service = user.start(&["--metrics-address", &port.to_string()]);
     let origin = Origin::start();
     let _ = two_jobs(&user, &origin);
     let lines = [
@@ -147,7 +137,7 @@ fn a_port_that_others_can_reach_is_refused() {
 #[test]
 fn bits_log_tells_the_story_of_a_job_also_after_its_end() {
     let user = User::new(bits());
-    let _service = start(&user, &[]);
+    let _service = user.start(&[]);
     let origin = Origin::start();
     let (good, bad) = two_jobs(&user, &origin);
     let text = user.must(&["log", &bad]);
@@ -168,7 +158,7 @@ fn bits_log_tells_the_story_of_a_job_also_after_its_end() {
 #[test]
 fn bits_log_follows_until_the_job_is_over() {
     let user = User::new(bits());
-    let _service = start(&user, &[]);
+    let _service = user.start(&[]);
     let origin = Origin::start();
     let (good, _) = two_jobs(&user, &origin);
     let child = user.command(&["log", &good, "--follow"]).stdout(Stdio::piped()).spawn().unwrap();
@@ -187,7 +177,7 @@ fn bits_doctor_names_what_is_wrong() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("warn  service"), "{text}");
     assert!(!user.door().socket.exists(), "looking starts nothing");
-    let _service = start(&user, &[]);
+    let _service = user.start(&[]);
     let origin = Origin::start();
     let (_, bad) = two_jobs(&user, &origin);
     let output = user.bits(&["doctor"]);

@@ -23,30 +23,10 @@ fn bits() -> PathBuf {
     program(env!("CARGO_BIN_EXE_bits-under-test"))
 }
 
-/// The user's service as a child of the test.
-fn service(user: &User) -> Spec {
-    Spec::new(user.program(), user.sandbox().path().join("service.log"))
-        .within(user.sandbox())
-        .arg("service")
-        .arg("--user")
-}
-
-fn answers(door: &Door) -> bool {
-    wait_until(Duration::from_secs(10), || {
-        door.ask("GET", "/v1/service", None).is_ok_and(|reply| reply.is_success())
-    })
-}
-
-fn start(user: &User) -> Process {
-    let process = service(user).start().unwrap();
-    assert!(answers(&user.door()), "{}", process.log());
-    process
-}
-
 #[test]
 fn sigterm_ends_it_in_time_and_nothing_is_lost() {
     let user = User::new(bits());
-    let mut process = start(&user);
+    let mut process = user.start(&[]);
     let door = user.door();
     let origin = Origin::start();
     origin.put("f", Content::new(1, 24 * MIB));
@@ -61,7 +41,7 @@ fn sigterm_ends_it_in_time_and_nothing_is_lost() {
     assert!(status.success(), "{status}\n{}", process.log());
     assert!(took < Duration::from_secs(2), "it took {took:?}");
     assert!(!door.socket.exists(), "the socket file is left");
-    let mut again = start(&user);
+    let mut again = user.start(&[]);
     let view = job.view().unwrap();
     // What had come is synced before the end: nothing is fetched twice.
     assert_eq!(view.bytes_transferred, 11 * MIB, "{view:#?}");
@@ -137,7 +117,7 @@ fn socket_activation_and_readiness() {
 #[test]
 fn a_second_service_of_the_same_queue_is_refused() {
     let user = User::new(bits());
-    let _first = start(&user);
+    let _first = user.start(&[]);
     let before = user.service_pid();
     let log = user.sandbox().path().join("second.log");
     let other = user.sandbox().path().join("other.sock");
@@ -183,14 +163,14 @@ fn commands_in_the_moment_of_the_end_are_served() {
 #[test]
 fn a_stale_socket_file_is_replaced_and_others_are_left_alone() {
     let user = User::new(bits());
-    let mut process = start(&user);
+    let mut process = user.start(&[]);
     process.kill().unwrap();
     assert!(user.door().socket.exists(), "SIGKILL leaves the file");
     let _ = user.must(&["list"]);
     kill(user.service_pid());
     std::fs::remove_file(user.door().socket).unwrap();
     std::fs::write(user.door().socket, "mine").unwrap();
-    let mut refused = service(&user).start().unwrap();
+    let mut refused = user.service().start().unwrap();
     let status = refused.wait(Duration::from_secs(10)).expect("it ends by itself");
     assert!(!status.success() && refused.log().contains("not a socket"), "{}", refused.log());
     assert_eq!(std::fs::read_to_string(user.door().socket).unwrap(), "mine");
@@ -261,9 +241,9 @@ fn a_full_disk_refuses_calls_and_recovers() {
         return skip("full disk", "this needs root, who can mount a small file system");
     };
     let database = mount.0.join("queue.db");
-    let process = service(&user).arg("--database").arg(&database).start().unwrap();
+    let process = user.service().arg("--database").arg(&database).start().unwrap();
     let door = user.door();
-    assert!(answers(&door), "{}", process.log());
+    assert!(door.answers(Duration::from_secs(10)), "{}", process.log());
     let origin = Origin::start();
     origin.put("f", Content::new(1, 1000));
     let kept = NewJob::new("kept").file(&origin.url("f"), &user.path("f")).create(&door);
@@ -479,7 +459,7 @@ fn floods_are_refused_and_survived() {
     let used = cpu_time(pid).unwrap() - used;
     assert!(used < Duration::from_millis(300), "it spins under the flood: {used:?} in a second");
     drop(idle);
-    assert!(answers(&door));
+    assert!(door.answers(Duration::from_secs(10)));
     assert_eq!(user.service_pid(), pid, "the same process");
     assert_eq!(door.jobs("").len(), 0);
 }

@@ -253,23 +253,13 @@ fn sweep<T: Stored>(conn: &Connection, mut visit: impl FnMut(Found<T>)) {
 /// Can the first row at or after `key` be read? (No row is an answer too.)
 fn first_readable<T: Stored>(conn: &Connection, key: i64) -> bool {
     let mut seen = false;
-    let (_, complete) = range_limited::<T>(conn, key, i64::MAX, "ASC LIMIT 1", &mut |_| seen = true);
+    let (_, complete) = range::<T>(conn, key, i64::MAX, "ASC LIMIT 1", &mut |_| seen = true);
     complete || seen
-}
-
-fn range<T: Stored>(
-    conn: &Connection,
-    from: i64,
-    to: i64,
-    order: &str,
-    visit: &mut impl FnMut(Found<T>),
-) -> (Option<i64>, bool) {
-    range_limited(conn, from, to, order, visit)
 }
 
 /// Visits rows until the end (`true`) or the first error; returns the last key too. Keys that do not run in order are
 /// an error, which also bounds the work on a tree that points at itself.
-fn range_limited<T: Stored>(
+fn range<T: Stored>(
     conn: &Connection,
     from: i64,
     to: i64,

@@ -232,16 +232,7 @@ impl Store {
                 "SELECT {key}, {columns} FROM events WHERE seq > ?1 AND (?2 IS NULL OR owner = ?2) \
                  AND (?3 IS NULL OR job = ?3) ORDER BY seq LIMIT ?4"
             ))?;
-            let mut rows = statement.query(rusqlite::params![seq, owner, job, limit])?;
-            let mut events = Vec::new();
-            while let Some(row) = rows.next()? {
-                let event = scan::found::<EventRow>(row)?;
-                if !event.sound {
-                    return Err(ReadError::Corrupt(format!("event {} fails its checksum", event.key)));
-                }
-                events.push(event.row);
-            }
-            Ok(events)
+            sound(statement.query(rusqlite::params![seq, owner, job, limit])?)
         })
     }
 
@@ -253,15 +244,7 @@ impl Store {
             let mut statement = conn.prepare_cached(&format!(
                 "SELECT {key}, {columns} FROM events WHERE job = ?1 AND kind = ?2 ORDER BY seq DESC LIMIT ?3"
             ))?;
-            let mut rows = statement.query(rusqlite::params![job, kind, limit])?;
-            let mut events = Vec::new();
-            while let Some(row) = rows.next()? {
-                let event = scan::found::<EventRow>(row)?;
-                if !event.sound {
-                    return Err(ReadError::Corrupt(format!("event {} fails its checksum", event.key)));
-                }
-                events.push(event.row);
-            }
+            let mut events = sound(statement.query(rusqlite::params![job, kind, limit])?)?;
             events.reverse();
             Ok(events)
         })
@@ -328,4 +311,17 @@ impl Drop for Store {
             let _ = writer.join();
         }
     }
+}
+
+/// The events of a query; one that is damaged refuses them all.
+fn sound(mut rows: rusqlite::Rows<'_>) -> Result<Vec<EventRow>, ReadError> {
+    let mut events = Vec::new();
+    while let Some(row) = rows.next()? {
+        let event = scan::found::<EventRow>(row)?;
+        if !event.sound {
+            return Err(ReadError::Corrupt(format!("event {} fails its checksum", event.key)));
+        }
+        events.push(event.row);
+    }
+    Ok(events)
 }

@@ -60,12 +60,14 @@ impl Sandbox {
         self.path.join("run")
     }
 
-    /// The whole environment for a program in it: the variables above, and `PATH` of this process.
+    /// The whole environment for a program in it: the variables above, `PATH` of this process, and a place for the socket of the
+    /// system's service where there is none: the machine's own is not the test's.
     #[must_use]
     pub fn envs(&self) -> Vec<(OsString, OsString)> {
         let own =
             DIRECTORIES.iter().map(|(key, name)| ((*key).into(), self.path.join(name).into_os_string()));
-        own.chain(std::env::var_os("PATH").map(|path| ("PATH".into(), path))).collect()
+        let system = ("OPENBITS_SYSTEM_SOCKET".into(), self.path.join("no-system.sock").into_os_string());
+        own.chain([system]).chain(std::env::var_os("PATH").map(|path| ("PATH".into(), path))).collect()
     }
 }
 

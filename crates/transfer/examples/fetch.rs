@@ -2,10 +2,8 @@
 //!
 //! `--no-sync` moves the checkpoints out of the way, to see what they cost.
 
-use openbits_core::{AttemptId, JobId, Priority, RangeSet, Ticket};
-use openbits_transfer::protocol::{
-    Command, Event, FileOrder, Finish, Order, Rename, TransferOptions, Wanted,
-};
+use openbits_core::{AttemptId, JobId, Priority, Ticket};
+use openbits_transfer::protocol::{Command, Event, FileOrder, Finish, Order, Rename, TransferOptions};
 use openbits_transfer::worker;
 use std::process::ExitCode;
 
@@ -32,21 +30,7 @@ fn main() -> ExitCode {
         job,
         attempt: AttemptId(1),
         priority: Priority::Foreground,
-        files: vec![FileOrder {
-            index: 0,
-            remote,
-            local: local.clone(),
-            temp: temp.clone(),
-            size: None,
-            remote_size: None,
-            wanted: Wanted::default(),
-            done: RangeSet::new(),
-            validator: None,
-            digests: Vec::new(),
-            sources: Vec::new(),
-            mirrors: Vec::new(),
-            moved: false,
-        }],
+        files: vec![FileOrder::new(0, &remote, &local, &temp)],
         upload: None,
         options,
     };

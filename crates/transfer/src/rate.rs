@@ -346,5 +346,48 @@ impl<S: AsyncWrite + AsFd + Unpin> AsyncWrite for Shaped<S> {
     }
 }
 
+/// The limit for bytes that come by other ways than a socket of ours: from a reader of files. The reader waits when nobody takes its
+/// pieces, so what is taken at the limit is read at the limit.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    user: User,
+    direction: Direction,
+    held: Cell<bool>,
+}
+
+impl Meter {
+    /// `peer`: the server, if it is known by address.
+    pub(crate) fn new(limiter: &Rc<Limiter>, level: &Rc<Cell<Priority>>, peer: Option<SocketAddr>) -> Self {
+        let user = User { limiter: limiter.clone(), level: level.clone(), peer };
+        Self { user, direction: Direction::default(), held: Cell::new(false) }
+    }
+
+    /// Waits until bytes may move, and says how many at most. Dropping the future loses nothing.
+    pub(crate) async fn allowed(&mut self) -> usize {
+        std::future::poll_fn(|cx| {
+            let allowed = self.direction.poll(&self.user, cx);
+            self.held.set(allowed.is_pending());
+            allowed.map(|bytes| bytes.unwrap_or(usize::MAX))
+        })
+        .await
+    }
+
+    /// So many bytes were taken.
+    pub(crate) fn moved(&mut self, bytes: usize) {
+        self.direction.moved(&self.user, bytes);
+    }
+
+    /// True while the limit, and not the source, lets us wait.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.get()
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.direction.let_go(Some(&self.user));
+    }
+}
+
 #[cfg(test)]
 mod tests;

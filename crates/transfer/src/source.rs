@@ -11,8 +11,14 @@ pub(crate) use smb::open as open_smb;
 
 use crate::http::{Link, Piece, Reply};
 use crate::protocol::Pace;
+use crate::rate::{Limiter, Meter};
+use bytes::Bytes;
 use http::response::Parts;
+use openbits_core::Priority;
 use openbits_core::plan::Framing;
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
 use tokio::sync::mpsc;
 
 /// Bytes of one piece of a file.
@@ -25,7 +31,7 @@ pub(crate) enum Source {
     /// Over HTTP.
     Http(Box<(Link, Reply)>),
     /// From a reader of files.
-    File(Reading),
+    File(Box<Metered>),
 }
 
 impl Source {
@@ -33,7 +39,7 @@ impl Source {
     pub(crate) fn head(&self) -> (&Parts, Framing) {
         match self {
             Self::Http(http) => (&http.1.head, http.1.framing),
-            Self::File(reading) => (&reading.head, reading.framing),
+            Self::File(file) => (&file.reading.head, file.reading.framing),
         }
     }
 
@@ -57,7 +63,7 @@ impl Source {
                 let (link, reply) = &mut **http;
                 link.piece(reply).await
             }
-            Self::File(reading) => reading.pieces.recv().await.unwrap_or(Piece::End),
+            Self::File(file) => file.piece().await,
         }
     }
 
@@ -94,7 +100,7 @@ impl Source {
     pub(crate) fn is_held(&self) -> bool {
         match self {
             Self::Http(http) => http.0.is_held(),
-            Self::File(_) => false,
+            Self::File(file) => file.meter.is_held(),
         }
     }
 
@@ -110,7 +116,7 @@ impl Source {
     pub(crate) fn peer(&self) -> &str {
         match self {
             Self::Http(http) => http.0.peer(),
-            Self::File(reading) => &reading.peer,
+            Self::File(file) => &file.reading.peer,
         }
     }
 }
@@ -121,4 +127,41 @@ pub(crate) struct Reading {
     framing: Framing,
     pieces: mpsc::Receiver<Piece>,
     peer: String,
+    /// Address of the server, if its name is one.
+    address: Option<SocketAddr>,
 }
+
+impl Reading {
+    /// The source, under the limits of bandwidth of a level.
+    pub(crate) fn under(self, limiter: &Rc<Limiter>, level: &Rc<Cell<Priority>>) -> Source {
+        let meter = Meter::new(limiter, level, self.address);
+        Source::File(Box::new(Metered { reading: self, meter, rest: Bytes::new() }))
+    }
+}
+
+/// A file that is being read elsewhere, taken as fast as the limit allows.
+pub(crate) struct Metered {
+    reading: Reading,
+    meter: Meter,
+    /// What was read and may not move yet.
+    rest: Bytes,
+}
+
+impl Metered {
+    async fn piece(&mut self) -> Piece {
+        while self.rest.is_empty() {
+            match self.reading.pieces.recv().await {
+                Some(Piece::Data(data)) => self.rest = data,
+                Some(other) => return other,
+                None => return Piece::End,
+            }
+        }
+        let allowed = self.meter.allowed().await;
+        let part = self.rest.split_to(allowed.min(self.rest.len()));
+        self.meter.moved(part.len());
+        Piece::Data(part)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 
 mod common;
 
+use base64::Engine as _;
 use common::*;
 use openbits_core::hresult::*;
 use openbits_testkit::Behaviour;
@@ -60,6 +61,52 @@ fn every_digest_must_hold() {
             assert_eq!(bench.attempt(&mut job).failure().code, BG_E_VALIDATION_FAILED);
             assert!(!job.temp(0).exists());
         }
+    }
+}
+
+#[test]
+fn what_the_server_says_of_the_whole_file_must_hold() {
+    let (origin, mut bench) = (Origin::start(), Bench::new());
+    let content = Content::new(1, SIZE);
+    let field = |bytes: &[u8]| {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+        format!("sha-256=:{}:", base64::engine::general_purpose::STANDARD.encode(digest.as_ref()))
+    };
+    let right = field(&content.byte_range(0, SIZE));
+    // In one piece, and continued by a second attempt: an answer with a part tells the digest of the whole, too.
+    for (value, end) in [(right.clone(), Some(End::Done)), (field(b"another file"), None)] {
+        origin.put("f", OriginFile::new(content.clone()).header("Repr-Digest", value));
+        let mut job = bench.job(&[(&origin.url("f"), "f")]);
+        origin.hold("f", SIZE / 2);
+        let run = bench.attempt_until(&mut job, |event, _| matches!(event, Event::Checkpoint { .. }));
+        assert_eq!(run.end, End::Stopped);
+        assert!(!job.files[0].order.done.is_empty());
+        origin.release("f");
+        let run = bench.attempt(&mut job);
+        match end {
+            Some(end) => {
+                assert_eq!((run.end.clone(), run.restarts()), (end, 0));
+                assert_content(&job.temp(0), &content);
+            }
+            None => assert_eq!(run.failure().code, BG_E_VALIDATION_FAILED),
+        }
+    }
+    // Values of other functions, twice the same function, and what is no digest at all are read past.
+    for value in ["sha-512=:AAAA:", "md5=:AAAA:", "nonsense", &format!("{right}, sha-256=:AAAA:")] {
+        origin.put("f", OriginFile::new(content.clone()).header("Repr-Digest", value));
+        let mut job = bench.job(&[(&origin.url("f"), "g")]);
+        assert_eq!(bench.attempt(&mut job).end, End::Done, "{value}");
+    }
+    // Another file's digest: fetched once more past all caches, then given up. (Of an empty file comes a 416, whose digest is about the
+    // page that comes with it.)
+    for size in [1000, SIZE] {
+        let content = Content::new(1, size);
+        origin.put("f", OriginFile::new(content).header("Repr-Digest", field(b"another file")));
+        let mut job = bench.job(&[(&origin.url("f"), "h")]);
+        let run = bench.attempt(&mut job);
+        let found = (run.failure().code, run.failure().class);
+        assert_eq!(found, (BG_E_VALIDATION_FAILED, FailureClass::Fatal), "{size}");
+        assert!(job.files[0].order.done.is_empty() && !job.temp(0).exists());
     }
 }
 

@@ -122,3 +122,25 @@ fn an_open_socket_directory_is_refused() {
     assert!(done.err.contains("not safe"), "{}", done.err);
     assert!(!home.path().join("started").exists());
 }
+
+#[test]
+fn a_systems_service_elsewhere_is_believed_if_it_is_roots() {
+    let home = noting();
+    let _fake = Fake::start(home.path().join("system.sock"));
+    let by_root = std::os::unix::fs::MetadataExt::uid(&fs::metadata(home.path()).unwrap()) == 0;
+    let child = command(home.path())
+        .env("OPENBITS_SYSTEM_SOCKET", home.path().join("system.sock"))
+        .env("XDG_RUNTIME_DIR", home.path().join("run"))
+        .env("OPENBITS_SERVICE_PROGRAM", home.path().join("program"))
+        .arg("service-info")
+        .spawn()
+        .unwrap();
+    if by_root {
+        assert!(finish(child).exits(0).out.contains("9.9.9"));
+        assert!(!home.path().join("started").exists());
+    } else {
+        assert!(started(home.path(), 1).starts_with("--user --socket"));
+        let _own = Fake::start(socket(home.path()));
+        finish(child).exits(0);
+    }
+}

@@ -1,6 +1,7 @@
 //! What the end of a body means.
 
-use super::{Fail, FilePlan, Restart, outside};
+use super::decide::outside;
+use super::{Fail, FilePlan, Restart};
 use crate::classify::Class;
 use crate::hresult::*;
 use crate::{ErrorContext, RangeSet};

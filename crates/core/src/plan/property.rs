@@ -187,7 +187,7 @@ proptest! {
                     if accept.restart.is_some() {
                         file.clear();
                     }
-                    let sent = step.cut_at.map_or(body.len() as u64, |cut| cut.min(body.len() as u64));
+                    let (sent, end) = carried(step, framing, body.len() as u64);
                     for at in accept.skip..sent {
                         let place = usize::try_from(accept.offset + at).unwrap();
                         if file.len() <= place {
@@ -195,23 +195,7 @@ proptest! {
                         }
                         file[place] = body[usize::try_from(at).unwrap()];
                     }
-                    let end = if sent < body.len() as u64 {
-                        BodyEnd::Cut { code: ERROR_WINHTTP_CONNECTION_ERROR, detail: String::new() }
-                    } else if step.surplus && step.cut_at.is_none() && framing == Framing::Chunked {
-                        BodyEnd::Surplus
-                    } else {
-                        BodyEnd::Clean
-                    };
-                    match plan.end(sent, end) {
-                        Ended::Next | Ended::Soon(_) => {}
-                        Ended::Again(..) => unreachable!("not dynamic"),
-                        Ended::Fail(fail) => {
-                            if fail.discard {
-                                file.clear();
-                            }
-                            failed = true;
-                        }
-                    }
+                    failed = fails(plan.end(sent, end), &mut file);
                 }
                 Decision::Empty(_) => file.clear(),
                 Decision::Again(restart) => {
@@ -221,6 +205,33 @@ proptest! {
                 }
                 Decision::Fail(_) => failed = true,
             }
+        }
+    }
+}
+
+/// Bytes of a body that arrive, and how it ends.
+fn carried(step: &Step, framing: Framing, length: u64) -> (u64, BodyEnd) {
+    let sent = step.cut_at.map_or(length, |cut| cut.min(length));
+    let end = if sent < length {
+        BodyEnd::Cut { code: ERROR_WINHTTP_CONNECTION_ERROR, detail: String::new() }
+    } else if step.surplus && step.cut_at.is_none() && framing == Framing::Chunked {
+        BodyEnd::Surplus
+    } else {
+        BodyEnd::Clean
+    };
+    (sent, end)
+}
+
+/// True if the attempt fails with this body; the file goes if the plan says so.
+fn fails(ended: Ended, file: &mut Vec<u8>) -> bool {
+    match ended {
+        Ended::Next | Ended::Soon(_) => false,
+        Ended::Again(..) => unreachable!("not dynamic"),
+        Ended::Fail(fail) => {
+            if fail.discard {
+                file.clear();
+            }
+            true
         }
     }
 }
@@ -351,14 +362,7 @@ proptest! {
                     if accept.restart.is_some() {
                         file.clear();
                     }
-                    let mut sent = step.cut_at.map_or(body.len() as u64, |cut| cut.min(body.len() as u64));
-                    let mut end = if sent < body.len() as u64 {
-                        BodyEnd::Cut { code: ERROR_WINHTTP_CONNECTION_ERROR, detail: String::new() }
-                    } else if step.surplus && step.cut_at.is_none() && framing == Framing::Chunked {
-                        BodyEnd::Surplus
-                    } else {
-                        BodyEnd::Clean
-                    };
+                    let (mut sent, mut end) = carried(step, framing, body.len() as u64);
                     if let Some(steer) = steer {
                         wanted = steered(wanted, steer, plan.size().unwrap_or(smallest).min(smallest));
                         plan.want(wanted.clone());
@@ -375,16 +379,7 @@ proptest! {
                         }
                         file[place] = body[usize::try_from(at).unwrap()];
                     }
-                    match plan.end(sent, end) {
-                        Ended::Next | Ended::Soon(_) => {}
-                        Ended::Again(..) => unreachable!("not dynamic"),
-                        Ended::Fail(fail) => {
-                            if fail.discard {
-                                file.clear();
-                            }
-                            failed = true;
-                        }
-                    }
+                    failed = fails(plan.end(sent, end), &mut file);
                 }
                 Decision::Empty(_) => file.clear(),
                 Decision::Again(restart) => {

@@ -110,12 +110,19 @@ impl Security {
 
 /// `*` stands for any characters, also none and also `/`; `?` for one. Takes time in proportion to the product of the lengths at most.
 pub fn matches(pattern: &str, text: &str) -> bool {
+    matches_in(pattern, text).0
+}
+
+/// The same, and the comparisons that it took.
+pub(super) fn matches_in(pattern: &str, text: &str) -> (bool, usize) {
     let pattern: Vec<char> = pattern.chars().collect();
     let text: Vec<char> = text.chars().collect();
     let (mut p, mut t) = (0, 0);
     // The last star, and where in the text it ends for now.
     let mut star: Option<(usize, usize)> = None;
+    let mut steps = 0;
     while t < text.len() {
+        steps += 1;
         match pattern.get(p) {
             Some('*') => {
                 star = Some((p, t));
@@ -126,11 +133,11 @@ pub fn matches(pattern: &str, text: &str) -> bool {
                 t += 1;
             }
             _ => {
-                let Some((at, end)) = star else { return false };
+                let Some((at, end)) = star else { return (false, steps) };
                 star = Some((at, end + 1));
                 (p, t) = (at + 1, end + 1);
             }
         }
     }
-    pattern[p..].iter().all(|c| *c == '*')
+    (pattern[p..].iter().all(|c| *c == '*'), steps)
 }

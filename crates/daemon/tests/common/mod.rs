@@ -12,7 +12,7 @@ use openbits_client::blocking::Client;
 use openbits_client::{Client as Async, Endpoint, Kind, Timeouts};
 use openbits_core::hresult::HResult;
 use openbits_core::{JobId, JobType, Priority};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -30,34 +30,14 @@ impl Service {
     }
 
     pub(crate) fn start_as(mode: &str, policy: &str) -> Self {
-        // A bus of the machine that runs the tests must not decide how they end.
-        Self::start_with(mode, policy, &[("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere")])
+        Self::start_with(mode, policy, NO_BUS)
     }
 
     pub(crate) fn start_with(mode: &str, policy: &str, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let at = folder.path();
-        std::fs::write(at.join("policy.toml"), policy).unwrap();
-        let socket = at.join("s.sock");
-        let child = Command::new(env!("CARGO_BIN_EXE_bitsd"))
-            .arg(mode)
-            .arg("--socket")
-            .arg(&socket)
-            .arg("--database")
-            .arg(at.join("queue.db"))
-            .arg("--policy")
-            .arg(at.join("policy.toml"))
-            .env("XDG_CONFIG_HOME", at.join("config"))
-            .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")
-            .envs(environment.iter().copied())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let endpoint = Endpoint { path: socket, kind: Kind::Given, owner: None };
-        let client = Client::new(Async::new(endpoint, None, Timeouts::default())).unwrap();
-        let service = Self { child, folder, client };
-        wait("the service is there", || service.client.service_info().ok());
-        service
+        std::fs::write(folder.path().join("policy.toml"), policy).unwrap();
+        let (child, client) = spawn(folder.path(), mode, environment);
+        Self { child, folder, client }
     }
 
     pub(crate) fn write(&self, policy: &str) {
@@ -89,6 +69,7 @@ impl Service {
             resume: true,
             properties: SetProperties { priority: Some(priority), ..SetProperties::default() },
             environment_proxy: None,
+            dialect: openbits_core::job::Dialect::Bits,
         }
     }
 
@@ -107,6 +88,32 @@ impl Service {
     pub(crate) fn code(&self, id: JobId) -> Option<HResult> {
         self.job(id).error.and_then(|e| openbits_api::error::parse_code(&e.hresult))
     }
+}
+
+/// A bus of the machine that runs the tests must not decide how they end.
+pub(crate) const NO_BUS: &[(&str, &str)] = &[("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere")];
+
+/// Starts a service whose socket, queue and `policy.toml` are in this folder, and waits until it answers.
+pub(crate) fn spawn(at: &Path, mode: &str, environment: &[(&str, &str)]) -> (Child, Client) {
+    let socket = at.join("s.sock");
+    let child = Command::new(env!("CARGO_BIN_EXE_bitsd"))
+        .arg(mode)
+        .arg("--socket")
+        .arg(&socket)
+        .arg("--database")
+        .arg(at.join("queue.db"))
+        .arg("--policy")
+        .arg(at.join("policy.toml"))
+        .env("XDG_CONFIG_HOME", at.join("config"))
+        .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")
+        .envs(environment.iter().copied())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let endpoint = Endpoint { path: socket, kind: Kind::Given, owner: None };
+    let client = Client::new(Async::new(endpoint, None, Timeouts::default())).unwrap();
+    wait("the service is there", || client.service_info().ok());
+    (child, client)
 }
 
 impl Drop for Service {

@@ -1,13 +1,14 @@
 //! A service of this user, with its own store, and a place for downloads.
 
+use crate::process;
+pub(crate) use crate::process::wait;
 use openbits_api::{AddFile, CreateJob, FileView, JobView, SetProperties};
 use openbits_client::blocking::Client;
-use openbits_client::{Action, Client as Async, Endpoint, Error, Kind, Timeouts};
+use openbits_client::{Action, Error};
 use openbits_core::hresult::HResult;
 use openbits_core::{JobId, JobState, JobType};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Child;
 use tempfile::TempDir;
 
 /// Nobody listens there: an attempt fails at once, and is tried again after ten minutes.
@@ -63,6 +64,7 @@ impl Service {
             resume: false,
             properties,
             environment_proxy: None,
+            dialect: openbits_core::job::Dialect::Bits,
         };
         self.client.create_job(&request).map(|outcome| outcome.job.id.parse().unwrap())
     }
@@ -96,42 +98,14 @@ impl Service {
 }
 
 fn spawn(folder: &TempDir, policy: &str) -> (Child, Client) {
-    let at = folder.path();
-    std::fs::write(at.join("policy.toml"), policy).unwrap();
-    let socket = at.join("s.sock");
-    let child = Command::new(env!("CARGO_BIN_EXE_bitsd"))
-        .arg("--user")
-        .arg("--socket")
-        .arg(&socket)
-        .arg("--database")
-        .arg(at.join("queue.db"))
-        .arg("--policy")
-        .arg(at.join("policy.toml"))
-        .env("XDG_CONFIG_HOME", at.join("config"))
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let endpoint = Endpoint { path: socket, kind: Kind::Given, owner: None };
-    let client = Client::new(Async::new(endpoint, None, Timeouts::default())).unwrap();
-    wait("the service is there", || client.service_info().ok());
-    (child, client)
+    std::fs::write(folder.path().join("policy.toml"), policy).unwrap();
+    process::spawn(folder.path(), "--user", process::NO_BUS)
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-pub(crate) fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_secs(30);
-    loop {
-        match look() {
-            Some(found) => return found,
-            None if Instant::now() > end => panic!("not within 30 s: {what}"),
-            None => std::thread::sleep(Duration::from_millis(20)),
-        }
     }
 }
 

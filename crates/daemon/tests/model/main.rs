@@ -10,5 +10,7 @@ mod getters;
 mod job;
 mod job5;
 mod manager;
+#[path = "../common/mod.rs"]
+mod process;
 mod setters;
 mod tokens;

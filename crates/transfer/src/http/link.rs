@@ -3,27 +3,28 @@
 //! The connection has no task of its own: whoever waits for an answer or a body moves it along, so that a byte never crosses
 //! a thread or a queue on its way to the writer.
 
-use super::connect::{self, io_code};
+mod open;
+mod secure;
+mod tunnel;
+
+pub(crate) use open::Opening;
+
+use super::connect::io_code;
 use super::payload::{Payload, Sent};
 use super::pool::Route;
-use super::proxy::Via;
-use super::tls::{self, Setup, TlsCache};
-use crate::auth::{Auth, Peer};
+use super::tls::{self, TlsCache};
 use crate::failure::{Outcome, transport, with};
 use crate::pace::{Paced, Pacers};
 use crate::protocol::Pace;
-use crate::rate::{Limiter, Shaped, Tap};
+use crate::rate::{Limiter, Tap};
 use crate::sys;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::TokioIo;
-use openbits_core::classify::{self, Class};
+use openbits_core::classify::Class;
 use openbits_core::hresult::*;
-use openbits_core::job::http::security;
 use openbits_core::plan::{Fail, Framing};
 use openbits_core::{ErrorContext, Priority};
 use rustls::pki_types::CertificateDer;
@@ -38,13 +39,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
-use url::Url;
 
-/// Longest wait for the head of a revocation list's answer.
-const LIST_PATIENCE: Duration = Duration::from_secs(30);
-/// Most bytes that one read from the socket takes.
-const READ_BUFFER: usize = 1 << 20;
 /// Limit of an answer's head, in bytes.
 const MAX_HEAD: usize = 64 << 10;
 /// Informational answers before the real one.
@@ -127,7 +122,7 @@ impl Link {
         timeout: Duration,
         opening: Opening<'_>,
     ) -> Outcome<Self> {
-        match tokio::time::timeout(timeout, Box::pin(open(route, tls, opening))).await {
+        match tokio::time::timeout(timeout, Box::pin(open::open(route, tls, opening))).await {
             Ok(result) => result,
             Err(_) => Err(transport(
                 ERROR_WINHTTP_TIMEOUT,
@@ -401,328 +396,6 @@ impl Link {
         }
         self.water = Water { raised: false, since: Instant::now(), bytes: 0 };
     }
-}
-
-/// What a proxy may ask for while a tunnel is opened.
-pub(crate) struct Opening<'a> {
-    /// The proxy.
-    pub(crate) proxy: Option<&'a Peer>,
-    /// The job's credentials.
-    pub(crate) auth: &'a mut Auth,
-}
-
-/// Connections to one proxy for one tunnel: it may close after each challenge.
-const MAX_TUNNELS: u32 = 8;
-
-async fn open(route: &Route, tls: &TlsCache, mut opening: Opening<'_>) -> Outcome<Link> {
-    let mut tunnels = 0;
-    let stream = loop {
-        match &route.via {
-            Via::Direct => break connect::tcp(&route.host, route.port, route.bind.as_deref()).await?,
-            Via::Proxy { host, port, .. } => {
-                let stream = connect::tcp(host, *port, route.bind.as_deref()).await?;
-                if !route.tls {
-                    break stream;
-                }
-                if let Some(stream) = tunnel(stream, route, &mut opening).await? {
-                    break stream;
-                }
-                tunnels += 1;
-                if tunnels > MAX_TUNNELS {
-                    let detail = "The proxy closed the connection again and again.";
-                    return Err(transport(ERROR_WINHTTP_CANNOT_CONNECT, detail));
-                }
-            }
-        }
-    };
-    let failed = |error: io::Error| {
-        transport(
-            io_code(&error, ERROR_WINHTTP_CANNOT_CONNECT),
-            format!("The new connection failed: {error}."),
-        )
-    };
-    let address = stream.peer_addr().map_err(failed)?;
-    let peer = address.to_string();
-    let socket = Rc::new(stream.as_fd().try_clone_to_owned().map_err(failed)?);
-    let (stream, tap) = Shaped::new(stream);
-    let direct = matches!(route.via, Via::Direct);
-    let water = Water { raised: false, since: Instant::now(), bytes: 0 };
-    let link = |sender, connection, plain| Link {
-        sender,
-        connection: Some(connection),
-        failure: None,
-        socket,
-        address: address.ip(),
-        paced: None,
-        plain,
-        direct,
-        peer,
-        tap,
-        water,
-        misses_certificate: false,
-        chain: Vec::new(),
-    };
-    if !route.tls {
-        let (sender, connection) =
-            h1().handshake(TokioIo::new(stream)).await.map_err(|error| explain(&error))?;
-        return Ok(link(Sender::H1(sender), Box::pin(connection), true));
-    }
-    let secured = secure(stream, route, tls).await?;
-    let (stream, misses_certificate, chain) = (secured.stream, secured.misses_certificate, secured.chain);
-    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    let (sender, connection): (Sender, Connection) = if http2 {
-        let (sender, connection) =
-            h2().handshake(TokioIo::new(stream)).await.map_err(|error| explain(&error))?;
-        (Sender::H2(sender), Box::pin(connection))
-    } else {
-        let (sender, connection) =
-            h1().handshake(TokioIo::new(stream)).await.map_err(|error| explain(&error))?;
-        (Sender::H1(sender), Box::pin(connection))
-    };
-    Ok(Link { misses_certificate, chain, ..link(sender, connection, false) })
-}
-
-/// A connection whose server is who it should be.
-struct Secured {
-    stream: tokio_rustls::client::TlsStream<Shaped<TcpStream>>,
-    misses_certificate: bool,
-    chain: Vec<CertificateDer<'static>>,
-}
-
-/// Shakes hands, and checks what the handshake itself does not.
-async fn secure(stream: Shaped<TcpStream>, route: &Route, tls: &TlsCache) -> Outcome<Secured> {
-    let setup = tls.get(route.extra_ca.as_deref(), route.http2, &route.options).await?;
-    let host = route.host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    let name = rustls::pki_types::ServerName::try_from(host).map_err(|_| {
-        transport(ERROR_WINHTTP_SECURE_CERT_CN_INVALID, "The host name cannot be in a certificate.")
-    })?;
-    let handshake = tokio_rustls::TlsConnector::from(setup.config.clone()).connect(name, stream);
-    let (shaken, asked) = tls::asked_during(handshake).await;
-    let server = format!("{}:{}", route.host, route.port);
-    let misses_certificate = setup.asks(&server, asked) && !setup.has_certificate;
-    let stream = shaken.map_err(|error| {
-        let code = match tls::code(&error) {
-            Some(_) if misses_certificate && tls::is_handshake_failure(&error) => {
-                ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED
-            }
-            Some(code) => code,
-            None => io_code(&error, ERROR_WINHTTP_CONNECTION_ERROR),
-        };
-        transport(code, format!("No secure connection to {}: {error}.", route.host))
-    })?;
-    if misses_certificate && route.options.strict {
-        return Err(transport(
-            ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED,
-            "The server asks for a client certificate, and the job has none.",
-        ));
-    }
-    let mut chain = Vec::new();
-    if route.options.validate || route.options.flags & security::CRL_CHECK != 0 {
-        chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
-    }
-    if route.options.flags & security::CRL_CHECK != 0 {
-        check_revocation(route, tls, &setup, &chain).await?;
-    }
-    Ok(Secured { stream, misses_certificate, chain })
-}
-
-/// Checks the revocation of what the server presented. Lists that do not serve are fetched once more: they may be old.
-async fn check_revocation(
-    route: &Route,
-    tls: &TlsCache,
-    setup: &Setup,
-    chain: &[CertificateDer<'static>],
-) -> Outcome<()> {
-    let wanted = setup.list_addresses(chain)?;
-    let mut second = false;
-    loop {
-        let mut lists = Vec::new();
-        for addresses in &wanted {
-            lists.push(list(route, tls, addresses).await?);
-        }
-        match setup.check_revocation(chain, &lists) {
-            Err(fail) if !second && fail.code == ERROR_WINHTTP_SECURE_CERT_REV_FAILED => {
-                second = true;
-                wanted.iter().flatten().for_each(|address| tls.lists.forget(address));
-            }
-            result => return result,
-        }
-    }
-}
-
-/// A revocation list from the first of its addresses that has it.
-async fn list(
-    route: &Route,
-    tls: &TlsCache,
-    addresses: &[String],
-) -> Outcome<Rc<webpki::CertRevocationList<'static>>> {
-    if let Some(list) = addresses.iter().find_map(|address| tls.lists.get(address)) {
-        return Ok(list);
-    }
-    let mut why = String::new();
-    for address in addresses {
-        match Box::pin(fetch_list(route, tls, address)).await {
-            Ok(der) => match tls.lists.put(address, &der) {
-                Some(list) => return Ok(list),
-                None => why = format!("what is at {address} is no revocation list"),
-            },
-            Err(fail) => why = format!("the list at {address} cannot be fetched ({})", fail.detail),
-        }
-    }
-    Err(tls::unknown_revocation(&why))
-}
-
-async fn fetch_list(route: &Route, tls: &TlsCache, address: &str) -> Outcome<Vec<u8>> {
-    let bad = || transport(ERROR_WINHTTP_INVALID_URL, "its address cannot be read");
-    let url = Url::parse(address).map_err(|_| bad())?;
-    let route = route.to_list(&url);
-    let through_proxy = matches!(route.via, Via::Proxy { .. });
-    let target =
-        if through_proxy { url.as_str() } else { &url[url::Position::BeforePath..url::Position::AfterQuery] };
-    let mut request = Request::new(Payload::Empty);
-    *request.uri_mut() = target.parse().map_err(|_| bad())?;
-    let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
-    request.headers_mut().insert(http::header::HOST, host.parse().map_err(|_| bad())?);
-    // Of the job's credentials only those that stand in the proxy's setting: nobody else is to know who asks for a list.
-    let (mut auth, proxy) = (Auth::default(), route.via.peer());
-    proxy.iter().for_each(|proxy| auth.dress(&mut request, proxy));
-    let mut link = open(&route, tls, Opening { proxy: proxy.as_ref(), auth: &mut auth }).await?;
-    let mut reply = link.ask(request, LIST_PATIENCE).await.map_err(|(fail, _)| fail)?;
-    if reply.head.status != http::StatusCode::OK {
-        return Err(transport(
-            ERROR_WINHTTP_INVALID_SERVER_RESPONSE,
-            format!("status {}", reply.head.status),
-        ));
-    }
-    let mut der = Vec::new();
-    loop {
-        match link.piece(&mut reply).await {
-            Piece::Data(data) if (der.len() + data.len()) as u64 <= tls::LIST_MAX => {
-                der.extend_from_slice(&data);
-            }
-            Piece::Data(_) => return Err(transport(ERROR_WINHTTP_INVALID_SERVER_RESPONSE, "it is too long")),
-            Piece::End => return Ok(der),
-            Piece::Cut(fail) => return Err(fail),
-            Piece::Changed => {
-                return Err(transport(ERROR_WINHTTP_INVALID_SERVER_RESPONSE, "it changed meanwhile"));
-            }
-        }
-    }
-}
-
-fn h1() -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder.max_buf_size(READ_BUFFER).max_header_size(MAX_HEAD);
-    builder
-}
-
-/// Runs hyper's HTTP/2 tasks on our own thread.
-#[derive(Clone, Copy, Debug)]
-struct Local;
-
-impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Local {
-    fn execute(&self, task: F) {
-        tokio::task::spawn_local(task);
-    }
-}
-
-fn h2() -> http2::Builder<Local> {
-    let mut builder = http2::Builder::new(Local);
-    builder
-        .initial_stream_window_size(2 << 20)
-        .initial_connection_window_size(4 << 20)
-        .max_frame_size(64 << 10)
-        .max_header_list_size(MAX_HEAD as u32);
-    builder
-}
-
-/// Asks a proxy for a tunnel (CONNECT), and answers its challenges. None: it closed the connection after a challenge that can be
-/// answered on another.
-async fn tunnel(stream: TcpStream, route: &Route, opening: &mut Opening<'_>) -> Outcome<Option<TcpStream>> {
-    let mut builder = http1::Builder::new();
-    builder.max_header_size(MAX_HEAD);
-    let (mut sender, connection) =
-        builder.handshake(TokioIo::new(stream)).await.map_err(|error| explain(&error))?;
-    let mut connection = pin!(connection.with_upgrades());
-    let mut finished = false;
-    let exchange = async {
-        loop {
-            let mut request = connect_request(route)?;
-            if let Some(proxy) = opening.proxy {
-                opening.auth.dress(&mut request, proxy);
-            }
-            let response = match sender.send_request(request).await {
-                Ok(response) => response,
-                Err(error) => return Err(explain(&error)),
-            };
-            let status = response.status();
-            if status.is_success() {
-                opening.proxy.into_iter().for_each(|proxy| opening.auth.accepted(proxy));
-                return hyper::upgrade::on(response).await.map(Some).map_err(|error| explain(&error));
-            }
-            let mut detail = format!("The proxy refuses a tunnel with status {}.", status.as_u16());
-            let (code, class) = classify::http_status(status.as_u16());
-            if let Some(proxy) =
-                opening.proxy.filter(|_| status == http::StatusCode::PROXY_AUTHENTICATION_REQUIRED)
-            {
-                if opening.auth.challenged(proxy, response.headers()).await {
-                    if read_away(response.into_body()).await && sender.ready().await.is_ok() {
-                        continue;
-                    }
-                    opening.auth.connection_lost(proxy);
-                    return Ok(None);
-                }
-                detail = format!("{detail} {}", opening.auth.why(proxy));
-                return Err(with(ErrorContext::RemoteFile, code, class, detail));
-            }
-            return Err(with(ErrorContext::GeneralTransport, code, class, detail));
-        }
-    };
-    let mut exchange = pin!(exchange);
-    let upgraded = poll_fn(|cx| {
-        if let Poll::Ready(result) = exchange.as_mut().poll(cx) {
-            return Poll::Ready(result);
-        }
-        if !finished && connection.as_mut().poll(cx).is_ready() {
-            finished = true;
-        }
-        exchange.as_mut().poll(cx)
-    })
-    .await?;
-    let Some(upgraded) = upgraded else { return Ok(None) };
-    match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) if parts.read_buf.is_empty() => Ok(Some(parts.io.into_inner())),
-        // A server never speaks first in TLS.
-        _ => Err(transport(ERROR_WINHTTP_CANNOT_CONNECT, "The proxy sent data of its own into the tunnel.")),
-    }
-}
-
-fn connect_request(route: &Route) -> Outcome<Request<Empties>> {
-    let target = format!("{}:{}", route.host, route.port);
-    let bad = || transport(ERROR_WINHTTP_CANNOT_CONNECT, "The host cannot be asked of a proxy.");
-    let mut request = Request::new(Payload::Empty);
-    *request.method_mut() = http::Method::CONNECT;
-    *request.uri_mut() = http::Uri::from(target.parse::<http::uri::Authority>().map_err(|_| bad())?);
-    let host = http::HeaderValue::from_str(&target).map_err(|_| bad())?;
-    request.headers_mut().insert(http::header::HOST, host);
-    Ok(request)
-}
-
-/// Longest page of a proxy that asks for credentials which is read for the sake of the connection, in bytes.
-const MAX_PAGE: usize = 256 << 10;
-
-/// Reads a body that nobody wants. False: it is too long, or broke.
-async fn read_away(mut body: Incoming) -> bool {
-    let mut left = MAX_PAGE;
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else { return false };
-        let length = frame.data_ref().map_or(0, Bytes::len);
-        match left.checked_sub(length) {
-            Some(rest) => left = rest,
-            None => return false,
-        }
-    }
-    true
 }
 
 fn framing(head: &http::response::Parts, body: &Incoming) -> Framing {

@@ -17,18 +17,15 @@ use url::Url;
 /// The caller's headers that go to other origins too. Any other may carry a key (`X-Api-Key`, `Private-Token`, …).
 const HARMLESS: &[&str] = &["accept", "accept-language", "cache-control", "pragma", "user-agent"];
 
-/// Builds the request. `original`: the caller's URL; what peers want to see of the caller comes later ([`crate::auth`]).
-pub(crate) fn build(
-    request: &plan::Request,
-    options: &TransferOptions,
-    route: &Route,
-    http2: bool,
-    original: &Url,
-) -> Outcome<http::Request<Payload>> {
-    let bad = |what: &str| with(ErrorContext::RemoteFile, E_INVALIDARG, Class::Fatal, what);
-    let path: PathAndQuery = request.target.parse().map_err(|_| bad("The URL has an illegal path."))?;
-    let host = request.url.host_str().unwrap_or_default();
-    let authority = match request.url.port() {
+fn bad(what: &str) -> Box<plan::Fail> {
+    with(ErrorContext::RemoteFile, E_INVALIDARG, Class::Fatal, what)
+}
+
+/// The target as it goes out, and what stands in `Host`: only the path, unless a proxy is asked or HTTP/2 is spoken.
+pub(super) fn address(target: &str, url: &Url, route: &Route, http2: bool) -> Outcome<(Uri, String)> {
+    let path: PathAndQuery = target.parse().map_err(|_| bad("The URL has an illegal path."))?;
+    let host = url.host_str().unwrap_or_default();
+    let authority = match url.port() {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
     };
@@ -43,6 +40,18 @@ pub(crate) fn build(
     } else {
         Uri::from(path)
     };
+    Ok((uri, authority))
+}
+
+/// Builds the request. `original`: the caller's URL; what peers want to see of the caller comes later ([`crate::auth`]).
+pub(crate) fn build(
+    request: &plan::Request,
+    options: &TransferOptions,
+    route: &Route,
+    http2: bool,
+    original: &Url,
+) -> Outcome<http::Request<Payload>> {
+    let (uri, authority) = address(&request.target, &request.url, route, http2)?;
     let mut out = http::Request::new(Payload::Empty);
     *out.method_mut() = http::Method::from_bytes(request.method.as_bytes())
         .map_err(|_| bad("The job's HTTP method is malformed."))?;

@@ -3,12 +3,10 @@
 
 use super::payload::Payload;
 use super::pool::Route;
-use super::proxy::Via;
-use super::request::custom;
+use super::request::{address, custom};
 use crate::failure::{Outcome, with};
 use crate::protocol::TransferOptions;
 use http::header::{self, HeaderName, HeaderValue};
-use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use openbits_core::ErrorContext;
 use openbits_core::classify::Class;
 use openbits_core::hresult::E_INVALIDARG;
@@ -26,23 +24,8 @@ pub(crate) fn build_upload(
     let bad = |what: &str| with(ErrorContext::RemoteFile, E_INVALIDARG, Class::Fatal, what);
     let value =
         |text: &str| HeaderValue::from_str(text).map_err(|_| bad("A request header has an illegal value."));
-    let path: PathAndQuery = ask.target.parse().map_err(|_| bad("The URL has an illegal path."))?;
-    let host = ask.url.host_str().unwrap_or_default();
-    let authority = match ask.url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    };
-    let through_proxy = !route.tls && matches!(route.via, Via::Proxy { .. });
-    let uri = if through_proxy {
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(Scheme::HTTP);
-        parts.authority =
-            Some(authority.parse::<Authority>().map_err(|_| bad("The URL has an illegal host."))?);
-        parts.path_and_query = Some(path);
-        Uri::from_parts(parts).map_err(|_| bad("The URL cannot be sent."))?
-    } else {
-        Uri::from(path)
-    };
+    // Uploads speak HTTP/1.1.
+    let (uri, authority) = address(&ask.target, &ask.url, route, false)?;
     let length = ask.body.len();
     let mut out = http::Request::new(body);
     *out.method_mut() =

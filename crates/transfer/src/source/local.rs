@@ -4,7 +4,7 @@
 //! size, and may never end.
 
 use super::stamp::Stamp;
-use super::{PIECE, PIECES, Reading, Source};
+use super::{PIECE, PIECES, Reading};
 use crate::failure::{Outcome, transport, with};
 use crate::http::Piece;
 use bytes::BytesMut;
@@ -44,14 +44,14 @@ const MADE_UP: &[u64] = &[
 
 /// Opens the file of a `file:` URL and begins to read what the request asks for. A file system that does not answer in time is an error
 /// of this attempt; its thread waits on by itself.
-pub(crate) async fn open(request: &Request, timeout: Duration) -> Outcome<Source> {
+pub(crate) async fn open(request: &Request, timeout: Duration) -> Outcome<Reading> {
     let Ok(Remote::File(path)) = remote::parse(request.url.as_str()) else {
         return Err(refused(ERROR_INVALID_NAME, "The URL names no file."));
     };
     let request = request.clone();
     let opening = tokio::task::spawn_blocking(move || begin(Path::new(&path), &request));
     match tokio::time::timeout(timeout, opening).await {
-        Ok(Ok(result)) => result.map(Source::File),
+        Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(transport(BG_E_CONNECTION_CLOSED, "Opening the source was interrupted.")),
         Err(_) => Err(transport(ERROR_WINHTTP_TIMEOUT, "The file system of the source does not answer.")),
     }
@@ -77,7 +77,7 @@ fn begin(path: &Path, request: &Request) -> Outcome<Reading> {
         .name("openbits-read".into())
         .spawn(move || read(&file, &stamp, body, &sender))
         .map_err(|error| transport(E_OUTOFMEMORY, format!("No thread for reading: {error}.")))?;
-    Ok(Reading { head, framing, pieces, peer: "file".to_owned() })
+    Ok(Reading { head, framing, pieces, peer: "file".to_owned(), address: None })
 }
 
 fn regular(stat: &fs::Stat) -> Outcome<()> {

@@ -3,7 +3,7 @@
 //! Each transfer has a session in a thread of its own: whatever the protocol costs or waits for, no other transfer waits with it.
 
 use super::stamp::Stamp;
-use super::{PIECE, PIECES, Reading, Source};
+use super::{PIECE, PIECES, Reading};
 use crate::failure::{Outcome, transport, with};
 use crate::http::Piece;
 use crate::share::{Share, User, connect, limited};
@@ -15,6 +15,7 @@ use openbits_core::hresult::*;
 use openbits_core::plan::Request;
 use openbits_core::remote::{self, Remote, SmbName};
 use smb2::FileReader;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, oneshot};
@@ -23,7 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 const READS: usize = 4;
 
 /// Opens a file on a share and begins to read what the request asks for.
-pub(crate) async fn open(request: &Request, connect: Duration, idle: Duration) -> Outcome<Source> {
+pub(crate) async fn open(request: &Request, connect: Duration, idle: Duration) -> Outcome<Reading> {
     let Ok(Remote::Smb(name)) = remote::parse(request.url.as_str()) else {
         let detail = "The URL names no file on a share.";
         return Err(with(ErrorContext::RemoteFile, ERROR_INVALID_NAME, Class::Fatal, detail));
@@ -43,7 +44,7 @@ pub(crate) async fn open(request: &Request, connect: Duration, idle: Duration) -
         })
         .map_err(|error| transport(E_OUTOFMEMORY, format!("No thread for the share: {error}.")))?;
     match heard.await {
-        Ok(result) => result.map(Source::File),
+        Ok(result) => result,
         Err(_) => Err(transport(BG_E_CONNECTION_CLOSED, "The session with the share ended at once.")),
     }
 }
@@ -76,7 +77,8 @@ async fn serve(
     let (head, framing, body) = stamp.answer(&request, SystemTime::now());
     let (sender, pieces) = mpsc::channel(PIECES);
     let peer = format!("{}:{}", name.host, name.port);
-    if told.send(Ok(Reading { head, framing, pieces, peer })).is_err() {
+    let address = name.host.parse().ok().map(|address: IpAddr| SocketAddr::new(address, name.port));
+    if told.send(Ok(Reading { head, framing, pieces, peer, address })).is_err() {
         return;
     }
     let reading = async {

@@ -1,8 +1,14 @@
 //! One run of one job: its files, one after the other, and what is asked for of any of them before everything else.
 
+mod current;
+mod leave;
+mod reach;
+
+pub(super) use current::Surroundings;
+pub(super) use reach::decide;
+
 use super::Stop;
 use super::body;
-use super::exchange::{Answered, Around, exchange};
 use super::lists::{Lists, Wanted};
 use super::mirrors::{Blame, Mirrors};
 use super::report::{self, Reporter};
@@ -11,17 +17,13 @@ use super::verdicts::Verdicts;
 use crate::auth::Auth;
 use crate::failure::{Outcome, with};
 use crate::file::{self, Finished, Folder, Group, Part, Place, Reopened};
-use crate::http::{Link, Pool, Route};
-use crate::protocol::{Algorithm, Event, FileOrder, Order, Pair, headers_max};
+use crate::http::{Pool, Route};
+use crate::protocol::{Algorithm, Digest, Event, FileOrder, Order, Pair, headers_max};
 use crate::rate::Limiter;
-use crate::source::{self, Source};
+use crate::source::Source;
 use openbits_core::classify::Class;
-use openbits_core::hresult::{
-    BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED, E_UNEXPECTED, ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED,
-};
-use openbits_core::plan::{
-    Accept, BodyEnd, Decision, Ended, Fail, FilePlan, Head, Limits, Next, Request, Restart,
-};
+use openbits_core::hresult::{E_UNEXPECTED, ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED};
+use openbits_core::plan::{Accept, BodyEnd, Decision, Ended, Fail, FilePlan, Limits, Next, Request};
 use openbits_core::secret::split_login;
 use openbits_core::{ErrorContext, Priority, RangeSet};
 use std::cell::Cell;
@@ -29,9 +31,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::sync::mpsc;
-use url::Url;
 
 /// Bodies up to this size are collected and written in one piece, without a writer of their own.
 const SMALL: u64 = 256 << 10;
@@ -116,6 +117,8 @@ pub(super) struct Current {
     pub(super) part: Option<Part>,
     pub(super) modified_s: Option<i64>,
     hashed: Vec<Algorithm>,
+    /// What the server says of the version that the plan is bound to (`Repr-Digest`).
+    told_digest: Option<Digest>,
     /// What lies under the temporary name is of another mirror. It stays until this one has something better.
     others: bool,
     connected: bool,
@@ -220,59 +223,6 @@ impl Attempt {
         self.urgent_file(None).or_else(|| (self.front..self.over.len()).find(wanted))
     }
 
-    /// Leaves a file in the middle: what is there of it is made durable and reported.
-    async fn put_aside(&mut self, at: usize) -> Outcome<()> {
-        let current = self.current.as_mut().expect("a file is open");
-        let mut done = RangeSet::new();
-        if let Some(part) = &mut current.part {
-            part.finish_run().await?;
-            part.settle().await?;
-            done = part.durable().clone();
-        }
-        if !done.is_empty() {
-            let checkpoint =
-                report::checkpoint(current.index, &current.plan, done.clone(), current.modified_s, false);
-            self.reporter.checkpoint(checkpoint).await;
-        }
-        let file = &mut self.order.files[at];
-        file.size = current.plan.local_size();
-        file.remote_size = current.plan.size();
-        file.validator = Some(current.plan.validator().clone());
-        file.done = done;
-        self.told = self.current.take().and_then(|current| current.told);
-        Ok(())
-    }
-
-    /// Ends what is under way and reports what is durable.
-    async fn wind_down(&mut self, discard: bool) {
-        if let Some(mut current) = self.current.take().filter(|current| !current.others) {
-            // Dynamic content cannot be continued, not even after a Suspend (spec/bits-extended.md 16, row 48).
-            if discard || current.plan.wanted().dynamic {
-                if let Some(part) = &mut current.part {
-                    part.abandon_run().await;
-                    let _ = part.synced().await;
-                }
-                file::remove(&current.place);
-                let empty = report::checkpoint(current.index, &current.plan, RangeSet::new(), None, false);
-                self.reporter
-                    .checkpoint(crate::protocol::FileCheckpoint { validator: None, size: None, ..empty })
-                    .await;
-            } else if let Some(part) = &mut current.part {
-                // An error of the disk was either the reason to come here, or it ends the next attempt.
-                let _ = part.finish_run().await;
-                let _ = part.settle().await;
-                if !part.durable().is_empty() {
-                    let done = part.durable().clone();
-                    let last =
-                        report::checkpoint(current.index, &current.plan, done, current.modified_s, false);
-                    self.reporter.checkpoint(last).await;
-                }
-            }
-        }
-        // Its error, if any, would only hide the first one; unreported files are fetched again.
-        let _ = self.group.flush().await;
-    }
-
     /// Transfers one file, up to the queue of finished ones, from the first of its places that has it.
     async fn fetch(&mut self, at: usize) -> Result<(), (Option<u32>, Box<Fail>)> {
         let file = self.order.files[at].clone();
@@ -313,31 +263,6 @@ impl Attempt {
             mirrors.failed(Blame { fail, http_status, url });
         }
         Err((None, with(ErrorContext::RemoteFile, E_UNEXPECTED, Class::Transient, "The file has no place.")))
-    }
-
-    /// Lets go of a mirror: what is durable of it is reported and stays, unless it is worth nothing. True if something stays.
-    async fn set_aside(&mut self, discard: bool) -> Outcome<bool> {
-        let Some(mut current) = self.current.take() else { return Ok(false) };
-        self.told = current.told.take();
-        if current.others {
-            return Ok(true); // it came to nothing
-        }
-        if discard {
-            let reason = "the content of a mirror is not what is expected".to_owned();
-            current.restart(&self.reporter, Restart { reason }).await?;
-            return Ok(false);
-        }
-        if let Some(part) = &mut current.part {
-            part.finish_run().await?;
-            part.settle().await?;
-            if !part.durable().is_empty() {
-                let done = part.durable().clone();
-                let last = report::checkpoint(current.index, &current.plan, done, current.modified_s, false);
-                self.reporter.checkpoint(last).await;
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// Transfers one file from one place.
@@ -430,6 +355,7 @@ impl Attempt {
             part: None,
             modified_s: None,
             hashed: wanted.algorithms(),
+            told_digest: None,
             others,
             connected: false,
             told: self.told.take(),
@@ -505,8 +431,9 @@ impl Attempt {
                     steer: &self.steer,
                     finished_bytes: self.finished_bytes,
                 };
+                let told = reach::server_digest(&source).filter(|_| self.order.options.method.is_none());
                 let (ended, left) =
-                    Box::pin(Self::accept(current, &surroundings, &accept, &mut source)).await?;
+                    Box::pin(Self::accept(current, &surroundings, &accept, told, &mut source)).await?;
                 if self.order.options.tell_ranges
                     && let Some(part) = &current.part
                 {
@@ -556,78 +483,12 @@ impl Attempt {
         }
     }
 
-    /// Gives a connection back whose answer was read to its end.
-    fn give_back(&self, route: Option<Route>, source: Source) {
-        if let (Some(route), Source::Http(http)) = (route, source) {
-            let (link, reply) = *http;
-            drop(reply);
-            self.pool.give(route, link);
-        }
-    }
-
-    /// Gives a connection back whose answer is of no use.
-    pub(super) async fn put_back(&self, route: Option<Route>, source: Source) {
-        if let (Some(route), Source::Http(http)) = (route, source) {
-            let (mut link, reply) = *http;
-            if link.drain(reply, DRAIN).await {
-                self.pool.give(route, link);
-            }
-        }
-    }
-
-    /// Gets an answer from wherever the request leads. `original`: the URL that the caller gave.
-    pub(super) async fn reach(&mut self, request: &Request, original: &Url) -> Outcome<Reached> {
-        let connect = Duration::from_millis(self.order.options.connect_timeout_ms);
-        let source = match request.url.scheme() {
-            "file" => source::open_local(request, connect).await?,
-            "smb" => {
-                let idle = Duration::from_millis(self.order.options.idle_timeout_ms);
-                source::open_smb(request, connect, idle).await?
-            }
-            _ => {
-                let Answered { route, link, reply, why } = self.exchange(request, original).await?;
-                return Ok(Reached {
-                    route: Some(route),
-                    source: Source::Http(Box::new((link, reply))),
-                    why,
-                });
-            }
-        };
-        Ok(Reached { route: None, source, why: None })
-    }
-
-    /// Gets an answer over HTTP, and tells what happened on the way.
-    async fn exchange(&mut self, request: &Request, original: &Url) -> Outcome<Answered> {
-        let current = self.current.as_ref();
-        let shape = |link: &mut Link| link.shape(&self.limiter, &self.level);
-        // A list of digests has no login of its own.
-        let login = current.filter(|current| current.plan.original() == original);
-        let around = Around {
-            order: &self.order,
-            reporter: &self.reporter,
-            verdicts: &self.verdicts,
-            pool: &self.pool,
-            file: current.map_or(0, |current| current.index),
-            original,
-            login: login.and_then(|current| current.login.as_ref()),
-            shape: &shape,
-        };
-        let result = exchange(request, &around, &mut self.auth).await;
-        let notes = self.auth.take_notes();
-        if !notes.is_empty() {
-            let url = current.map(|current| current.plan.shown_url()).unwrap_or_default();
-            for note in notes {
-                self.reporter.note(&url, note).await;
-            }
-        }
-        result
-    }
-
     /// Takes the body of an answer. The second value: it was left in the middle.
     async fn accept(
         current: &mut Current,
         around: &Surroundings<'_>,
         accept: &Accept,
+        told: Option<Digest>,
         source: &mut Source,
     ) -> Outcome<(Ended, bool)> {
         let Surroundings { order, reporter, .. } = around;
@@ -635,6 +496,9 @@ impl Attempt {
             current.restart(reporter, restart).await?;
         }
         current.take_over(reporter).await?;
+        if let Some(told) = told.filter(|_| current.plan.layout().is_whole()) {
+            current.expect(told);
+        }
         current.modified_s = accept.modified_s;
         let sparse = current.plan.wanted().only_first;
         let size = current.plan.local_size();
@@ -686,9 +550,11 @@ impl Attempt {
         }
         let part = current.part.as_mut().expect("just made");
         part.finish_run().await?;
-        if !wanted.digests.is_empty() {
-            let found = part.digests(size, &wanted.algorithms()).await?;
-            if !wanted.digests.iter().all(|digest| found.contains(digest)) {
+        let expected: Vec<&Digest> = wanted.digests.iter().chain(&current.told_digest).collect();
+        if !expected.is_empty() {
+            let algorithms: Vec<Algorithm> = expected.iter().map(|digest| digest.algorithm()).collect();
+            let found = part.digests(size, &algorithms).await?;
+            if !expected.iter().all(|digest| found.contains(digest)) {
                 let restart = current.plan.digest_mismatch()?;
                 current.restart(&self.reporter, restart).await?;
                 return Ok(None);
@@ -701,75 +567,4 @@ impl Attempt {
         let checkpoint = report::checkpoint(current.index, &current.plan, done, current.modified_s, true);
         Ok(Some(Finished { place: part.place.clone(), file: part.file.clone(), checkpoint, durable }))
     }
-}
-
-/// What a body meets on its way, apart from its own file.
-pub(super) struct Surroundings<'a> {
-    pub(super) order: &'a Order,
-    pub(super) reporter: &'a Reporter,
-    pub(super) steer: &'a Steer,
-    finished_bytes: u64,
-}
-
-impl Surroundings<'_> {
-    /// So many bytes of the present file, and those of the finished ones, are within the job's limit (MAX_DOWNLOAD_SIZE).
-    pub(super) fn check_cap(&self, bytes: u64) -> Outcome<()> {
-        let Some(cap) = self.order.options.max_bytes else { return Ok(()) };
-        if self.finished_bytes.saturating_add(bytes) <= cap {
-            return Ok(());
-        }
-        Err(with(
-            ErrorContext::RemoteFile,
-            BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED,
-            Class::Fatal,
-            "The files are larger than the job's limit.",
-        ))
-    }
-}
-
-impl Current {
-    /// A new temporary file for the version that the plan is bound to.
-    pub(super) fn new_part(&self) -> Outcome<Part> {
-        let temp = file::create(&self.place, &file::version_tag(self.plan.validator()))?;
-        Ok(Part::new(self.place.clone(), temp, &self.hashed))
-    }
-
-    /// This place has what it takes: what another mirror left goes.
-    async fn take_over(&mut self, reporter: &Reporter) -> Outcome<()> {
-        if !std::mem::take(&mut self.others) {
-            return Ok(());
-        }
-        let reason = "the file goes on from another mirror".to_owned();
-        self.restart(reporter, Restart { reason }).await
-    }
-
-    /// Throws away what is kept, in the file first, and tells it.
-    async fn restart(&mut self, reporter: &Reporter, restart: Restart) -> Outcome<()> {
-        if let Some(mut part) = self.part.take() {
-            part.abandon_run().await;
-            let _ = part.synced().await;
-        }
-        file::remove(&self.place);
-        self.modified_s = None;
-        reporter.restarted(self.index, restart.reason).await;
-        Ok(())
-    }
-
-    async fn connect(&mut self, reporter: &Reporter, size: Option<u64>, peer: &str) {
-        if !std::mem::replace(&mut self.connected, true) {
-            self.told = Some(peer.to_owned());
-            reporter.connected(self.index, size, peer).await;
-        }
-    }
-}
-
-/// Asks the plan about an answer.
-pub(super) fn decide(plan: &mut FilePlan, source: &Source) -> Decision {
-    let (head, framing) = source.head();
-    let headers: Vec<(&str, &[u8])> =
-        head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-    let now_s = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(0));
-    plan.head(&Head { status: head.status.as_u16(), framing, headers: &headers }, now_s)
 }

@@ -1,8 +1,8 @@
 //! Panics inside the worker.
 
 use super::*;
-use crate::protocol::{FileOrder, Order, TransferOptions, Wanted};
-use openbits_core::{Priority, RangeSet};
+use crate::protocol::{FileOrder, Order, TransferOptions};
+use openbits_core::Priority;
 
 /// The URL of a file whose transfer ends in a panic.
 const PANICS: &str = "test:panic";
@@ -12,21 +12,7 @@ pub(super) fn perhaps_panic(remote: &str) {
 }
 
 fn order(job: JobId, attempt: u64, remote: &str) -> Command {
-    let file = FileOrder {
-        index: 0,
-        remote: remote.to_owned(),
-        local: "/nowhere/f".to_owned(),
-        temp: "BIT1.tmp".to_owned(),
-        size: None,
-        remote_size: None,
-        wanted: Wanted::default(),
-        done: RangeSet::new(),
-        validator: None,
-        digests: Vec::new(),
-        sources: Vec::new(),
-        mirrors: Vec::new(),
-        moved: false,
-    };
+    let file = FileOrder::new(0, remote, "/nowhere/f", "BIT1.tmp");
     Command::Start(Box::new(Order {
         job,
         attempt: AttemptId(attempt),

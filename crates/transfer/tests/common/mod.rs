@@ -1,10 +1,10 @@
 //! A worker and the part of the service that it needs: orders, stored checkpoints, attempts.
 #![allow(dead_code, clippy::unwrap_used, clippy::type_complexity)] // each test program uses its part
 
-use openbits_core::{AttemptId, JobId, Priority, RangeSet, Ticket};
+use openbits_core::{AttemptId, JobId, Priority, Ticket};
 use openbits_testkit::Content;
 use openbits_transfer::protocol::{
-    Command, Event, Failure, FileCheckpoint, FileOrder, Finish, Order, Rename, TransferOptions, Wanted,
+    Command, Event, Failure, FileCheckpoint, FileOrder, Finish, Order, Rename, TransferOptions,
 };
 use openbits_transfer::worker::{self, Handle};
 use std::path::{Path, PathBuf};
@@ -93,21 +93,12 @@ impl Bench {
             .iter()
             .enumerate()
             .map(|(index, (remote, local))| Stored {
-                order: FileOrder {
-                    index: u32::try_from(index).unwrap(),
-                    remote: (*remote).to_owned(),
-                    local: self.path(local).to_str().unwrap().to_owned(),
-                    temp: format!("BIT{number:x}-{index}.tmp"),
-                    size: None,
-                    remote_size: None,
-                    wanted: Wanted::default(),
-                    done: RangeSet::new(),
-                    validator: None,
-                    digests: Vec::new(),
-                    sources: Vec::new(),
-                    mirrors: Vec::new(),
-                    moved: false,
-                },
+                order: FileOrder::new(
+                    u32::try_from(index).unwrap(),
+                    remote,
+                    self.path(local).to_str().unwrap(),
+                    &format!("BIT{number:x}-{index}.tmp"),
+                ),
                 modified_s: None,
                 finished: false,
             })

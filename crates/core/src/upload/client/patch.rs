@@ -153,14 +153,15 @@ impl Patch {
         self.at = At::Done;
     }
 
-    fn adopt(&mut self, next: Option<u64>) -> Turn {
+    /// `sending`: it is the answer to a PATCH, which should have brought the upload further (also if it only said that this is the end).
+    fn adopt(&mut self, next: Option<u64>, sending: bool) -> Turn {
         let Some(next) = next.filter(|next| *next <= self.target.size()) else {
             return refuse(BG_E_INVALID_SERVER_RESPONSE, "The server does not tell a possible offset.");
         };
         self.state.offset = next;
         if next > self.peak {
             (self.peak, self.still) = (next, 0);
-        } else if self.sent.1 > 0 && next <= self.sent.0 {
+        } else if sending && next <= self.sent.0 {
             self.still += 1;
             if self.still >= MAX_STILL {
                 let detail = "The server takes the bytes and does not get any further.";
@@ -186,8 +187,8 @@ impl Patch {
     fn refused(&self, heard: &Heard<'_>, now_ms: i64) -> Turn {
         let (code, class) = classify::http_status(heard.status);
         let mut fail = Fail::new(code, format!("The server answered with status {}.", heard.status));
-        // A checksum that did not fit is worth another try (the status is not a registered one).
-        fail.class = if heard.status == 460 { Class::Transient } else { class };
+        // A lock passes, and a checksum that did not fit is worth another try (460 is not a registered status).
+        fail.class = if matches!(heard.status, 423 | 460) { Class::Transient } else { class };
         fail.retry_after_ms = heard.retry_after_ms(now_ms);
         Turn::Fail(Box::new(fail))
     }
@@ -229,10 +230,13 @@ impl Plan for Patch {
                     return Turn::Next;
                 }
                 self.sent = (0, 0);
-                self.adopt(heard.number("upload-offset"))
+                self.adopt(heard.number("upload-offset"), false)
             }
             At::Head if matches!(heard.status, 403 | 404 | 410) => self.begin_again(),
-            At::Head if heard.status == 423 => Turn::Wait(LOCKED_MS),
+            At::Head if heard.status == 423 && self.still + 1 < MAX_STILL => {
+                self.still += 1;
+                Turn::Wait(LOCKED_MS)
+            }
             At::Head => self.refused(heard, now_ms),
             At::Send if good => {
                 let all = self.sent.0 + self.sent.1 == self.target.size();
@@ -242,7 +246,8 @@ impl Plan for Patch {
                 }
                 let told = heard.number("upload-offset");
                 // The draft need not repeat the offset after a part.
-                self.adopt(if self.is_tus() { told } else { told.or(Some(self.sent.0 + self.sent.1)) })
+                let next = if self.is_tus() { told } else { told.or(Some(self.sent.0 + self.sent.1)) };
+                self.adopt(next, true)
             }
             At::Send if matches!(heard.status, 404 | 410) => self.begin_again(),
             At::Send if matches!(heard.status, 409 | 423) => {

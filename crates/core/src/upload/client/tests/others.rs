@@ -75,6 +75,28 @@ fn tus_errors() {
 }
 
 #[test]
+fn a_lock_that_stays_and_an_end_that_is_not_taken_end_the_attempt() {
+    let mut plan = at_upload(Protocol::Tus, 9);
+    for _ in 0..4 {
+        assert_eq!(asked(&mut plan).method, "HEAD");
+        assert_eq!(answer(&mut plan, 423, &[]), Turn::Wait(1000));
+    }
+    asked(&mut plan);
+    assert_eq!(failed(answer(&mut plan, 423, &[])), (HResult::from_http_status(423), Class::Transient));
+    // Every byte is there, and the server says again and again that this is not all.
+    let mut plan = at_upload(Protocol::Ietf, 9);
+    asked(&mut plan);
+    answer(&mut plan, 204, &[("upload-offset", "9")]);
+    let not_all = [("upload-offset", "9"), ("upload-complete", "?0")];
+    for _ in 0..4 {
+        assert_eq!(asked(&mut plan).body.len(), 0);
+        assert_eq!(answer(&mut plan, 200, &not_all), Turn::Next);
+    }
+    asked(&mut plan);
+    assert_eq!(failed(answer(&mut plan, 200, &not_all)).0, BG_E_NO_PROGRESS);
+}
+
+#[test]
 fn an_upload_elsewhere_gets_no_credentials_and_no_plain_http() {
     let source = SourceMark { size: 9, modified_s: 7, modified_ns: 0, inode: 3, device: 1 };
     let target = || Target::new("https://u:p@drop.example.net/f", source, "f", false).unwrap();
