@@ -2,10 +2,12 @@
 """One background transfer by the shipped service, as a command that the politeness testbed runs in its client namespace.
 
     background.py BITS FOLDER SOURCE-ADDRESS URL [--jobs N] [--priority LEVEL] [--mode system|user] [--tls]
+                  [--upload BITS-SERVER]
 
 Starts a service of its own (state outside of FOLDER, log in it), creates the jobs bound to the source address, and stays until it is
 terminated; then it stops the service and says on standard error, as JSON, how many CPU seconds service and workers took, and what
-the pacing did. `--tls` starts a second server, with TLS, in the testbed's server namespace.
+the pacing did. `--tls` starts a second server, with TLS, in the testbed's server namespace; `--upload` starts a
+bits-server there and uploads a large file to it (`plain` instead: one PUT to URL).
 """
 import argparse
 import http.client
@@ -58,6 +60,17 @@ http {{ access_log off; client_body_temp_path {tls}/1; proxy_temp_path {tls}/2; 
     return f"https://{address}:8443/" + url.split("/", 3)[3], server
 
 
+def receiver(place, url, program):
+    """A bits-server of our own in the server's namespace; what it gets stays in memory."""
+    address = url.split("/")[2].split(":")[0]
+    number = int(address.split(".")[1]) - 100
+    (place / "store").mkdir()
+    server = subprocess.Popen(["nice", "-n", "-10", "ip", "netns", "exec", f"bp{number}s", program, "--root", str(place / "store"),
+                               "--listen", f"{address}:8090"], stdout=subprocess.DEVNULL, stderr=open(place / "server.log", "w"))
+    time.sleep(0.5)
+    return f"http://{address}:8090/up", server
+
+
 def main():
     parser = argparse.ArgumentParser()
     for name in ("bits", "folder", "source", "url"):
@@ -66,6 +79,7 @@ def main():
     parser.add_argument("--priority", default="NORMAL")
     parser.add_argument("--mode", default="system")
     parser.add_argument("--tls", action="store_true")
+    parser.add_argument("--upload")
     given = parser.parse_args()
     bits, source, url, jobs, priority, mode = given.bits, given.source, given.url, given.jobs, given.priority, given.mode
     place = pathlib.Path(given.folder)
@@ -82,6 +96,8 @@ def main():
     if given.tls:
         url, server = secure(place, url)
         env["SSL_CERT_FILE"] = str(place / "tls" / "cert.pem")
+    if given.upload and given.upload != "plain":
+        url, server = receiver(place, url, given.upload)
     log = open(place / "service.log", "ab")
     service = subprocess.Popen([bits, "service", f"--{mode}", "--socket", str(home / "run" / "bits.sock"), "--database",
                                 str(home / "queue.db"), "--policy", str(policy)], env=env, stdout=log, stderr=log, cwd=home)
@@ -118,10 +134,15 @@ def main():
         print("the service does not answer", file=sys.stderr)
         end()
     for number in range(jobs):
-        status, answer = ask(door, "POST", "/v1/jobs", {
-            "display_name": f"background {number}", "resume": True,
-            "files": [{"remote_name": url, "local_name": str(home / f"file{number}")}],
-            "properties": {"priority": priority, "bind": source}})
+        job = {"display_name": f"background {number}", "resume": True,
+               "files": [{"remote_name": url, "local_name": str(home / f"file{number}")}],
+               "properties": {"priority": priority, "bind": source}}
+        if given.upload:
+            job["type"] = "UPLOAD"
+            job["files"] = [{"remote_name": f"{url}{number}", "local_name": "/dev/shm/bp/big.bin"}]
+            if given.upload == "plain":
+                job["properties"]["upload_protocol"] = "put"
+        status, answer = ask(door, "POST", "/v1/jobs", job)
         if status != 201:
             print(answer, file=sys.stderr)
             end()

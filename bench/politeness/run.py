@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Politeness of the shipped service beside what people use today, on the shared testbed (spec/politeness.md 2 and 9).
 
-    bench/politeness/run.py TESTBED BITS [--set short|bar|tools|all] [--runs N] [--out FOLDER]
+    bench/politeness/run.py TESTBED BITS [--set short|bar|more|tools|all|cost] [--runs N] [--out FOLDER] [--units N] [--only TEXT]
 
 TESTBED is the folder of the testbed (run.py, testbed.sh, relay.c, ...); it is copied and compiled. Needs root, namespaces, nginx, curl,
 wget, aria2, ping, ethtool and gcc. Raw rows go to OUT/raw.jsonl, medians to OUT/README.md, and one picture to OUT/politeness.svg.
-Runs one job after the other: a machine that is busy with something else shows up as "load" in the rows.
+A machine that is busy with something else shows up as "load" in the rows; on a shared one give the whole tree a real-time priority
+(`chrt -r 10 bench/politeness/run.py ...`), which the rows then say. `--units N` runs several links at once, each with namespaces of its
+own: a link of 10 Mbit/s counts 0.5, of 50 1, of 200 3; two cores carry 5.
 """
 import argparse
 import importlib.util
@@ -18,11 +20,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 PHASES = {"solo": 10, "rr": 10, "bulk": 20, "rec": 7}
 SHORT = {"solo": 10, "rr": 6, "bulk": 12, "rec": 6}
+# What a transfer costs: it runs alone.
+COST = {"solo": 30, "rr": 0, "bulk": 0, "rec": 0}
+UNITS = {10: 0.5, 50: 1, 200: 3}
 # The bar of spec/politeness.md 9: (column, comparison, cubic and reno, bbr); at 10 Mbit/s some are looser.
 BAR = [("util", ">=", 95, 95), ("qd50", "<=", 8, 8), ("qd95", "<=", 15, 15), ("kept", ">=", 96, 95), ("bgshare", "<=", 1, 2),
        ("rr50i", "<=", 30, 30), ("rr95i", "<=", 60, 60), ("yield", "<=", 0.7, 0.7), ("reclaim", "<=", 2, 3)]
@@ -54,22 +60,33 @@ def matrix(bits, which, runs):
             row["cmd"] = cmd
         rows.append(row)
 
+    server = str(pathlib.Path(bits).with_name("bits-server"))
     if which == "short":
         add("none", 50, "cubic", phases=SHORT)
         add("bits", 50, "cubic", ours, SHORT)
     if which in ("bar", "all"):
-        for rate in (10, 50, 200):
+        for rate in (200, 50, 10):
             for cc in ("cubic", "bbr", "reno"):
                 add("none", rate, cc)
                 add("bits", rate, cc, ours)
+    if which in ("more", "all"):
         for cc in ("cubic", "bbr"):
             add("bits https", 50, cc, ours + " --tls")
             add("bits x3", 50, cc, ours + " --jobs 3")
             add("bits jitter 5 ms", 50, cc, ours, jit=5000)
+        for rate, cc in ((50, "cubic"), (50, "bbr"), (10, "cubic")):
+            add("none", rate, cc, dir="up")
+            add("bits upload", rate, cc, f"{ours} --upload {server}", dir="up")
+        add("upcurl", 50, "cubic", dir="up")
+        for priority in ("LOW", "HIGH"):
+            add(f"bits {priority}", 50, "cubic", f"{ours} --priority {priority}")
     if which in ("tools", "all"):
-        for rate, cc in ((50, "cubic"), (50, "bbr"), (200, "cubic")):
+        for rate, cc in ((200, "cubic"), (50, "cubic"), (50, "bbr"), (10, "cubic")):
             for tool in ("curl", "curl90", "wget", "aria8"):
                 add(tool, rate, cc)
+    if which == "cost":
+        for name, priority in (("bits", "NORMAL"), ("bits FOREGROUND", "FOREGROUND")):
+            add(name, 200, "cubic", f"{ours} --priority {priority}", COST)
     return [dict(row, rep=rep) for rep in range(runs) for row in rows]
 
 
@@ -82,13 +99,13 @@ def summarize(rows):
     solo = {}
     for row in rows:
         if row["tool"] == "none" and "error" not in row:
-            solo.setdefault((row["rate"], row["fgcc"]), []).append(row)
+            solo.setdefault((row["rate"], row["fgcc"], row.get("dir")), []).append(row)
     groups = {}
     for row in rows:
         if row["tool"] == "none" or "error" in row:
             continue
-        alone = solo.get((row["rate"], row["fgcc"]))
-        if alone:
+        alone = solo.get((row["rate"], row["fgcc"], row.get("dir")))
+        if alone and row.get("fg"):
             row["kept"] = 100 * row["fg"] / median([r["fg"] for r in alone])
             row["rr50i"] = row["rr50"] - median([r["rr50"] for r in alone])
             row["rr95i"] = row["rr95"] - median([r["rr95"] for r in alone])
@@ -115,8 +132,8 @@ def table(groups):
             value = median(values)
             good = holds(column, comparison, bbr if cc == "bbr" else others, value, rate)
             cells.append("-" if value is None else f"{value:.2f}" if column in ("yield", "reclaim") else f"{value:.1f}")
-            if tool == "bits" and not good:
-                missed.append(f"{rate} Mbit/s {cc}: {TITLES[column]} {cells[-1]}")
+            if tool.startswith("bits") and value is not None and not good:
+                missed.append(f"{tool}, {rate} Mbit/s {cc}: {TITLES[column]} {cells[-1]}")
                 cells[-1] += " **missed**"
         cpu = median([row.get("cpu") for row in rows])
         cells.append("-" if cpu is None else f"{cpu:.1f}")
@@ -149,12 +166,37 @@ def picture(groups, path, rate=50, cc="cubic"):
     path.write_text("\n".join(parts + ["</svg>\n"]))
 
 
+def measure(testbed, job, number):
+    """One run: its row, also when it fails."""
+    keep = tempfile.mkdtemp(prefix="openbits-kept-")
+    try:
+        row = testbed.job(dict(job, keep=keep), number)
+        said = pathlib.Path(keep, "bg.err").read_text().strip().splitlines() if pathlib.Path(keep, "bg.err").exists() else []
+        if said and said[-1].startswith("{"):
+            extra = json.loads(said[-1])
+            row["cpu"] = 100 * (extra["user_s"] + extra["system_s"]) / (sum(job["phases"].values()) + 1)
+            row["modes"], row["peak_kib"] = extra["modes"], extra["peak_kib"]
+        elif said:
+            row["said"] = said[-1][:200]
+    except Exception as error:  # one run that fails is a row like others
+        row = dict(job, error=repr(error))
+    for key in ("cmd", "keep", "phases"):
+        row.pop(key, None)
+    row = {key: round(value, 2) if isinstance(value, float) else value for key, value in row.items()}
+    row["at"], row["realtime"] = int(time.time()), os.sched_getscheduler(0) == os.SCHED_RR
+    shutil.rmtree(keep, ignore_errors=True)
+    return row
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("testbed")
     parser.add_argument("bits")
-    parser.add_argument("--set", default="short", choices=("short", "bar", "tools", "all"))
+    parser.add_argument("--set", default="short", choices=("short", "bar", "more", "tools", "all", "cost"))
     parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--units", type=float, default=1)
+    parser.add_argument("--only", default="", help="rows whose tool, rate and sender contain this")
+    parser.add_argument("--id", type=int, default=7, help="number of the first namespace")
     parser.add_argument("--out", default=str(HERE.parent / "results" / "politeness"))
     given = parser.parse_args()
     if os.geteuid() != 0 or shutil.which("ip") is None:
@@ -168,27 +210,38 @@ def main():
     raw = out / "raw.jsonl"
     if raw.exists():
         rows = [json.loads(line) for line in raw.read_text().splitlines()]
-    for job in matrix(bits, given.set, given.runs):
-        keep = tempfile.mkdtemp(prefix="openbits-kept-")
-        try:
-            row = testbed.job(dict(job, keep=keep), 7)
-            said = pathlib.Path(keep, "bg.err").read_text().strip().splitlines() if pathlib.Path(keep, "bg.err").exists() else []
-            if said and said[-1].startswith("{"):
-                extra = json.loads(said[-1])
-                seconds = sum(PHASES.values()) if job["phases"] is PHASES else sum(SHORT.values())
-                row["cpu"] = 100 * (extra["user_s"] + extra["system_s"]) / seconds
-                row["modes"], row["peak_kib"] = extra["modes"], extra["peak_kib"]
-        except Exception as error:  # one run that fails is a row like others
-            row = dict(job, error=repr(error))
-        for key in ("cmd", "keep", "phases"):
-            row.pop(key, None)
-        row = {key: round(value, 2) if isinstance(value, float) else value for key, value in row.items()}
-        row["at"] = int(time.time())
-        rows.append(row)
-        with raw.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        print(json.dumps(row), flush=True)
-        shutil.rmtree(keep, ignore_errors=True)
+    jobs = [job for job in matrix(bits, given.set, given.runs) if given.only in f"{job['tool']} {job['rate']} {job['fgcc']}"]
+    lock, free = threading.Condition(), [given.units]
+
+    def work(number):
+        while True:
+            with lock:
+                while True:
+                    if not jobs:
+                        return
+                    at = next((at for at, job in enumerate(jobs[:12]) if cost(job) <= free[0]), None)
+                    if at is not None:
+                        break
+                    lock.wait()
+                job = jobs.pop(at)
+                free[0] -= cost(job)
+            row = measure(testbed, job, number)
+            with lock:
+                free[0] += cost(job)
+                lock.notify_all()
+                rows.append(row)
+                with raw.open("a") as file:
+                    file.write(json.dumps(row) + "\n")
+                print(json.dumps(row), flush=True)
+
+    def cost(job):
+        return min(UNITS[job["rate"]], given.units)
+
+    workers = [threading.Thread(target=work, args=(given.id + at,)) for at in range(max(1, int(2 * given.units)) if given.units > 1 else 1)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
     groups = summarize(rows)
     lines, missed = table(groups)
     head = [f"# Politeness on the shared testbed\n\nMachine: {os.cpu_count()} cores, {platform.release()}. Medians; raw rows in raw.jsonl. "

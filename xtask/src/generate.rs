@@ -1,7 +1,7 @@
 //! Generated sources: one table in `spec/constants`, one place in the code.
 
 mod conformance;
-mod hresults;
+pub(crate) mod hresults;
 
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub(crate) fn constants(name: &str) -> Result<serde_json::Value> {
 /// Runs every generator.
 pub(crate) fn run(mode: Mode) -> Result<()> {
     let files = [("crates/core/src/hresult/table.rs", hresults::generate()?)];
-    let mut stale = Vec::new();
+    let mut stale: Vec<String> = Vec::new();
     for (name, text) in files {
         let text = format_rust(&text)?;
         let path = root().join(name);
@@ -39,16 +39,17 @@ pub(crate) fn run(mode: Mode) -> Result<()> {
         if old != text {
             match mode {
                 Mode::Write => std::fs::write(&path, text)?,
-                Mode::Check => stale.push(name),
+                Mode::Check => stale.push(name.to_owned()),
             }
         }
     }
+    stale.extend(headers(mode)?);
     let conformance = conformance::generate()?;
     let page = root().join("docs/conformance.md");
     match mode {
         Mode::Write => std::fs::write(&page, &conformance.text)?,
         Mode::Check if std::fs::read_to_string(&page).unwrap_or_default() != conformance.text => {
-            stale.push("docs/conformance.md");
+            stale.push("docs/conformance.md".to_owned());
         }
         Mode::Check => {}
     }
@@ -74,6 +75,20 @@ pub(crate) fn run(mode: Mode) -> Result<()> {
         bail!("stale generated files: {stale:?}; run `cargo xtask generate`");
     }
     Ok(())
+}
+
+/// Writes or compares the C headers; returns the names of those that differ.
+pub(crate) fn headers(mode: Mode) -> Result<Vec<String>> {
+    let mut stale = Vec::new();
+    for (name, text) in crate::headers::generate()? {
+        let path = root().join(&name);
+        match mode {
+            Mode::Write => std::fs::write(&path, text)?,
+            Mode::Check if std::fs::read_to_string(&path).unwrap_or_default() != text => stale.push(name),
+            Mode::Check => {}
+        }
+    }
+    Ok(stale)
 }
 
 fn format_rust(text: &str) -> Result<String> {

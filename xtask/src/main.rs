@@ -3,6 +3,7 @@
 
 mod fuzz;
 mod generate;
+mod headers;
 mod long;
 mod run;
 mod test;
@@ -14,6 +15,8 @@ cargo xtask <command>
 
   test                 everything that must pass before a change lands; installs what it needs
   generate [--check]   write (or compare) every generated source and document
+  headers              compilers prove include/openbits against the tables of the specification
+  generate headers     write include/openbits only, which needs no build of the service
   crash [KILLS [MIB]]  the long crash loop: random SIGKILLs over one download (default 300 kills, 512 MiB)
   uploads [KILLS [MIB]] the same for one upload: service, server and connection (default 300 kills, 512 MiB)
   hostile              every misbehaviour of the hostile origin against the service, release build
@@ -30,7 +33,9 @@ fn main() -> Result<()> {
     match words.as_slice() {
         ["test"] => test::run(),
         ["generate"] => generate::run(generate::Mode::Write),
+        ["generate", "headers"] => generate::headers(generate::Mode::Write).map(drop),
         ["generate", "--check"] => generate::run(generate::Mode::Check),
+        ["headers"] => headers::prove(),
         ["crash"] => long::crash("300", "512"),
         ["crash", kills] => long::crash(kills, "512"),
         ["crash", kills, mib] => long::crash(kills, mib),

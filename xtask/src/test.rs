@@ -23,6 +23,10 @@ const PEERS: &[(&str, &str, &str)] = &[
     ("samba-common-bin", "ls", "/usr/bin/smbpasswd"),
     ("curl", "curl", "--version"),
     ("python3-venv", "python3", "-cimport ensurepip"),
+    ("g++", "g++", "--version"),
+    ("clang", "clang++", "--version"),
+    ("pkg-config", "pkg-config", "--version"),
+    ("valgrind", "valgrind", "--version"),
     ("tzdata", "ls", "/usr/share/zoneinfo/Europe/Berlin"),
 ];
 
@@ -30,6 +34,7 @@ pub(crate) fn run() -> Result<()> {
     peers();
     step(cargo(&["fmt", "--all", "--check"]))?;
     generate::run(generate::Mode::Check)?;
+    crate::headers::prove()?;
     step(cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     tests()?;
     step(cargo(&["test", "--workspace", "--doc", "--quiet"]))?;

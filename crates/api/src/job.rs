@@ -2,6 +2,7 @@
 
 use crate::http::HttpView;
 use crate::request::RangeView;
+use openbits_core::job::Dialect;
 use openbits_core::pace::Mode;
 use openbits_core::upload::client::Protocol;
 use openbits_core::{ErrorContext, JobState, JobType, Priority, ProxyUsage};
@@ -23,6 +24,10 @@ pub struct JobView {
     #[serde(rename = "type")]
     #[schema(value_type = String)]
     pub kind: JobType,
+    /// Whose rules the job follows: `bits`, `group` or `delivery_optimization`.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub dialect: Dialect,
     /// State.
     #[schema(value_type = String)]
     pub state: JobState,

@@ -1,6 +1,7 @@
 //! What a caller sends. Unknown fields are refused, so that a misspelt option is never silently ignored.
 
 use openbits_core::integrity::Digest;
+use openbits_core::job::Dialect;
 use openbits_core::upload::client::Protocol;
 use openbits_core::{JobType, Priority, ProxyUsage, Secret};
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,10 @@ pub struct CreateJob {
     /// Proxy variables of the caller's environment, used while the job's proxy setting is PRECONFIG.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment_proxy: Option<EnvironmentProxyView>,
+    /// Whose rules the job follows: `bits` (default), `group` (qmgr.h) or `delivery_optimization`.
+    #[serde(default, skip_serializing_if = "Dialect::is_bits")]
+    #[schema(value_type = String, example = "bits")]
+    pub dialect: Dialect,
 }
 
 const fn download() -> JobType {

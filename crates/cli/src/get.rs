@@ -105,5 +105,6 @@ fn request(args: &Get, http: &HttpOptions, batch: &Batch) -> CreateJob {
             ..http.properties.clone()
         },
         environment_proxy: create::environment_proxy(|name| std::env::var(name).ok()),
+        dialect: openbits_core::job::Dialect::Bits,
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod credential;
+pub mod dialect;
 pub mod error;
 pub mod event;
 pub mod file;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use credential::Credential;
+pub use dialect::Dialect;
 pub use error::ErrorRecord;
 pub use file::{File, NewFile};
 pub use http::HttpOptions;
@@ -378,6 +380,11 @@ impl Job {
     pub fn extras(&self) -> &Extras {
         const NONE: &Extras = &Extras::NONE;
         self.extras.as_deref().unwrap_or(NONE)
+    }
+
+    /// Whose rules the job follows; fixed at creation.
+    pub fn dialect(&self) -> Dialect {
+        self.extras().dialect
     }
 
     /// Gap between two JobModification calls, and between two FileRangesTransferred calls, in milliseconds.

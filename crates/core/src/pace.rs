@@ -13,6 +13,8 @@
 //!                                                                        +------- somebody is there ---+
 //! ```
 
+mod dips;
+mod gaps;
 mod history;
 
 #[cfg(test)]
@@ -21,6 +23,8 @@ mod link;
 mod tests;
 
 use crate::enums::Priority;
+use dips::Dips;
+use gaps::Gaps;
 use history::{Base, Deliveries, Recent};
 use serde::{Deserialize, Serialize};
 
@@ -38,19 +42,26 @@ const FREEZE_BANDWIDTH_S: f64 = 0.45;
 const GAIN: f64 = 0.5;
 /// Growth of the window for each round trip while no queue is seen.
 const GROW: f64 = 1.5;
+/// Part of the known bandwidth below which filling grows as fast as probing, as long as there is no queue.
+const REGROW: f64 = 0.7;
+/// Time without a queue after which a slow server, and nobody else, is the reason for a low rate, in seconds.
+const STARVED_S: f64 = 0.5;
+/// Delay above the base that nobody but a queue makes, in seconds.
+const BUSY_S: f64 = 0.0015;
 /// Windows are at most this many times what is delivered in a round trip, when filling and when starting.
 const VALID: (f64, f64) = (1.3, 1.7);
-/// Time between two dips (a short pause in which the queue drains, so that the path's own delay is seen again), in seconds.
-const DIP_S: f64 = 10.0;
+/// Time of filling before the first dip, in seconds: the steps of growth are over.
+const SETTLE_S: f64 = 0.5;
 /// Time of undisturbed filling after which a hold is short again, in seconds.
 const CALM_S: f64 = 5.0;
 /// A yield after which a path with a steady delay has changed its route, in seconds; over how long the delay must be steady; and how
 /// steady.
 const ROUTE_S: (f64, f64, f64) = (8.0, 5.0, 0.002);
+/// A delay that never rises above so much, in seconds, and is short in half of the updates, over the same time, is a path that jitters
+/// and nobody's queue.
+const JITTER_S: f64 = 0.012;
 /// Time of filling among others of our kind after which they get a turn, and the length of the pause, in seconds.
 const TURN_S: (f64, f64) = (15.0, 0.6);
-/// Most that the target follows the jitter of a path, in seconds.
-const TARGET_MAX_S: f64 = 0.012;
 /// A base nobody knows, in seconds.
 const UNKNOWN_BASE_S: f64 = 0.05;
 
@@ -163,21 +174,16 @@ pub struct Controller {
     hold: f64,
     /// Last time a queue was seen while yielding.
     queue_at: f64,
-    dip: Option<Dip>,
-    dipped: f64,
+    dips: Dips,
+    gaps: Gaps,
     steady: Steady,
+    /// Less came than the window let through: the server, not the path, was slow.
+    starved: bool,
+    /// Last time a queue was seen, our own or another.
+    busy_at: f64,
     /// Others of our kind came by while we filled.
     intruded: bool,
-    /// Mean change of the delay between updates, in seconds.
-    jitter: f64,
-    last_queue: f64,
     rate: f64,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Dip {
-    until: f64,
-    window: f64,
 }
 
 /// Extremes of the delay over a period.
@@ -186,11 +192,14 @@ struct Steady {
     since: f64,
     low: f64,
     high: f64,
+    /// Updates, and those of them without a queue.
+    all: u32,
+    calm: u32,
 }
 
 impl Steady {
     const fn from(now: f64) -> Self {
-        Self { since: now, low: f64::INFINITY, high: 0.0 }
+        Self { since: now, low: f64::INFINITY, high: 0.0, all: 0, calm: 0 }
     }
 }
 
@@ -231,12 +240,12 @@ impl Controller {
             start_rate: 0.0,
             hold: config.hold_s.0,
             queue_at: 0.0,
-            dip: None,
-            dipped: 0.0,
+            dips: Dips::default(),
+            gaps: Gaps::default(),
             steady: Steady::from(0.0),
+            starved: false,
+            busy_at: 0.0,
             intruded: false,
-            jitter: 0.0,
-            last_queue: 0.0,
             rate: 0.0,
         }
     }
@@ -258,7 +267,8 @@ impl Controller {
     pub fn tick(&mut self, sample: &Sample) -> u64 {
         let now = number(sample.now_us) / 1e6;
         if self.born.is_none() {
-            (self.born, self.since, self.updated, self.dipped) = (Some(now), now, now, now);
+            (self.born, self.since, self.updated) = (Some(now), now, now);
+            self.dips.forget(now);
         } else if now - self.now > number(TICK_US) / 1e6 + STALL_S {
             // The own machine stood still: what it measures now is not the path.
             let long = now - self.now > 0.05;
@@ -305,6 +315,7 @@ impl Controller {
         self.mode = mode;
         self.since = self.now;
         (self.hot, self.bad, self.low, self.flat) = (0, 0, 0, 0);
+        self.starved = false;
     }
 
     fn control(&mut self, now: f64, frozen: bool, connections: f64, others: Option<f64>) {
@@ -318,24 +329,36 @@ impl Controller {
         }
         let path =
             Path { base, current, queue, rate: self.rate, connections, smallest: 2.0 * MSS * connections };
-        if let Some(dip) = self.dip {
-            if now > dip.until {
-                (self.window, self.dip, self.updated, self.dipped) = (dip.window, None, now, now);
+        if self.dips.is_on() {
+            let target = self.target();
+            if let Some(window) = self.dips.step(now, queue, base, target, frozen) {
+                // For a round trip the rate is still that of the dip.
+                (self.window, self.updated) = (window, now + base);
             }
             return;
         }
-        if self.mode == Mode::Fill && now - self.since > 2.0 && now - self.dipped > DIP_S && queue > 0.002 {
-            self.dip = Some(Dip { until: now + 2.0 * base, window: self.window });
-            self.window = (0.6 * self.rate * base).max(path.smallest);
+        if self.mode == Mode::Fill
+            && now - self.since > SETTLE_S
+            && !frozen
+            && let Some(window) = self.dips.begin(now, queue, base, self.rate, self.window)
+        {
+            self.window = window.max(path.smallest);
             (self.hot, self.bad) = (0, 0);
             return;
+        }
+        let high = self.thresholds().1;
+        if queue > BUSY_S + self.dips.noise() {
+            self.busy_at = now;
+        }
+        if !frozen && queue > high + self.window / self.bandwidth.max(MSS) {
+            // A burst may come and go between two updates. It is more than all that we let out at once.
+            self.gaps.burst(now);
         }
         if now - self.updated < current.max(0.02) {
             return;
         }
         self.updated = now;
         self.learn_bandwidth(now);
-        self.learn_jitter(queue);
         match self.mode {
             Mode::Start => self.start(&path),
             Mode::Probe => self.probe(&path),
@@ -346,24 +369,17 @@ impl Controller {
 
     /// Longest queue that still looks like nobody, and shortest that is somebody for sure, in seconds.
     fn thresholds(&self) -> (f64, f64) {
-        let target = self.target();
+        let (target, noise) = (self.config.target_s, self.dips.noise());
         // A burst of six packets is not a queue.
         let burst = if self.bandwidth > 0.0 { 6.0 * MSS / self.bandwidth } else { 0.0 };
-        (burst.max(target * 0.5).max(0.004), (2.0 * burst).max(target + 0.010).max(2.0 * target))
+        let low = burst.max(target * 0.5).max(0.004);
+        let high = (2.0 * burst).max(target + 0.010).max(2.0 * target);
+        (low + noise, high + noise)
     }
 
-    /// The queue that is aimed at: it follows the jitter of the path, since what varies by itself says nothing.
+    /// The queue that is aimed at: on top of what the path's delay varies by itself, since that says nothing.
     fn target(&self) -> f64 {
-        (3.0 * self.jitter).clamp(self.config.target_s, TARGET_MAX_S.max(self.config.target_s))
-    }
-
-    fn learn_jitter(&mut self, queue: f64) {
-        let change = (queue - self.last_queue).abs();
-        self.last_queue = queue;
-        // Large steps are other people's traffic.
-        if matches!(self.mode, Mode::Fill | Mode::Probe) && change < 2.0 * TARGET_MAX_S {
-            self.jitter += (change - self.jitter) * 0.05;
-        }
+        self.config.target_s + self.dips.noise()
     }
 
     fn learn_bandwidth(&mut self, now: f64) {
@@ -415,7 +431,9 @@ impl Controller {
     fn probe(&mut self, path: &Path) {
         // A sender that paces two segments at a low rate looks like delay.
         let paced = if path.rate > 0.0 { 2.0 * MSS * path.connections / path.rate } else { 1.0 };
-        if path.queue > self.thresholds().0.max(paced) {
+        let quiet = path.queue <= self.thresholds().0.max(paced);
+        let gap = self.gaps.step(self.now, quiet, path.current, path.base, self.bandwidth);
+        if !quiet {
             self.low += 1;
             if self.low < 2 {
                 return;
@@ -431,6 +449,10 @@ impl Controller {
             return;
         }
         self.low = 0;
+        if let Some(window) = gap {
+            self.window = window.max(path.smallest);
+            return;
+        }
         self.grow(path);
         // What the path carried before is enough to fill it again.
         self.window = self.window.min(self.bandwidth * (path.base + self.target())).max(path.smallest);
@@ -441,10 +463,19 @@ impl Controller {
     }
 
     fn fill(&mut self, path: &Path, others: Option<f64>) {
+        let (low, high) = self.thresholds();
+        let valid = VALID.0 * path.rate * path.current + 2.0 * MSS * path.connections;
+        let below = path.rate < REGROW * self.bandwidth;
+        self.starved = below && path.queue <= low && (self.starved || self.window > 1.2 * valid);
+        if self.starved && self.now - self.busy_at > STARVED_S {
+            // The server had nothing to send for a while: the path is known, and it is free.
+            self.grow(path);
+            self.window = self.window.min(self.bandwidth * (path.base + self.target())).max(path.smallest);
+            return;
+        }
         let wanted = ((path.base + self.target()) / path.current).clamp(0.5, 1.5);
         self.window *= 1.0 + GAIN * (wanted - 1.0);
-        self.window = self.window.min(VALID.0 * path.rate * path.current + 2.0 * MSS * path.connections);
-        let (low, high) = self.thresholds();
+        self.window = self.window.min(valid);
         let filled = self.now - self.since;
         // The queue of one's own last steps of growth is gone after two round trips.
         let own = filled < 2.0 * path.current + 0.02;
@@ -474,17 +505,25 @@ impl Controller {
     }
 
     fn stay_away(&mut self, path: &Path) {
-        self.window = path.smallest;
-        if path.queue > self.thresholds().0 {
+        let quiet = path.queue <= self.thresholds().0;
+        if !quiet {
             self.queue_at = self.now;
         }
+        let gap = self.gaps.step(self.now, quiet, path.current, path.base, self.bandwidth);
+        self.window = gap.unwrap_or(path.smallest).max(path.smallest);
         let steady = &mut self.steady;
+        steady.all += 1;
+        steady.calm += u32::from(quiet);
         steady.low = steady.low.min(path.current);
         steady.high = steady.high.max(path.current);
         if self.now - steady.since > ROUTE_S.1 {
             // A delay that stays as it is for seconds is no queue: the route has changed.
             if self.now - self.since > ROUTE_S.0 && steady.high - steady.low < ROUTE_S.2 {
                 self.base.reset(self.now, steady.low);
+                self.dips.forget(self.now);
+            } else if steady.high < path.base + JITTER_S && 2 * steady.calm > steady.all {
+                self.dips.learn(steady.high - path.base);
+                self.queue_at = self.now - self.config.idle_s - 0.1;
             }
             self.steady = Steady::from(self.now);
         }

@@ -31,6 +31,7 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         display_name: job.display_name.to_string(),
         description: job.description.to_string(),
         kind: job.kind,
+        dialect: job.dialect(),
         state: job.state,
         priority: job.priority,
         owner_uid: job.owner.0,

@@ -547,6 +547,36 @@ fn base64(text: &str) -> Vec<u8> {
 }
 
 #[test]
+fn server_certificate_validation_callback_validate_server_certificate_of_uploads() {
+    let Some(folder) = folder("certificate checks of uploads") else { return };
+    let known = Authority::root("known");
+    put(&folder, "s", &known.issue(&Leaf::server()));
+    let arrived = folder.path("www/in/f");
+    let nginx = folder.start(&https(0, "s", "dav_methods PUT; create_full_put_path on;"));
+    let user = trusting(&known, "");
+    std::fs::write(user.path("f"), content().byte_range(0, SIZE)).unwrap();
+    let door = user.wake();
+    let url = format!("https://127.0.0.1:{}/in/f", nginx.port(0));
+    let job = new(&user, &url, "f").kind("UPLOAD").create(&door);
+    // Required, and the program has gone: not a word to that server.
+    drop(Checker::listen(&job).unwrap());
+    job.must("resume");
+    assert_eq!(job.wait(&[Transferred, Error, TransientError], LONG), Error);
+    let (code, context, _) = error(&job);
+    assert_eq!((code.as_str(), context), ("0x80200074", ErrorContext::ServerCertificateCallback));
+    assert_eq!(nginx.requests(), Vec::<String>::new());
+    // Shown to a program that accepts it, it goes.
+    let mut checker = Checker::listen(&job).unwrap();
+    job.must("resume");
+    let question = checker.next();
+    assert_eq!(question.server, format!("127.0.0.1:{}", nginx.port(0)));
+    assert_eq!(nginx.requests(), Vec::<String>::new());
+    assert!(answer(&job, question.check, "0x00000000").is_success());
+    assert_eq!(job.wait(&[Transferred, Error], LONG), Transferred);
+    assert_eq!(std::fs::read(arrived).unwrap(), content().byte_range(0, SIZE));
+}
+
+#[test]
 fn job_http_options3_set_server_certificate_validation_interface_ends_with_its_program() {
     let Some(folder) = folder("a checker that goes away") else { return };
     let known = Authority::root("known");

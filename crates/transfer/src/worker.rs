@@ -20,6 +20,7 @@ use crate::upload::{self, UploadAttempt};
 pub(crate) use attempt::{Attempt, Means};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+pub(crate) use exchange::{bind, look_over, server, tell_proxy};
 use futures_util::FutureExt;
 use openbits_core::hresult::E_UNEXPECTED;
 use openbits_core::{AttemptId, JobId, Priority};
@@ -244,9 +245,11 @@ impl Worker {
         let (steer, verdicts) = (Rc::new(Steer::default()), Rc::new(Verdicts::default()));
         let means = Means { pool: self.pool.clone(), limiter: self.limiter.clone(), level, steer, verdicts };
         let events = self.events.clone();
+        // Of no attempt: what is told of it is passed over.
+        let reporter = Reporter { job: order.job, attempt: AttemptId(0), events: events.clone() };
         self.tasks.spawn_local(async move {
             let told = match &order.cancel {
-                Some(cancel) => Box::pin(upload::cancel(order.job, cancel, means)).await,
+                Some(cancel) => Box::pin(upload::cancel(cancel, reporter, means)).await,
                 None => true,
             };
             if let Ok(mut done) = tokio::task::spawn_blocking(move || file::finish(&order)).await {

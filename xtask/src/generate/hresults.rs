@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 /// Codes that the specification's pages use without a row in the machine-readable list
 /// (behaviour.md 11.2, upload-protocol.md 20.3).
-const EXTRA: &[(&str, u32, &str)] = &[
+pub(crate) const EXTRA: &[(&str, u32, &str)] = &[
     ("BG_E_HTTP_ERROR_429", 0x8019_01AD, "HTTP status 429: too many requests."),
     (
         "ERROR_WINHTTP_SECURE_CERT_REV_FAILED",

@@ -110,6 +110,7 @@ impl State {
             display_name: name.to_owned(),
             description: String::new(),
             kind: openbits_core::JobType::Download,
+            dialect: openbits_core::job::Dialect::Bits,
             state,
             priority: Priority::Normal,
             owner_uid: 1000,

@@ -1,7 +1,7 @@
 //! Properties and their checks: values, lengths, types (spec/bits-core.md 5.2 setters, 5.3).
 
 use super::http::{CheckedHeaders, check_method, check_security_flags};
-use super::{Change, Job, Notice, Options, RETRY_DELAY_FLOOR_S, Setting};
+use super::{Change, Dialect, Job, Notice, Options, RETRY_DELAY_FLOOR_S, Setting};
 use crate::enums::{JobState, JobType, Priority, ProxyUsage, notify};
 use crate::hresult::{self as h, HResult};
 use crate::id::Uid;
@@ -58,6 +58,9 @@ pub struct Extras {
     /// How an upload is done.
     #[serde(default, skip_serializing_if = "is_auto")]
     pub upload_protocol: Protocol,
+    /// Whose rules the job follows; fixed at creation.
+    #[serde(default, skip_serializing_if = "Dialect::is_bits")]
+    pub dialect: Dialect,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -67,8 +70,13 @@ fn is_auto(protocol: &Protocol) -> bool {
 
 impl Extras {
     /// Nothing set.
-    pub const NONE: Self =
-        Self { auto_complete: false, bind: None, environment_proxy: None, upload_protocol: Protocol::Auto };
+    pub const NONE: Self = Self {
+        auto_complete: false,
+        bind: None,
+        environment_proxy: None,
+        upload_protocol: Protocol::Auto,
+        dialect: Dialect::Bits,
+    };
 }
 
 /// Proxy variables of the creator's environment.

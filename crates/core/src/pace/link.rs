@@ -15,7 +15,7 @@ pub(super) struct Link {
     pub(super) mbit: f64,
     pub(super) rtt_ms: f64,
     pub(super) buffer_ms: f64,
-    /// Delay that each packet has by itself, up to this many milliseconds (order is kept).
+    /// Delay that each packet has by itself, on each of the two ways, up to this many milliseconds (order is kept).
     pub(super) jitter_ms: f64,
     /// Own ticks that are lost, one in so many; 0: none.
     pub(super) stalls: u64,
@@ -35,7 +35,14 @@ impl Link {
 /// Who sends.
 enum Kind {
     /// Paced by its own controller.
-    Scavenger { controller: Box<Controller>, window: f64, right_edge: f64, next_tick: u64 },
+    /// `server`: bytes per second that the server has, and bytes of it that are due.
+    Scavenger {
+        controller: Box<Controller>,
+        window: f64,
+        right_edge: f64,
+        next_tick: u64,
+        server: Option<(f64, f64)>,
+    },
     /// Ordinary TCP; `pause_ms` > 0: bursts of `burst` bytes with pauses between them.
     Ordinary { window: f64, threshold: f64, recover: u64, burst: f64, pause_ms: f64, left: f64, resume: u64 },
 }
@@ -71,6 +78,7 @@ pub(super) struct World {
     /// Packets behind the bottleneck, on their way to the receiver and back as acknowledgement.
     returning: VecDeque<Packet>,
     random: u64,
+    last_forward: u64,
     last_return: u64,
     pub(super) delays: Vec<(u64, f64)>,
 }
@@ -88,6 +96,7 @@ impl World {
             credit: 0.0,
             returning: VecDeque::new(),
             random: link.seed | 1,
+            last_forward: 0,
             last_return: 0,
             delays: Vec::new(),
         }
@@ -111,7 +120,8 @@ impl World {
 
     pub(super) fn scavenger(&mut self, config: Config, from_s: f64) -> usize {
         let controller = Box::new(Controller::new(config));
-        let kind = Kind::Scavenger { controller, window: 0.0, right_edge: 10.0 * MSS, next_tick: 0 };
+        let kind =
+            Kind::Scavenger { controller, window: 0.0, right_edge: 10.0 * MSS, next_tick: 0, server: None };
         self.add(kind, from_s, f64::INFINITY)
     }
 
@@ -130,6 +140,13 @@ impl World {
             resume: 0,
         };
         self.add(kind, from_s, until_s)
+    }
+
+    /// From now on the server has only so many Mbit/s.
+    pub(super) fn serve(&mut self, flow: usize, mbit: Option<f64>) {
+        if let Kind::Scavenger { server, .. } = &mut self.flows[flow].kind {
+            *server = mbit.map(|mbit| (mbit * 1e6 / 8.0, 0.0));
+        }
     }
 
     /// The route changes: another base delay from now on.
@@ -180,9 +197,19 @@ impl World {
         self.random
     }
 
+    fn jitter(&mut self) -> u64 {
+        match ms(self.link.jitter_ms) {
+            0 => 0,
+            span => self.chance() % span,
+        }
+    }
+
     fn step(&mut self) {
         let now = self.now;
         for index in 0..self.flows.len() {
+            if let Kind::Scavenger { server: Some((rate, due)), .. } = &mut self.flows[index].kind {
+                *due = (*due + *rate * f64::from(STEP_US as u32) / 1e6).min(16.0 * MSS);
+            }
             self.tick(index);
             self.send(index);
         }
@@ -193,14 +220,9 @@ impl World {
         {
             self.credit -= MSS;
             self.queued -= MSS;
-            let jitter = if self.link.jitter_ms > 0.0 {
-                let span = ms(self.link.jitter_ms).max(1);
-                self.chance() % span
-            } else {
-                0
-            };
-            // Order is kept; the whole path but the queue lies behind it.
-            packet.arrives = (now + self.base_us + jitter).max(self.last_return);
+            // Order is kept on both ways; the whole path but the queue lies behind it.
+            self.last_forward = (now + self.jitter()).max(self.last_forward);
+            packet.arrives = (self.last_forward + self.base_us + self.jitter()).max(self.last_return);
             self.last_return = packet.arrives;
             self.returning.push_back(packet);
         }
@@ -222,7 +244,9 @@ impl World {
         if now < flow.from || now >= flow.until {
             return;
         }
-        let Kind::Scavenger { controller, window, right_edge, next_tick } = &mut flow.kind else { return };
+        let Kind::Scavenger { controller, window, right_edge, next_tick, .. } = &mut flow.kind else {
+            return;
+        };
         if stalled {
             *next_tick = now + 60_000;
         }
@@ -252,9 +276,12 @@ impl World {
                 return;
             }
             match &mut flow.kind {
-                Kind::Scavenger { right_edge, .. } => {
-                    if flow.sent + MSS > *right_edge {
+                Kind::Scavenger { right_edge, server, .. } => {
+                    if flow.sent + MSS > *right_edge || server.is_some_and(|(_, due)| due < MSS) {
                         return;
+                    }
+                    if let Some((_, due)) = server {
+                        *due -= MSS;
                     }
                 }
                 Kind::Ordinary { window, left, resume, burst, pause_ms, .. } => {

@@ -184,6 +184,7 @@ impl Queue {
         };
         let same = job.owner == caller.uid
             && job.kind == new.kind
+            && job.dialect() == new.extras.dialect
             && job.files.len() >= new.files.len()
             && job.files.iter().zip(&new.files).all(is_same);
         let other = || Failure::new(h::BG_E_INVALID_STATE, "the job id is in use for another job");

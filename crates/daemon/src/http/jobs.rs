@@ -134,6 +134,7 @@ pub async fn create(
         files: intake::files(&app.vault, id, body.files)?,
         resume: body.resume,
         extras: Extras {
+            dialect: body.dialect,
             environment_proxy: environment.filter(|e| *e != EnvironmentProxy::default()),
             ..Extras::NONE
         },

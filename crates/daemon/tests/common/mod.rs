@@ -69,6 +69,7 @@ impl Service {
             resume: true,
             properties: SetProperties { priority: Some(priority), ..SetProperties::default() },
             environment_proxy: None,
+            dialect: openbits_core::job::Dialect::Bits,
         }
     }
 

@@ -64,6 +64,7 @@ impl Service {
             resume: false,
             properties,
             environment_proxy: None,
+            dialect: openbits_core::job::Dialect::Bits,
         };
         self.client.create_job(&request).map(|outcome| outcome.job.id.parse().unwrap())
     }

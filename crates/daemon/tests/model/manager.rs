@@ -17,6 +17,7 @@ fn manager_create_job() {
         resume: false,
         properties: openbits_api::SetProperties::default(),
         environment_proxy: None,
+        dialect: openbits_core::job::Dialect::Bits,
     };
     let create = |name: &str| service.client.create_job(&request(name, JobType::Download));
     let first = create(&"n".repeat(256)).unwrap().job;

@@ -1,6 +1,6 @@
 //! One run of one upload job: does what the plan says.
 
-use super::exchange::{About, Answer, Exchange};
+use super::exchange::{Answer, Exchange};
 use super::reply;
 use super::s3::S3;
 use super::source::Source;
@@ -121,8 +121,9 @@ impl UploadAttempt {
         let name = self.upload.local.rsplit('/').next().unwrap_or_default();
         let target = Target::new(&self.upload.remote, source.mark, name, self.upload.reply.is_some())?;
         self.shown = Some(target.shown());
-        let about = About { job: self.order.job, attempt: self.order.attempt, priority: self.order.priority };
-        let mut exchange = Exchange::new(&self.order.options, about, self.means.clone(), target.url());
+        let (reporter, means) = (self.reporter.clone(), self.means.clone());
+        let mut exchange =
+            Exchange::new(&self.order.options, reporter, self.order.priority, means, target.url());
         if self.upload.reply_finished {
             state.reply_stored = true;
         }
@@ -152,7 +153,10 @@ impl UploadAttempt {
                     let turn = match heard {
                         Ok(answer) => {
                             self.status = Some(answer.status);
-                            let turn = answer.heard(|heard| plan.answer(heard, now_ms()));
+                            let mut turn = answer.heard(|heard| plan.answer(heard, now_ms()));
+                            if let (Turn::Fail(fail), Some(why)) = (&mut turn, &answer.why) {
+                                fail.detail = format!("{} {why}", fail.detail).trim_start().to_owned();
+                            }
                             if !matches!(turn, Turn::Fail(_)) {
                                 self.connect(&source, &answer).await;
                             }

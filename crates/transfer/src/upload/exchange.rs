@@ -4,8 +4,9 @@ use crate::auth::{Auth, Peer};
 use crate::failure::Outcome;
 use crate::http::{self, Link, Opening, Payload, Piece, Reply, Route, Sent};
 use crate::protocol::{Pair, TransferOptions};
-use crate::worker::Means;
+use crate::worker::{self, Means, Reporter};
 use ::http::HeaderMap;
+use openbits_core::Priority;
 use openbits_core::hresult::{
     BG_E_HTTP_ERROR_407, ERROR_WINHTTP_CONNECTION_ERROR, ERROR_WINHTTP_INVALID_SERVER_RESPONSE,
     ERROR_WINHTTP_TIMEOUT,
@@ -13,7 +14,6 @@ use openbits_core::hresult::{
 use openbits_core::plan::Fail;
 use openbits_core::secret::split_login;
 use openbits_core::upload::client::{Ask, Heard, Payload as Body};
-use openbits_core::{AttemptId, AuthTarget, JobId, Priority};
 use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,6 +34,8 @@ pub(super) struct Answer {
     body: Vec<u8>,
     took_ms: u64,
     pub(super) peer: String,
+    /// Why the peer did not let us pass, if it did not.
+    pub(super) why: Option<String>,
 }
 
 impl Answer {
@@ -44,18 +46,11 @@ impl Answer {
     }
 }
 
-/// Whose requests they are.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct About {
-    pub(super) job: JobId,
-    pub(super) attempt: AttemptId,
-    pub(super) priority: Priority,
-}
-
 /// Who sends: everything that all requests of one upload share.
 pub(super) struct Exchange {
     pub(super) options: TransferOptions,
-    about: About,
+    reporter: Reporter,
+    priority: Priority,
     means: Means,
     original: Url,
     /// User and password of the URL.
@@ -66,12 +61,19 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// Packets go over HTTP/1.1 (spec/upload-protocol.md 2).
-    pub(super) fn new(options: &TransferOptions, about: About, means: Means, original: &Url) -> Self {
+    pub(super) fn new(
+        options: &TransferOptions,
+        reporter: Reporter,
+        priority: Priority,
+        means: Means,
+        original: &Url,
+    ) -> Self {
         let options = TransferOptions { http2: false, ..options.clone() };
         let auth = Auth::new(&options);
         let login = split_login(original.as_str()).1.map(|login| Pair::of_userinfo(login.reveal()));
         means.pool.begin(&options.tls);
-        Self { options, about, means, original: original.clone(), login, auth, sent: Sent::default() }
+        let (original, sent) = (original.clone(), Sent::default());
+        Self { options, reporter, priority, means, original, login, auth, sent }
     }
 
     /// Sends it: on an idle connection if there is one, else on a new one, by the ways that the proxy settings give, and with the
@@ -80,6 +82,21 @@ impl Exchange {
         &mut self,
         ask: &Ask,
         source: Option<&Arc<File>>,
+        beat: impl FnMut(u64),
+    ) -> Outcome<Answer> {
+        let reporter = self.reporter.clone();
+        let result = self.answered(ask, source, &reporter, beat).await;
+        for note in self.auth.take_notes() {
+            reporter.note(split_login(self.original.as_str()).0.as_str(), note).await;
+        }
+        result
+    }
+
+    async fn answered(
+        &mut self,
+        ask: &Ask,
+        source: Option<&Arc<File>>,
+        reporter: &Reporter,
         mut beat: impl FnMut(u64),
     ) -> Outcome<Answer> {
         let connect = Duration::from_millis(self.options.connect_timeout_ms);
@@ -87,31 +104,29 @@ impl Exchange {
         let mut last: Option<Box<Fail>> = None;
         for via in http::routes(desktop.as_ref().unwrap_or(&self.options.proxy), &ask.url)? {
             let proxy = via.peer();
-            let mut route = Route::new(&ask.url, via, &self.options, self.about.attempt);
+            let mut route = Route::new(&ask.url, via, &self.options, reporter.attempt);
             // Only to whom they are for: not to where a redirect leads.
-            let server = ask.credentials.then(|| Peer {
-                target: AuthTarget::Server,
-                host: route.host.clone(),
-                port: route.port,
-                private: route.tls,
-                login: self.login.clone(),
-            });
+            let server = ask.credentials.then(|| worker::server(&route, self.login.as_ref()));
             let asked_in_the_open = proxy.as_ref().filter(|_| !route.tls);
             for _ in 0..MAX_TRIES {
                 let peers = || server.iter().chain(asked_in_the_open);
-                if peers().any(|peer| self.auth.is_bound(peer)) {
-                    route.bound_to = Some(self.about.job);
-                }
-                let idle = self.means.pool.take(&route, self.about.priority);
+                worker::bind(&mut route, &self.auth, reporter.job, server.as_ref(), asked_in_the_open);
+                let idle = self.means.pool.take(&route, self.priority);
                 let (link, fresh) = match idle {
                     Some(link) => (link, false),
                     None => {
                         let opening = Opening { proxy: proxy.as_ref(), auth: &mut self.auth };
-                        match self.means.pool.open(&route, connect, self.about.priority, opening).await {
-                            Ok(link) => (link, true),
+                        match self.means.pool.open(&route, connect, self.priority, opening).await {
+                            Ok(link) => {
+                                let Means { verdicts, .. } = &self.means;
+                                worker::look_over(&link, &route, &self.options, verdicts, reporter, 0)
+                                    .await?;
+                                (link, true)
+                            }
                             // A proxy that asks for credentials is there; another one is no answer to it.
                             Err(fail) if fail.code == BG_E_HTTP_ERROR_407 => return Err(fail),
                             Err(fail) => {
+                                worker::tell_proxy(&mut self.auth, proxy.as_ref(), &fail);
                                 last = Some(fail);
                                 break;
                             }
@@ -135,7 +150,7 @@ impl Exchange {
                 };
                 match asks {
                     Some(peer) if self.auth.challenged(peer, &head).await => {}
-                    Some(_) => return Ok(answer),
+                    Some(peer) => return Ok(Answer { why: Some(self.auth.why(peer)), ..answer }),
                     None => {
                         peers().for_each(|peer| self.auth.accepted(peer));
                         return Ok(answer);
@@ -196,7 +211,7 @@ impl Exchange {
         if whole && (ask.wants_body || link.drain(reply, DRAIN).await) {
             self.means.pool.give(route.clone(), link);
         }
-        Ok((Answer { status, headers, body, took_ms, peer }, head))
+        Ok((Answer { status, headers, body, took_ms, peer, why: None }, head))
     }
 }
 

@@ -76,7 +76,7 @@ pub(crate) struct Means {
     pub(crate) level: Rc<Cell<Priority>>,
     /// What the service asks for meanwhile.
     pub(super) steer: Rc<Steer>,
-    pub(super) verdicts: Rc<Verdicts>,
+    pub(crate) verdicts: Rc<Verdicts>,
 }
 
 /// What is there of a file when a place is tried.

@@ -5,8 +5,8 @@ use super::verdicts::Verdicts;
 use crate::auth::{Auth, Peer};
 use crate::failure::Outcome;
 use crate::http::{self, Link, Opening, Pool, Reply, Route, Via};
-use crate::protocol::{Note, Order, Pair};
-use openbits_core::plan::Request;
+use crate::protocol::{Note, Order, Pair, TransferOptions};
+use openbits_core::plan::{Fail, Request};
 use openbits_core::{AuthTarget, JobId};
 use std::time::Duration;
 use url::Url;
@@ -55,13 +55,7 @@ pub(super) async fn exchange(request: &Request, around: &Around<'_>, auth: &mut 
             Err(Way::Ended(fail)) => return Err(fail),
             // The next proxy of the list may do.
             Err(Way::Closed(fail)) => {
-                if let Some(proxy) = proxy {
-                    auth.tell(Note::ProxyFailed {
-                        proxy: format!("{}:{}", proxy.host, proxy.port),
-                        code: fail.code,
-                        all: false,
-                    });
-                }
+                tell_proxy(auth, proxy.as_ref(), &fail);
                 last = Some(fail);
             }
         }
@@ -76,9 +70,9 @@ pub(super) async fn exchange(request: &Request, around: &Around<'_>, auth: &mut 
 /// Why one way gave no answer.
 enum Way {
     /// No connection: another may be tried.
-    Closed(Box<openbits_core::plan::Fail>),
+    Closed(Box<Fail>),
     /// Whatever it was, another way makes it no better.
-    Ended(Box<openbits_core::plan::Fail>),
+    Ended(Box<Fail>),
 }
 
 async fn by(
@@ -93,13 +87,7 @@ async fn by(
     let idle = Duration::from_millis(options.idle_timeout_ms);
     let proxy = route.via.peer();
     // Only to whom they are for: not to where a redirect leads.
-    let server = request.credentials.then(|| Peer {
-        target: AuthTarget::Server,
-        host: route.host.clone(),
-        port: route.port,
-        private: route.tls,
-        login: login.cloned(),
-    });
+    let server = request.credentials.then(|| server(&route, login));
     let asked_in_the_open = proxy.as_ref().filter(|_| !route.tls);
     let mut held: Option<Link> = None;
     for _ in 0..MAX_TRIES {
@@ -113,11 +101,9 @@ async fn by(
                     let opening = Opening { proxy: proxy.as_ref(), auth };
                     let opened = pool.open(&route, connect, order.priority, opening).await;
                     let link = opened.map_err(Way::closed)?;
-                    if route.tls && options.tls.validate {
-                        let server = format!("{}:{}", route.host, route.port);
-                        let verdict = around.verdicts.ask(around.reporter, around.file, server, link.chain());
-                        verdict.await.map_err(Way::Ended)?;
-                    }
+                    let asked =
+                        look_over(&link, &route, options, around.verdicts, around.reporter, around.file);
+                    asked.await.map_err(Way::Ended)?;
                     (link, true)
                 }
             },
@@ -165,15 +151,50 @@ async fn by(
 }
 
 impl Way {
-    fn closed(fail: Box<openbits_core::plan::Fail>) -> Self {
+    fn closed(fail: Box<Fail>) -> Self {
         // A proxy that asks for credentials is there; another one is no answer to it.
         let code = openbits_core::hresult::BG_E_HTTP_ERROR_407;
         if fail.code == code { Self::Ended(fail) } else { Self::Closed(fail) }
     }
 }
 
+/// The server of a route, for credentials.
+pub(crate) fn server(route: &Route, login: Option<&Pair>) -> Peer {
+    Peer {
+        target: AuthTarget::Server,
+        host: route.host.clone(),
+        port: route.port,
+        private: route.tls,
+        login: login.cloned(),
+    }
+}
+
+/// Asks the owner's program about the server of a new connection, if the job wants that.
+pub(crate) async fn look_over(
+    link: &Link,
+    route: &Route,
+    options: &TransferOptions,
+    verdicts: &Verdicts,
+    reporter: &Reporter,
+    file: u32,
+) -> Outcome<()> {
+    if !route.tls || !options.tls.validate {
+        return Ok(());
+    }
+    let server = format!("{}:{}", route.host, route.port);
+    verdicts.ask(reporter, file, server, link.chain()).await
+}
+
+/// A proxy gave no connection.
+pub(crate) fn tell_proxy(auth: &mut Auth, proxy: Option<&Peer>, fail: &Fail) {
+    if let Some(proxy) = proxy {
+        let proxy = format!("{}:{}", proxy.host, proxy.port);
+        auth.tell(Note::ProxyFailed { proxy, code: fail.code, all: false });
+    }
+}
+
 /// A connection that is authenticated belongs to this job, and is HTTP/1.1.
-fn bind(route: &mut Route, auth: &Auth, job: JobId, server: Option<&Peer>, proxy: Option<&Peer>) {
+pub(crate) fn bind(route: &mut Route, auth: &Auth, job: JobId, server: Option<&Peer>, proxy: Option<&Peer>) {
     if [server, proxy].into_iter().flatten().any(|peer| auth.is_bound(peer)) {
         route.bound_to = Some(job);
         route.http2 = false;

@@ -71,7 +71,7 @@ impl Reporter {
     }
 
     /// For the service's log.
-    pub(super) async fn note(&self, url: &str, note: Note) {
+    pub(crate) async fn note(&self, url: &str, note: Note) {
         let url = cut(url.to_owned());
         self.say(Event::Note { job: self.job, attempt: self.attempt, url, note }).await;
     }

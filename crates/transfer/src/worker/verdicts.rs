@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The questions of one attempt.
 #[derive(Debug, Default)]
-pub(super) struct Verdicts {
+pub(crate) struct Verdicts {
     next: Cell<u64>,
     waiting: RefCell<HashMap<u64, oneshot::Sender<HResult>>>,
 }
@@ -36,7 +36,7 @@ impl Verdicts {
     ///
     /// # Errors
     /// The program refuses (its own code, tried again later), or there is none (0x80200074).
-    pub(super) async fn ask(
+    pub(crate) async fn ask(
         &self,
         reporter: &Reporter,
         file: u32,

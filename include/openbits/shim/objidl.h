@@ -1,0 +1,3 @@
+/* openbits shim: what existing sources expect under this name. */
+#pragma once
+#include "../com.h"

@@ -1,0 +1,5 @@
+/* openbits shim: what existing sources expect under this name. */
+#pragma once
+#include "../types.h"
+
+#include "../hresult.h"
