@@ -71,7 +71,11 @@ fn list(list: &[u8], list_name: &str, wanted: &str) {
 fuzz_target!(|input: Input| match input {
     Input::List { list_name, wanted, lines, crlf } => {
         let end: &[u8] = if crlf { b"\r\n" } else { b"\n" };
-        list(&lines.iter().map(line).collect::<Vec<_>>().join(end), pick(&LISTS, list_name), pick(&NAMES, wanted));
+        list(
+            &lines.iter().map(line).collect::<Vec<_>>().join(end),
+            pick(&LISTS, list_name),
+            pick(&NAMES, wanted),
+        );
     }
     Input::RawList { list_name, wanted, list: bytes } => list(&bytes, &list_name, &wanted),
     Input::Field(value) => {

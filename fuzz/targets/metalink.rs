@@ -70,7 +70,8 @@ fuzz_target!(|input: Input| {
         Input::Document { pieces, close, text } => {
             let mut document = "<metalink xmlns=\"urn:ietf:params:xml:ns:metalink\">".to_owned();
             for piece in pieces {
-                document.push_str(PIECES.get(usize::from(piece) % (PIECES.len() + 1)).copied().unwrap_or(&text));
+                document
+                    .push_str(PIECES.get(usize::from(piece) % (PIECES.len() + 1)).copied().unwrap_or(&text));
             }
             if close {
                 document.push_str("</metalink>");
@@ -88,7 +89,9 @@ fuzz_target!(|input: Input| {
     }
     for wanted in [None, Some("f")] {
         match find(&document, wanted) {
-            Ok(file) => assert!(!file.digests.is_empty() && parsed.as_ref().is_ok_and(|all| all.contains(&file))),
+            Ok(file) => {
+                assert!(!file.digests.is_empty() && parsed.as_ref().is_ok_and(|all| all.contains(&file)))
+            }
             Err(error) => {
                 let picked = matches!(error, MetalinkError::NotListed | MetalinkError::NoDigest);
                 assert!(picked || parsed.as_ref().err() == Some(&error));

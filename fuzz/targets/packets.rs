@@ -4,7 +4,9 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use openbits_core::upload::fragment::{Decision, decide};
-use openbits_core::upload::{Ack, ContentRange, Envelope, Headers, MAX_FRAGMENT, MAX_HEADER_VALUE, Packet, Progress};
+use openbits_core::upload::{
+    Ack, ContentRange, Envelope, Headers, MAX_FRAGMENT, MAX_HEADER_VALUE, Packet, Progress,
+};
 
 #[derive(Arbitrary, Debug)]
 enum Field {
@@ -50,7 +52,9 @@ fn header(field: &Field) -> (&'static str, Vec<u8>) {
         Field::Known { name, value } => {
             (NAMES[usize::from(*name) % NAMES.len()], VALUES[usize::from(*value) % VALUES.len()].into())
         }
-        Field::Range { first, last, total } => ("Content-Range", format!("bytes {first}-{last}/{total}").into()),
+        Field::Range { first, last, total } => {
+            ("Content-Range", format!("bytes {first}-{last}/{total}").into())
+        }
         Field::Length(length) => ("Content-Length", length.to_string().into()),
         Field::Raw { name, value } => (NAMES[usize::from(*name) % NAMES.len()], value.clone()),
     }

@@ -3,11 +3,13 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
+use openbits_core::ErrorContext;
+use openbits_core::classify::Class;
 use openbits_core::hresult::ERROR_WINHTTP_CONNECTION_ERROR;
 use openbits_core::plan::Fail;
 use openbits_core::upload::client::{
-    Ask, Bits, Discover, Heard, Next, Patch, Payload, Plan, Protocol, Put, SourceMark, Target, Turn, UploadState,
-    cancel, is_cancelled,
+    Ask, Bits, Discover, Heard, Next, Patch, Payload, Plan, Protocol, Put, SourceMark, Target, Turn,
+    UploadState, cancel, is_cancelled,
 };
 use openbits_transfer::fuzzing;
 
@@ -54,9 +56,8 @@ struct Input {
     steps: Vec<Step>,
 }
 
-const STATUS: [u16; 20] = [
-    200, 201, 204, 200, 206, 307, 400, 401, 403, 404, 409, 410, 412, 413, 416, 423, 460, 500, 503, 999,
-];
+const STATUS: [u16; 20] =
+    [200, 201, 204, 200, 206, 307, 400, 401, 403, 404, 409, 410, 412, 413, 416, 423, 460, 500, 503, 999];
 const NAMES: [&str; 17] = [
     "BITS-Packet-Type",
     "BITS-Session-Id",
@@ -116,7 +117,9 @@ fn pick<T: Copy>(list: &[T], at: u8) -> T {
 fn number(number: &Number, ask: &Ask, plan: &dyn Plan, size: u64) -> u64 {
     match number {
         Number::Offset => plan.state().offset,
-        Number::Next => plan.state().offset + if let Payload::File { length, .. } = ask.body { length } else { 0 },
+        Number::Next => {
+            plan.state().offset + if let Payload::File { length, .. } = ask.body { length } else { 0 }
+        }
         Number::Size => size,
         Number::Small(n) => u64::from(*n),
         Number::Any(n) => *n,
@@ -139,7 +142,11 @@ fn check_ask(ask: &Ask, https: bool, size: u64) {
     assert!(!host.is_empty());
     assert!(matches!(ask.url.scheme(), "http" | "https"));
     assert!(!https || ask.url.scheme() == "https", "{} leaves https", ask.url);
-    assert!(ask.target.starts_with('/') && ask.target.bytes().all(|b| b.is_ascii_graphic()), "{}", ask.target);
+    assert!(
+        ask.target.starts_with('/') && ask.target.bytes().all(|b| b.is_ascii_graphic()),
+        "{}",
+        ask.target
+    );
     assert!(ask.url.username().is_empty() && ask.url.password().is_none());
     if ask.credentials {
         assert!(host == OWN || host.ends_with(".drop.example.net"), "credentials for {host}");
@@ -161,7 +168,11 @@ fuzz_target!(|input: Input| {
         Number::Size => 20_000_000,
     };
     let source = SourceMark { size, modified_s: 7, modified_ns: 0, inode: 3, device: 1 };
-    let url = if input.https { "https://u:p@drop.example.net/in/a%20b?q=1#f" } else { "http://drop.example.net/in/f" };
+    let url = if input.https {
+        "https://u:p@drop.example.net/in/a%20b?q=1#f"
+    } else {
+        "http://drop.example.net/in/f"
+    };
     let target = Target::new(url, source, "f \u{e4}\"\r\n", input.wants_reply).expect("one of ours");
     let protocol = pick(&Protocol::ALL, input.protocol);
     let state = UploadState { source: Some(source), protocol: Some(protocol), ..UploadState::default() };
@@ -174,7 +185,11 @@ fuzz_target!(|input: Input| {
             Next::Reply(addresses) => {
                 assert!(input.wants_reply && addresses.len() <= 2);
                 for address in &addresses {
-                    let safe = if input.https { address.starts_with("https://") } else { address.starts_with("http") };
+                    let safe = if input.https {
+                        address.starts_with("https://")
+                    } else {
+                        address.starts_with("http")
+                    };
                     assert!(safe, "{address}");
                 }
                 plan.reply_stored();
@@ -202,7 +217,15 @@ fuzz_target!(|input: Input| {
             }
             Step::Broken { sent } => {
                 let sent = number(sent, &ask, &*plan, size).min(ask.body.len());
-                plan.broken(Box::new(Fail::new(ERROR_WINHTTP_CONNECTION_ERROR, "cut")), sent, NOW)
+                let cut = Fail {
+                    code: ERROR_WINHTTP_CONNECTION_ERROR,
+                    context: ErrorContext::GeneralTransport,
+                    class: Class::Transient,
+                    retry_after_ms: None,
+                    discard: false,
+                    detail: "cut".to_owned(),
+                };
+                plan.broken(Box::new(cut), sent, NOW)
             }
             Step::Answer { status, fields, body, took_ms } => {
                 let text = |field: &Field| match field {
@@ -215,11 +238,17 @@ fuzz_target!(|input: Input| {
                 let fields: Vec<(&str, Vec<u8>)> = fields.iter().map(text).collect();
                 let headers: Vec<(&str, &[u8])> = fields.iter().map(|(n, v)| (*n, &**v)).collect();
                 let body = match body {
-                    Body::Pieces(list) => list.iter().map(|at| pick(&BODIES, *at)).collect::<String>().into_bytes(),
+                    Body::Pieces(list) => {
+                        list.iter().map(|at| pick(&BODIES, *at)).collect::<String>().into_bytes()
+                    }
                     Body::Raw(bytes) => bytes.clone(),
                 };
-                let heard =
-                    Heard { status: pick(&STATUS, *status), headers: &headers, body: &body, took_ms: (*took_ms).into() };
+                let heard = Heard {
+                    status: pick(&STATUS, *status),
+                    headers: &headers,
+                    body: &body,
+                    took_ms: (*took_ms).into(),
+                };
                 if let Some(ask) = cancel(&target, plan.state()) {
                     check_ask(&ask, input.https, size);
                     let _ = is_cancelled(&heard);
