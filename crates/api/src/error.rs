@@ -43,13 +43,13 @@ pub struct ErrorRow {
 /// Looks a code up; every failure code has a row.
 pub fn row(code: HResult) -> ErrorRow {
     let (status, exit, suggestion) = match code {
-        h::BG_E_NOT_FOUND => {
+        h::BG_E_NOT_FOUND | h::QM_E_ITEM_NOT_FOUND => {
             (404, exit::NOT_FOUND, "List the jobs with `bits list`; finished jobs leave the queue.")
         }
         h::E_ACCESSDENIED => {
             (403, exit::ACCESS_DENIED, "Only the owner or root may do this; check file rights with `ls -ld`.")
         }
-        h::BG_E_INVALID_STATE => {
+        h::BG_E_INVALID_STATE | h::QM_E_INVALID_STATE => {
             (409, exit::OTHER, "The job is finished, or its state does not allow this; see `bits show`.")
         }
         h::BG_E_EMPTY => (409, exit::OTHER, "Add a file first: `bits add JOB URL PATH`."),
@@ -122,8 +122,11 @@ pub fn row(code: HResult) -> ErrorRow {
         h::BG_E_DATABASE_CORRUPT => {
             (503, exit::OTHER, "The queue's store is damaged; restart the service and see its log.")
         }
-        h::RPC_S_SERVER_UNAVAILABLE | h::RPC_E_DISCONNECTED => {
+        h::RPC_S_SERVER_UNAVAILABLE | h::RPC_E_DISCONNECTED | h::QM_E_SERVICE_UNAVAILABLE => {
             (503, exit::UNREACHABLE, "Start the service: `bitsd --user`, or `systemctl start bitsd`.")
+        }
+        h::QM_E_DOWNLOADER_UNAVAILABLE => {
+            (503, exit::OTHER, "The owner's worker process could not do its work; see the service's log.")
         }
         h::BG_E_HTTP_ERROR_401 | h::BG_E_HTTP_ERROR_407 => (
             502,

@@ -8,6 +8,7 @@ pub mod callback;
 pub mod credentials;
 pub mod error;
 pub mod event;
+pub mod group;
 pub mod http;
 pub mod job;
 pub mod policy;
@@ -23,6 +24,10 @@ pub use callback::{
 pub use credentials::{CredentialView, SetCredentials};
 pub use error::{ErrorRow, ErrorText, Problem};
 pub use event::{EventKind, EventView, JobLog, LogView};
+pub use group::{
+    AddGroupFiles, CreateGroup, CreateGroupJob, GROUP_FILES_MAX, GroupDone, GroupFile, GroupIds,
+    GroupJobView, GroupProgress, GroupView, VariantView,
+};
 pub use http::{
     CertificateAnswer, CertificateCheck, CertificateView, CustomHeaders, HttpView, SetClientCertificate,
 };

@@ -16,7 +16,7 @@ pub(crate) fn table(jobs: &[JobView]) -> Vec<String> {
             job.priority.to_string(),
             format!("{}/{}", job.files_transferred, job.files_total),
             text::progress(job.bytes_transferred, job.bytes_total),
-            clean(&job.display_name),
+            name(job),
         ]
     }));
     let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
@@ -27,6 +27,12 @@ pub(crate) fn table(jobs: &[JobView]) -> Vec<String> {
         cells.join("  ").trim_end().to_owned()
     };
     rows.iter().map(line).collect()
+}
+
+/// The job's name, and in brackets before it whose rules it follows, unless those are BITS'.
+fn name(job: &JobView) -> String {
+    let name = clean(&job.display_name);
+    if job.dialect.is_bits() { name } else { format!("[{}] {name}", job.dialect).trim_end().to_owned() }
 }
 
 /// The slots in use, e.g. `SERVER/DIGEST, PROXY/NEGOTIATE (own)`.
@@ -160,6 +166,7 @@ fn later(job: &JobView) -> Vec<(&'static str, String)> {
             rows.push((key, value));
         }
     };
+    add("Dialect", !job.dialect.is_bits(), job.dialect.to_string());
     let yes = || "yes".to_owned();
     add("ACL flags", job.acl_flags != 0, job.acl_flags.to_string());
     add("Peer caching flags", job.peer_caching_flags != 0, job.peer_caching_flags.to_string());

@@ -4,13 +4,15 @@ use crate::calls::{Action, Client as Async, JobQuery};
 use crate::checks::CertificateChecks as AsyncChecks;
 use crate::error::Error;
 use crate::events::{EventStream as AsyncEvents, Item, Scope};
+use crate::groups::GroupAction;
 use crate::start::Starter;
 use openbits_api::socket::{Choice, Endpoint};
 use openbits_api::{
-    AddFile, CertificateAnswer, CertificateCheck, CertificateView, CheckPolicy, CreateJob, CustomHeaders,
-    ErrorText, ErrorView, FileProperty, FileView, HelperSet, HelperTicketView, JobPage, JobView,
-    NumberedProperty, Outcome, PolicyExplanation, PolicyOutcome, PolicyView, RangeList, RangeView,
-    ServiceInfo, SetClientCertificate, SetCredentials, SetNumbered, SetProperties, Why,
+    AddFile, CertificateAnswer, CertificateCheck, CertificateView, CheckPolicy, CreateGroup, CreateJob,
+    CustomHeaders, ErrorText, ErrorView, FileProperty, FileView, GroupDone, GroupFile, GroupIds,
+    GroupJobView, GroupProgress, GroupView, HelperSet, HelperTicketView, JobPage, JobView, NumberedProperty,
+    Outcome, PolicyExplanation, PolicyOutcome, PolicyView, RangeList, RangeView, ServiceInfo,
+    SetClientCertificate, SetCredentials, SetNumbered, SetProperties, VariantView, Why,
 };
 use openbits_core::{HResult, JobId};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -104,6 +106,38 @@ impl Client {
         set_credentials(id: JobId, credentials: &SetCredentials) -> Outcome;
         /// See [`crate::Client::remove_credentials`].
         remove_credentials(id: JobId, target: &str, scheme: &str) -> Outcome;
+        /// See [`crate::Client::create_group`].
+        create_group(group: &CreateGroup) -> GroupView;
+        /// See [`crate::Client::get_group`].
+        get_group(id: JobId) -> GroupView;
+        /// See [`crate::Client::groups`].
+        groups(flags: u32) -> GroupIds;
+        /// See [`crate::Client::group`].
+        group(id: JobId) -> GroupView;
+        /// See [`crate::Client::act_on_group`].
+        act_on_group(id: JobId, action: GroupAction) -> GroupDone;
+        /// See [`crate::Client::group_progress`].
+        group_progress(id: JobId, kind: u32) -> GroupProgress;
+        /// See [`crate::Client::group_property`].
+        group_property(id: JobId, number: u32) -> VariantView;
+        /// See [`crate::Client::set_group_property`].
+        set_group_property(id: JobId, number: u32, value: &VariantView) -> GroupDone;
+        /// See [`crate::Client::group_jobs`].
+        group_jobs(id: JobId, flags: u32) -> GroupIds;
+        /// See [`crate::Client::create_group_job`].
+        create_group_job(id: JobId, job: JobId) -> GroupJobView;
+        /// See [`crate::Client::group_job`].
+        group_job(id: JobId, job: JobId) -> GroupJobView;
+        /// See [`crate::Client::group_job_progress`].
+        group_job_progress(id: JobId, job: JobId, kind: u32) -> GroupProgress;
+        /// See [`crate::Client::add_group_files`].
+        add_group_files(id: JobId, job: JobId, files: Vec<GroupFile>) -> GroupDone;
+        /// See [`crate::Client::group_file`].
+        group_file(id: JobId, job: JobId, index: u32) -> GroupFile;
+        /// See [`crate::Client::cancel_group_job`].
+        cancel_group_job(id: JobId, job: JobId) -> GroupDone;
+        /// See [`crate::Client::switch_group_job_to_foreground`].
+        switch_group_job_to_foreground(id: JobId, job: JobId) -> GroupDone;
         /// See [`crate::Client::act`].
         act(id: JobId, action: Action) -> Outcome;
         /// See [`crate::Client::error`].

@@ -17,7 +17,7 @@ use openbits_api::{
     RequestRanges, ServiceInfo, SetClientCertificate, SetCredentials, SetHelperToken, SetNotifyInterface,
     SetNumbered, SetProperties, SetRemoteName, SetValidation, Why,
 };
-use openbits_core::hresult::RPC_E_DISCONNECTED;
+use openbits_core::hresult::{QM_E_SERVICE_UNAVAILABLE, RPC_E_DISCONNECTED};
 use openbits_core::{HResult, JobId, JobState};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -557,11 +557,11 @@ impl Client {
         self.call(Method::POST, &format!("/v1/callbacks/{call}"), body, false).await
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         self.call(Method::GET, path, Bytes::new(), true).await
     }
 
-    async fn call<T: DeserializeOwned>(
+    pub(crate) async fn call<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
@@ -666,7 +666,8 @@ pub(crate) async fn refusal(response: Response) -> Error {
 }
 
 fn is_stopping(body: &[u8]) -> bool {
-    serde_json::from_slice::<Problem>(body).is_ok_and(|problem| problem.code() == RPC_E_DISCONNECTED)
+    let codes = [RPC_E_DISCONNECTED, QM_E_SERVICE_UNAVAILABLE];
+    serde_json::from_slice::<Problem>(body).is_ok_and(|problem| codes.contains(&problem.code()))
 }
 
 fn refused(status: StatusCode, body: &[u8]) -> Error {
@@ -685,7 +686,7 @@ fn understand<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T,
     serde_json::from_slice(body).map_err(|e| Error::Protocol(e.to_string()))
 }
 
-fn to_json<T: Serialize>(value: &T) -> Result<Bytes, Error> {
+pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<Bytes, Error> {
     serde_json::to_vec(value).map(Bytes::from).map_err(|e| Error::Protocol(e.to_string()))
 }
 

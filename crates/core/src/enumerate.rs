@@ -1,4 +1,4 @@
-//! IEnumBackgroundCopyJobs and IEnumBackgroundCopyFiles: a snapshot and a position (spec/bits-core.md 5.7).
+//! IEnumBackgroundCopyJobs, IEnumBackgroundCopyFiles and their like: a snapshot and a position (spec/bits-core.md 5.7, spec/qmgr-legacy.md 7).
 
 use crate::hresult::{E_INVALIDARG, HResult, S_FALSE, S_OK};
 use std::sync::Arc;
@@ -52,7 +52,7 @@ impl<T: Clone> Enumerator<T> {
 mod tests {
     use super::*;
 
-    // One enumerator serves all four interfaces; each method of each has its test by name.
+    // One enumerator serves all these interfaces; each method of each has its test by name.
 
     fn three() -> Enumerator<u8> {
         Enumerator::new(vec![1, 2, 3])
@@ -196,6 +196,55 @@ mod tests {
 
     #[test]
     fn enum_bits_peer_cache_records_get_count() {
+        get_count();
+    }
+    #[test]
+    fn enum_background_copy_groups_next() {
+        next();
+    }
+
+    #[test]
+    fn enum_background_copy_groups_skip() {
+        skip();
+    }
+
+    #[test]
+    fn enum_background_copy_groups_reset() {
+        reset();
+    }
+
+    #[test]
+    fn enum_background_copy_groups_clone() {
+        clone();
+    }
+
+    #[test]
+    fn enum_background_copy_groups_get_count() {
+        get_count();
+    }
+
+    #[test]
+    fn enum_background_copy_jobs1_next() {
+        next();
+    }
+
+    #[test]
+    fn enum_background_copy_jobs1_skip() {
+        skip();
+    }
+
+    #[test]
+    fn enum_background_copy_jobs1_reset() {
+        reset();
+    }
+
+    #[test]
+    fn enum_background_copy_jobs1_clone() {
+        clone();
+    }
+
+    #[test]
+    fn enum_background_copy_jobs1_get_count() {
         get_count();
     }
 }

@@ -33,6 +33,11 @@ impl JobId {
         self.0.get_version_num() == 4 && self.0.get_variant() == uuid::Variant::RFC4122
     }
 
+    /// True for GUID_NULL.
+    pub fn is_nil(&self) -> bool {
+        self.0.is_nil()
+    }
+
     /// `{3B0C7A52-…}`: the form that bitsadmin prints.
     pub fn braced(&self) -> String {
         self.0.braced().to_string().to_uppercase()
@@ -90,6 +95,11 @@ impl ClassId {
     /// As Windows lays it out in memory.
     pub fn to_bytes_le(self) -> [u8; 16] {
         self.0.to_bytes_le()
+    }
+
+    /// `{084F6593-…}`: with braces, in upper case.
+    pub fn braced(self) -> String {
+        self.0.braced().to_string().to_uppercase()
     }
 }
 

@@ -6,6 +6,7 @@ pub mod dialect;
 pub mod error;
 pub mod event;
 pub mod file;
+pub mod group;
 pub mod http;
 pub mod options;
 pub mod progress;
@@ -362,7 +363,8 @@ impl Job {
 
     /// Name of a file's temporary file, beside its destination.
     ///
-    /// Derived from the job's random GUID, so that a leftover can be named after any crash, and nobody else can guess it.
+    /// Derived from the job's random GUID (of a group: from a random one beside the caller's choice), so that a leftover can be named
+    /// after any crash, and nobody else can guess it.
     ///
     /// A HIGH_PERFORMANCE job writes straight to the destination: its name it is then.
     pub fn temporary_name(&self, index: u32) -> String {
@@ -372,7 +374,7 @@ impl Job {
         {
             return name.to_owned();
         }
-        let hex: String = self.id.as_bytes()[..10].iter().map(|b| format!("{b:02X}")).collect();
+        let hex: String = self.seed().as_bytes()[..10].iter().map(|b| format!("{b:02X}")).collect();
         format!("BIT{hex}{index:X}.tmp")
     }
 

@@ -9,6 +9,7 @@ pub mod enumerate;
 pub mod enums;
 pub mod events_log;
 pub mod gate;
+pub mod group;
 pub mod hresult;
 pub mod id;
 pub mod integrity;

@@ -8,6 +8,7 @@ mod calls;
 mod census;
 mod effect;
 mod facts;
+mod groups;
 mod helper;
 mod notices;
 mod notify;
@@ -74,6 +75,8 @@ pub struct Queue {
     scheduler: Scheduler,
     runs: HashMap<JobId, Run>,
     finishes: HashMap<JobId, Finish>,
+    /// Ids of the jobs in groups, and their groups.
+    group_jobs: HashMap<JobId, JobId>,
     /// Calls that wait for a Complete in progress.
     deferred: HashMap<JobId, Vec<(Ticket, Caller, Call)>>,
     timers: Timers,
@@ -116,6 +119,7 @@ impl Queue {
             scheduler,
             runs: HashMap::new(),
             finishes: HashMap::new(),
+            group_jobs: HashMap::new(),
             deferred: HashMap::new(),
             timers: Timers::default(),
             helpers: HashMap::new(),
@@ -321,6 +325,9 @@ impl Queue {
         if !job.state.is_final() {
             self.by_owner.entry(job.owner).or_default().insert(job.id);
             self.counted += usize::from(!job.exempt);
+            if let Some(inner) = job.extras().group.as_deref().and_then(|group| group.job) {
+                self.group_jobs.insert(inner, job.id);
+            }
         }
         let id = job.id;
         self.jobs.insert(id, job);
@@ -335,6 +342,9 @@ impl Queue {
         let Some(ids) = self.by_owner.get_mut(&job.owner) else { return };
         if ids.remove(&id) {
             self.counted -= usize::from(!job.exempt);
+            if let Some(inner) = job.extras().group.as_deref().and_then(|group| group.job) {
+                self.group_jobs.remove(&inner);
+            }
             if ids.is_empty() {
                 self.by_owner.remove(&job.owner);
             }

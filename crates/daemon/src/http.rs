@@ -9,6 +9,8 @@ pub mod extract;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod files;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
+pub mod groups;
+#[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod helper;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod jobs;
@@ -96,6 +98,22 @@ pub fn router(app: App) -> Router {
             "/v1/jobs/{id}/notify-interface",
             get(callbacks::get).put(callbacks::set).delete(callbacks::clear),
         )
+        .route("/v1/groups", get(groups::list).post(groups::create))
+        .route("/v1/groups/{id}", get(groups::show))
+        .route("/v1/groups/{id}/get", post(groups::get))
+        .route("/v1/groups/{id}/progress", get(groups::progress))
+        .route("/v1/groups/{id}/properties/{number}", get(groups::property).put(groups::set_property))
+        .route("/v1/groups/{id}/resume", post(groups::resume))
+        .route("/v1/groups/{id}/suspend", post(groups::suspend))
+        .route("/v1/groups/{id}/cancel", post(groups::cancel))
+        .route("/v1/groups/{id}/switch-to-foreground", post(groups::switch_to_foreground))
+        .route("/v1/groups/{id}/jobs", get(groups::jobs::list).post(groups::jobs::create))
+        .route("/v1/groups/{id}/jobs/{job}", get(groups::jobs::show))
+        .route("/v1/groups/{id}/jobs/{job}/progress", get(groups::jobs::progress))
+        .route("/v1/groups/{id}/jobs/{job}/files", post(groups::jobs::add_files))
+        .route("/v1/groups/{id}/jobs/{job}/files/{file}", get(groups::jobs::file))
+        .route("/v1/groups/{id}/jobs/{job}/cancel", post(groups::jobs::cancel))
+        .route("/v1/groups/{id}/jobs/{job}/switch-to-foreground", post(groups::jobs::switch_to_foreground))
         .route("/v1/callbacks", get(callbacks::callbacks))
         .route("/v1/callbacks/{call}", post(callbacks::answer))
         .route("/v1/jobs/{id}/policy", get(policy::explain))

@@ -33,7 +33,6 @@ impl Dialect {
     }
 
     /// The ordinary one: not stored, not shown.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     pub const fn is_bits(&self) -> bool {
         matches!(self, Self::Bits)
     }

@@ -3,6 +3,7 @@
 use super::http::{CheckedHeaders, check_method, check_security_flags};
 use super::{Change, Dialect, Job, Notice, Options, RETRY_DELAY_FLOOR_S, Setting};
 use crate::enums::{JobState, JobType, Priority, ProxyUsage, notify};
+use crate::group::GroupData;
 use crate::hresult::{self as h, HResult};
 use crate::id::Uid;
 use crate::names;
@@ -61,6 +62,9 @@ pub struct Extras {
     /// Whose rules the job follows; fixed at creation.
     #[serde(default, skip_serializing_if = "Dialect::is_bits")]
     pub dialect: Dialect,
+    /// What a group of the first generation has beside the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Box<GroupData>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -76,6 +80,7 @@ impl Extras {
         environment_proxy: None,
         upload_protocol: Protocol::Auto,
         dialect: Dialect::Bits,
+        group: None,
     };
 }
 

@@ -3,6 +3,7 @@
 use super::{Effect, Failure, HelperTicket, NoticeKind, Queue};
 use crate::caller::Caller;
 use crate::enums::{JobType, notify};
+use crate::group::GroupCall;
 use crate::hresult::{self as h, HResult};
 use crate::id::{JobId, Ticket, Uid};
 use crate::job::event::Event;
@@ -18,7 +19,7 @@ use crate::time::Now;
 /// A job to create, with everything that may come with it.
 #[derive(Clone, Debug)]
 pub struct NewJob {
-    /// A random id: the caller's, or one made for him.
+    /// A random id: the caller's, or one made for him. Of a group: any that the caller chose.
     pub id: JobId,
     /// Name for people.
     pub display_name: String,
@@ -92,6 +93,8 @@ pub enum Call {
     RemoveClientCertificate,
     /// SetServerCertificateValidationInterface: the owner's program has to accept the servers' certificates, or not any more.
     RequireValidation(bool),
+    /// What only a group of the first generation can be asked for.
+    Group(GroupCall),
     /// SetCredentials: only by the owner himself. What [`crate::job::credential::check`] said of the values comes with it, since rights are
     /// looked at first.
     SetCredentials(Result<Credential, HResult>),
@@ -160,6 +163,7 @@ impl Queue {
             let _ = job.resume(now)?;
         }
         let id = job.id;
+        self.forget_finished(id);
         self.admit(job);
         self.save(id);
         self.save_files(id, 0..count);
@@ -173,7 +177,11 @@ impl Queue {
     ///
     /// What is compared is what no later call changes: owner, type, and the files that the job began with. Another job under
     /// this id is `BG_E_INVALID_STATE`. A finished job is known as long as it is readable.
+    /// A group is never created twice: its id has to be free (spec/qmgr-legacy.md 4).
     pub fn created_before(&self, caller: Caller, new: &NewJob) -> Option<Result<(), Failure>> {
+        if new.extras.group.is_some() {
+            return self.may_name_group(new.id).err().map(Err);
+        }
         let job = self.jobs.get(&new.id).or_else(|| self.finished.get(&new.id))?;
         let is_same = |(file, new): (&File, &NewFile)| {
             *file.remote == *new.remote
@@ -247,6 +255,9 @@ impl Queue {
         if let Call::SetCredentials(Err(code)) = &call {
             return Err((*code).into());
         }
+        if let Call::Group(call) = &call {
+            Self::check_group_call(job, call)?;
+        }
         if let Call::Set(properties) = &call {
             for property in properties {
                 property.check(job.kind)?;
@@ -279,6 +290,7 @@ impl Queue {
             self.deferred.entry(id).or_default().push((ticket, caller, call));
             return Ok(Called::Later(ticket));
         }
+        let call = Self::as_modern(job, call);
         let records = self.records_of(caller, id, &call);
         let command =
             sets_command(&call).then(|| self.jobs.get(&id).and_then(|job| job.notify_command.clone()));
@@ -301,6 +313,7 @@ impl Queue {
         let suspends = call == Call::Suspend;
         let unchecked = !job.checks_revocation();
         let change = match call {
+            Call::Group(call) => return self.perform_group(id, call, now),
             Call::AddFiles(files) => job.add_files(files, files_max, now)?,
             Call::RequestRanges(file, ranges) => {
                 job.request_ranges(file, &ranges, now)?;

@@ -5,6 +5,7 @@ use crate::caller::Caller;
 use crate::enums::JobState;
 use crate::events_log::{Record, redacted};
 use crate::gate::Gate;
+use crate::group::GroupCall;
 use crate::hresult as h;
 use crate::id::{AttemptId, JobId};
 use crate::job::options::Setting;
@@ -68,6 +69,10 @@ impl Queue {
                         records.push(Record::of_job(16_387, job).with("PropertyName", property.name()));
                     }
                 }
+            }
+            Call::Group(GroupCall::SetProperty(number, _)) if foreign => {
+                let name = format!("GROUPPROP {number}");
+                records.push(Record::of_job(16_387, job).with("PropertyName", name));
             }
             // Secrets leave no traces, and reading a file while it grows would leave too many.
             _ => {}

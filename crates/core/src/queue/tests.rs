@@ -6,6 +6,7 @@ mod errors;
 mod facts;
 mod finish;
 mod gates;
+mod groups;
 mod helpers;
 mod http;
 mod limits;

@@ -9,8 +9,8 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use openbits_api::{
-    AddFiles, CreateJob, ErrorView, FileList, IDS_MAX, JobIds, JobPage, JobView, Outcome, PAGE_MAX, Problem,
-    SCHEMA, SetProperties, Why, error,
+    AddFiles, CreateJob, EnvironmentProxyView, ErrorView, FileList, IDS_MAX, JobIds, JobPage, JobView,
+    Outcome, PAGE_MAX, Problem, SCHEMA, SetProperties, Why, error,
 };
 use openbits_core::hresult::{self as h, HResult};
 use openbits_core::job::options::{PropertyId, PropertyValue};
@@ -90,7 +90,7 @@ pub fn properties(vault: &Vault, job: JobId, set: SetProperties) -> Result<Vec<P
     Ok(list)
 }
 
-fn fresh_id() -> Answer<JobId> {
+pub(super) fn fresh_id() -> Answer<JobId> {
     let mut bytes = [0u8; 16];
     getrandom::fill(&mut bytes)
         .map_err(|e| Refusal::new(h::E_UNEXPECTED, format!("no random numbers: {e}")))?;
@@ -102,6 +102,26 @@ fn given_id(text: &str) -> Answer<JobId> {
     id.ok_or_else(|| Refusal::new(h::E_INVALIDARG, "id is not a random (version 4) GUID"))
 }
 
+/// The proxy variables that came with a create; what is secret in them becomes a property.
+pub(super) fn environment(
+    app: &App,
+    id: JobId,
+    given: Option<EnvironmentProxyView>,
+    properties: &mut Vec<Property>,
+) -> Answer<Option<EnvironmentProxy>> {
+    let Some(given) = given else { return Ok(None) };
+    let texts = [&given.http, &given.https, &given.all, &given.no];
+    if texts.into_iter().flatten().any(|t| t.len() > 4096 || t.contains(['\0', '\n', '\r'])) {
+        return Err(Refusal::new(
+            h::E_INVALIDARG,
+            "a proxy variable is longer than 4,096 bytes or has a line break",
+        ));
+    }
+    let (environment, sealed) = intake::environment(&app.vault, id, given)?;
+    properties.extend(sealed);
+    Ok(Some(environment).filter(|e| *e != EnvironmentProxy::default()))
+}
+
 /// Create a job; with `files` and `resume` it is filled and started in the same durable step.
 #[utoipa::path(post, path = "/v1/jobs", tag = "jobs", operation_id = "create_job", request_body = CreateJob,
     responses((status = 201, description = "The job, durable; also if the same call with the same id made it before.", body = Outcome), (status = "4XX", description = "Refused; no job is left.", body = Problem)))]
@@ -110,22 +130,9 @@ pub async fn create(
     Peer(caller): Peer,
     Body(body): Body<CreateJob>,
 ) -> Answer<(StatusCode, Json<Outcome>)> {
-    if let Some(e) = &body.environment_proxy {
-        let texts = [&e.http, &e.https, &e.all, &e.no];
-        if texts.into_iter().flatten().any(|t| t.len() > 4096 || t.contains(['\0', '\n', '\r'])) {
-            return Err(Refusal::new(
-                h::E_INVALIDARG,
-                "a proxy variable is longer than 4,096 bytes or has a line break",
-            ));
-        }
-    }
     let id = body.id.as_deref().map_or_else(fresh_id, given_id)?;
     let mut properties = properties(&app.vault, id, body.properties)?;
-    let environment = body.environment_proxy.map(|e| intake::environment(&app.vault, id, e)).transpose()?;
-    let environment = environment.map(|(environment, sealed)| {
-        properties.extend(sealed);
-        environment
-    });
+    let environment_proxy = environment(&app, id, body.environment_proxy, &mut properties)?;
     let new = NewJob {
         id,
         display_name: body.display_name,
@@ -133,11 +140,7 @@ pub async fn create(
         properties,
         files: intake::files(&app.vault, id, body.files)?,
         resume: body.resume,
-        extras: Extras {
-            dialect: body.dialect,
-            environment_proxy: environment.filter(|e| *e != EnvironmentProxy::default()),
-            ..Extras::NONE
-        },
+        extras: Extras { dialect: body.dialect, environment_proxy, ..Extras::NONE },
     };
     let result = app.brain.create(caller, new).await?;
     Ok((StatusCode::CREATED, Json(outcome(result))))

@@ -41,6 +41,11 @@ impl Service {
         (self.child, self.client) = spawn(&self.folder, &self.policy);
     }
 
+    /// A client of its own, for a test with a runtime.
+    pub(crate) fn asynchronous(&self) -> Async {
+        Async::new(self.client.endpoint().clone(), None, Timeouts::default())
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join("out").join(name)
     }

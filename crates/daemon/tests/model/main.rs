@@ -7,6 +7,7 @@ mod error;
 mod extended;
 mod file;
 mod getters;
+mod group;
 mod job;
 mod job5;
 mod manager;
