@@ -158,10 +158,9 @@ static void race_one(IBackgroundCopyManager *manager, const WideText &url, const
             return;
         }
     }
-    if (draw % 2 == 0) {
-        job->Cancel();
-    } else {
-        job->Complete();
+    const HRESULT hr = draw % 2 == 0 ? job->Cancel() : job->Complete();
+    if (FAILED(hr) && hr != BG_E_INVALID_STATE) { // the callback may have been faster
+        failed("the end of a job", hr);
     }
     job->Release();
 }
