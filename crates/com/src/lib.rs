@@ -21,6 +21,7 @@ mod notify;
 )]
 pub mod platform;
 mod pool;
+mod quiet;
 mod start;
 #[cfg(test)]
 mod tests;
