@@ -1,5 +1,6 @@
 //! Generated sources: one table in `spec/constants`, one place in the code.
 
+mod com;
 mod conformance;
 pub(crate) mod hresults;
 
@@ -30,16 +31,22 @@ pub(crate) fn constants(name: &str) -> Result<serde_json::Value> {
 
 /// Runs every generator.
 pub(crate) fn run(mode: Mode) -> Result<()> {
-    let files = [("crates/core/src/hresult/table.rs", hresults::generate()?)];
+    let mut files = vec![("crates/core/src/hresult/table.rs".to_owned(), hresults::generate()?)];
+    files.extend(com::generate()?);
     let mut stale: Vec<String> = Vec::new();
     for (name, text) in files {
         let text = format_rust(&text)?;
-        let path = root().join(name);
+        let path = root().join(&name);
         let old = std::fs::read_to_string(&path).unwrap_or_default();
         if old != text {
             match mode {
-                Mode::Write => std::fs::write(&path, text)?,
-                Mode::Check => stale.push(name.to_owned()),
+                Mode::Write => {
+                    if let Some(folder) = path.parent() {
+                        std::fs::create_dir_all(folder)?;
+                    }
+                    std::fs::write(&path, text)?;
+                }
+                Mode::Check => stale.push(name),
             }
         }
     }

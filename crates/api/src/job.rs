@@ -343,6 +343,17 @@ pub struct JobPage {
     pub next: Option<String>,
 }
 
+/// A page of `GET /v1/job-ids`: which jobs there are, and nothing else, for enumerators.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobIds {
+    /// Version of this form.
+    pub schema: u32,
+    /// Their GUIDs.
+    pub ids: Vec<String>,
+    /// Value for `after` that gives the next page; null at the end.
+    pub next: Option<String>,
+}
+
 /// Answer to a call that changes a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Outcome {

@@ -32,7 +32,7 @@ pub use http::{
     CertificateAnswer, CertificateCheck, CertificateView, CustomHeaders, HttpView, SetClientCertificate,
 };
 pub use job::{
-    ErrorView, FileList, FileProperty, FileView, HelperSet, HelperTicketView, JobPage, JobView,
+    ErrorView, FileList, FileProperty, FileView, HelperSet, HelperTicketView, JobIds, JobPage, JobView,
     NumberedProperty, Outcome, PaceView, ProxyView, RangeList, ReplyView, UploadView,
 };
 pub use policy::{
@@ -53,6 +53,8 @@ pub const SCHEMA: u32 = 1;
 pub const REQUEST_BYTES_MAX: usize = 8 << 20;
 /// Most jobs in one page of a list.
 pub const PAGE_MAX: usize = 1_000;
+/// Most ids in one page of `GET /v1/job-ids`.
+pub const IDS_MAX: usize = 100_000;
 /// Most events in one answer that is not a stream.
 pub const EVENTS_MAX: usize = 1_000;
 /// Environment variable with the socket's path.

@@ -138,7 +138,7 @@ async fn create_job(context: &Context, args: &Create) -> Result<(), Failure> {
         files: vec![],
         resume: false,
         properties: SetProperties { priority: args.priority, ..SetProperties::default() },
-        environment_proxy: create::environment_proxy(|name| std::env::var(name).ok()),
+        environment_proxy: openbits_client::environment_proxy(|name| std::env::var(name).ok()),
         dialect: openbits_core::job::Dialect::Bits,
     };
     let job = create::create(context, request).await?;

@@ -102,7 +102,7 @@ fn request(args: &Get, batch: &Batch) -> CreateJob {
             reply_file_name: args.upload.as_ref().and_then(|upload| upload.reply.clone()),
             ..SetProperties::default()
         },
-        environment_proxy: create::environment_proxy(|name| std::env::var(name).ok()),
+        environment_proxy: openbits_client::environment_proxy(|name| std::env::var(name).ok()),
         dialect: openbits_core::job::Dialect::Bits,
     }
 }

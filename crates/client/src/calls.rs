@@ -12,7 +12,7 @@ use openbits_api::socket::{Choice, Endpoint, Environment, Kind};
 use openbits_api::{
     AddFile, AddFiles, CallbackAnswer, CertificateAnswer, CertificateView, CheckPolicy, CreateJob,
     CustomHeaders, DownloadPosition, ErrorText, ErrorView, FileList, FileProperty, FileView, HelperSet,
-    HelperTicketView, JobLog, JobPage, JobView, NotifyInterfaceView, NumberedProperty, Outcome,
+    HelperTicketView, JobIds, JobLog, JobPage, JobView, NotifyInterfaceView, NumberedProperty, Outcome,
     PolicyExplanation, PolicyOutcome, PolicyView, Problem, RangeList, RangeView, ReplacePrefix,
     RequestRanges, ServiceInfo, SetClientCertificate, SetCredentials, SetHelperToken, SetNotifyInterface,
     SetNumbered, SetProperties, SetRemoteName, SetValidation, Why,
@@ -256,6 +256,29 @@ impl Client {
             match page.next {
                 Some(next) if query.after.as_ref() != Some(&next) => query.after = Some(next),
                 _ => return Ok(jobs),
+            }
+        }
+    }
+
+    /// `GET /v1/job-ids`: the ids of the caller's jobs, or of everybody's (root only); all pages.
+    pub async fn job_ids(&self, all_users: bool) -> Result<Vec<JobId>, Error> {
+        let mut ids = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let mut query = Query::new("/v1/job-ids");
+            if all_users {
+                query.add("all_users", "true");
+            }
+            if let Some(after) = &after {
+                query.add("after", after);
+            }
+            let page: JobIds = self.get(&query.text).await?;
+            for id in &page.ids {
+                ids.push(id.parse().map_err(|e| Error::Protocol(format!("job id: {e}")))?);
+            }
+            match page.next {
+                Some(next) if after.as_ref() != Some(&next) => after = Some(next),
+                _ => return Ok(ids),
             }
         }
     }

@@ -57,6 +57,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/service", get(service::service))
         .route("/v1/openapi.json", get(openapi::document))
         .route("/v1/errors/{hresult}", get(service::error_text))
+        .route("/v1/job-ids", get(jobs::ids))
         .route("/v1/jobs", get(jobs::list).post(jobs::create))
         .route("/v1/jobs/{id}", get(jobs::show).patch(jobs::set))
         .route("/v1/jobs/{id}/files", get(jobs::files).post(jobs::add_files))

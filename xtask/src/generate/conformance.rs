@@ -111,7 +111,7 @@ pub(crate) fn method_key(interface: &str, method: &str) -> String {
 }
 
 /// Snake case; a run of capitals is one word, and BITS keeps its plural together (`EnableBITSUploads` -> `enable_bits_uploads`).
-fn snake(name: &str) -> String {
+pub(super) fn snake(name: &str) -> String {
     let letters: Vec<char> = name.chars().collect();
     let mut text = String::new();
     for (i, letter) in letters.iter().enumerate() {

@@ -4,7 +4,6 @@
 
 use crate::args::Doctor;
 use crate::context::{Context, print, print_json};
-use crate::create;
 use crate::failure::Failure;
 use crate::text::clean;
 use openbits_api::error::exit;
@@ -287,7 +286,7 @@ fn roots_check() -> Check {
 }
 
 fn proxy_check(get: impl Fn(&str) -> Option<String>) -> Check {
-    let Some(proxy) = create::environment_proxy(get) else {
+    let Some(proxy) = openbits_client::environment_proxy(get) else {
         return fine("proxy", "none in the environment; jobs connect directly");
     };
     let shown = |name: &str, value: Option<String>| {

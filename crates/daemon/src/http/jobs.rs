@@ -9,8 +9,8 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use openbits_api::{
-    AddFiles, CreateJob, EnvironmentProxyView, ErrorView, FileList, JobPage, JobView, Outcome, PAGE_MAX,
-    Problem, SCHEMA, SetProperties, Why, error,
+    AddFiles, CreateJob, EnvironmentProxyView, ErrorView, FileList, IDS_MAX, JobIds, JobPage, JobView,
+    Outcome, PAGE_MAX, Problem, SCHEMA, SetProperties, Why, error,
 };
 use openbits_core::hresult::{self as h, HResult};
 use openbits_core::job::options::{PropertyId, PropertyValue};
@@ -179,6 +179,56 @@ pub async fn list(
     Ok(Json(page))
 }
 
+/// Parameters of the list of ids.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+pub struct IdsParams {
+    /// Jobs of all users (root only).
+    pub all_users: bool,
+    /// `next` of the page before.
+    pub after: Option<String>,
+}
+
+/// Which jobs the caller has, or with `all_users` everybody: their ids only (EnumJobs).
+#[utoipa::path(get, path = "/v1/job-ids", tag = "jobs", operation_id = "list_job_ids", params(IdsParams),
+    responses((status = 200, description = "A page of at most 100,000 ids.", body = JobIds), (status = "4XX", description = "Refused.", body = Problem)))]
+pub async fn ids(
+    State(app): State<App>,
+    Peer(caller): Peer,
+    Params(params): Params<IdsParams>,
+) -> Answer<Json<JobIds>> {
+    let after = after(params.after.as_deref())?;
+    let page = app.brain.read(move |view| {
+        if params.all_users {
+            Ok::<_, Failure>(id_page(view.queue.all_jobs(caller, after)?))
+        } else {
+            Ok(id_page(view.queue.own_jobs(caller.uid, after.map(|(_, id)| id))))
+        }
+    });
+    Ok(Json(page.await??))
+}
+
+fn id_page<'a>(mut jobs: impl Iterator<Item = &'a Job>) -> JobIds {
+    let mut page = JobIds { schema: SCHEMA, ids: Vec::new(), next: None };
+    let mut last = None;
+    for job in jobs.by_ref().take(IDS_MAX) {
+        page.ids.push(job.id.to_string());
+        last = Some((job.owner, job.id));
+    }
+    if jobs.next().is_some() {
+        page.next = last.map(|(owner, id)| format!("{owner}-{id}"));
+    }
+    page
+}
+
+/// Reads the `next` of a page.
+fn after(text: Option<&str>) -> Answer<Option<(Uid, JobId)>> {
+    let Some(text) = text else { return Ok(None) };
+    let parsed = text.split_once('-').and_then(|(uid, id)| Some((Uid(uid.parse().ok()?), id.parse().ok()?)));
+    let invalid = || Refusal::new(h::E_INVALIDARG, "after is not the `next` of a page");
+    parsed.map(Some).ok_or_else(invalid)
+}
+
 struct Filter {
     all_users: bool,
     states: Option<Vec<JobState>>,
@@ -203,14 +253,7 @@ impl Filter {
         if limit == 0 || limit > PAGE_MAX {
             return Err(invalid("limit is not between 1 and 1,000"));
         }
-        let after = match params.after.as_deref() {
-            None => None,
-            Some(text) => Some(
-                text.split_once('-')
-                    .and_then(|(uid, id)| Some((Uid(uid.parse().ok()?), id.parse().ok()?)))
-                    .ok_or_else(|| invalid("after is not the `next` of a page"))?,
-            ),
-        };
+        let after = after(params.after.as_deref())?;
         Ok(Self {
             all_users: params.all_users,
             states: states.transpose().map_err(|_| invalid("state names an unknown state"))?,

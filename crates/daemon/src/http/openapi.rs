@@ -15,7 +15,7 @@ use utoipa::{Modify, OpenApi};
     modifiers(&Problems),
     info(title = "openbits", description = "Background transfer service: HTTP/1.1 with JSON over a Unix socket. The caller is the peer of the socket.", license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")),
     paths(
-        service::service, service::error_text, jobs::create, jobs::list, jobs::show, jobs::set, jobs::files, jobs::add_files, credentials::set, credentials::remove,
+        service::service, service::error_text, jobs::create, jobs::list, jobs::ids, jobs::show, jobs::set, jobs::files, jobs::add_files, credentials::set, credentials::remove,
         jobs::resume, jobs::suspend, jobs::cancel, jobs::complete, jobs::take_ownership, jobs::error, jobs::reply, jobs::why, events::events,
         events::job_log, callbacks::callbacks, callbacks::answer, callbacks::get, callbacks::set, callbacks::clear, metrics::metrics,
         options::certificate, options::set_certificate, options::remove_certificate, options::headers,
