@@ -14,9 +14,14 @@ fuzz_target!(|text: &str| {
         let (mut plan, _) = FilePlan::new(text, None, RangeSet::new(), Validator::default(), limits)
             .expect("a checked name can be planned");
         let Next::Send(request) = plan.step() else { panic!("complete before the first byte") };
-        let wanted = if scheme == RemoteScheme::Http { "http" } else { "https" };
+        let wanted = match scheme {
+            RemoteScheme::Http => "http",
+            RemoteScheme::Https => "https",
+            RemoteScheme::Smb => "smb",
+            RemoteScheme::File => "file",
+        };
         assert_eq!(request.url.scheme(), wanted);
-        assert!(request.url.host_str().is_some_and(|host| !host.is_empty()));
+        assert!(scheme == RemoteScheme::File || request.url.host_str().is_some_and(|host| !host.is_empty()));
         assert!(request.url.fragment().is_none());
         assert!(request.target.starts_with('/'), "{:?}", request.target);
         assert!(request.target.bytes().all(|b| b.is_ascii_graphic()), "{:?}", request.target);

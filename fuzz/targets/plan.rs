@@ -4,11 +4,11 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use openbits_core::{FileRange, RangeSet};
 use openbits_core::hresult::ERROR_WINHTTP_CONNECTION_ERROR;
 use openbits_core::plan::{
     Accept, BodyEnd, Decision, Ended, FilePlan, Framing, Head, Limits, MAX_RESTARTS, Next, Validator, Wanted,
 };
+use openbits_core::{FileRange, RangeSet};
 use url::Url;
 
 #[derive(Arbitrary, Debug)]
@@ -165,7 +165,11 @@ fuzz_target!(|input: Input| {
     let stored: RangeSet =
         input.stored.iter().map(|(at, len)| u64::from(*at)..u64::from(*at) + u64::from(*len)).collect();
     let etag = input.stored_etag.then(|| "\"1\"".to_owned());
-    let mut plan = begin(input.stored_size.map(u64::from), stored, Validator { etag, last_modified: None });
+    let mut plan = begin(
+        input.stored_size.map(u64::from),
+        stored,
+        Validator { etag, last_modified: None, mirror: None },
+    );
     let mut wanted = Wanted::default();
     let (mut restarts, mut highs, mut high) = (0_u32, 0_u32, plan.done().len());
     let mut failed = false;
@@ -179,7 +183,8 @@ fuzz_target!(|input: Input| {
         match step {
             Step::NewAttempt => {}
             Step::Want { first, position, only_first } => {
-                let range = |(at, length): &(u8, u8)| FileRange::new(u64::from(*at), u64::from(*length).max(1));
+                let range =
+                    |(at, length): &(u8, u8)| FileRange::new(u64::from(*at), u64::from(*length).max(1));
                 wanted.first = first.iter().map(range).collect();
                 wanted.position = u64::from(*position);
                 wanted.only_first = *only_first;

@@ -62,6 +62,7 @@ fuzz_target!(|data: &[u8]| {
     }
     let kind = if data.len() % 2 == 0 { JobType::Download } else { JobType::UploadReply };
     let plain = CreateJob {
+        id: None,
         display_name: "x".to_owned(),
         kind,
         files: Vec::new(),
@@ -77,7 +78,12 @@ fuzz_target!(|data: &[u8]| {
         }
         let _ = queue.call(OWNER, job, Call::Set(list), NOW);
     } else if let Ok(body) = serde_json::from_slice::<AddFiles>(data) {
-        let _ = queue.call(OWNER, job, Call::AddFiles(intake::files(&vault(), id(), body.files).expect("sealed")), NOW);
+        let _ = queue.call(
+            OWNER,
+            job,
+            Call::AddFiles(intake::files(&vault(), id(), body.files).expect("sealed")),
+            NOW,
+        );
     }
     look(&queue);
 });

@@ -56,12 +56,24 @@ fn hear(queue: &mut Queue, event: Event, now: Now) {
             queue.on_failed(job, attempt, record, retry, now);
         }
         Event::Stopped { job, attempt } => queue.on_stopped(job, attempt, now),
-        Event::FinishDone { job, ticket, renamed, error, left } => {
-            let code = error.as_ref().map(|(_, code, _)| *code);
-            let result = FinishResult { renamed, error: code, left_behind: !left.is_empty() };
+        Event::FinishDone { job, ticket, renamed, error, lost, left, upload_left } => {
+            let (code, left_behind) = (error.as_ref().map(|(_, code, _)| *code), !left.is_empty());
+            let result = FinishResult { renamed, lost, error: code, left_behind, upload_left };
             queue.on_finish_done(job, ticket, &result, error, now);
         }
-        Event::Probed { .. } | Event::Pong { .. } => {}
+        Event::Pace { job, attempt, pace } => queue.on_pace(job, attempt, order::pace(pace, now.mono), now),
+        Event::Headers { job, attempt, file, text } => queue.on_headers(job, attempt, file, &text),
+        Event::Redirected { job, attempt, file, remote } => {
+            queue.on_redirected(job, attempt, file, &remote, now)
+        }
+        Event::Upload { job, attempt, state, keep } => queue.on_upload(job, attempt, *state, keep, now),
+        // What the queue does not hear of.
+        Event::Probed { .. }
+        | Event::Pong { .. }
+        | Event::Moved { .. }
+        | Event::Note { .. }
+        | Event::CertificatePresented { .. }
+        | Event::CertificateFound { .. } => {}
     }
 }
 

@@ -3,6 +3,8 @@
 mod com;
 mod conformance;
 pub(crate) mod hresults;
+mod upload_rows;
+mod uploads;
 
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -51,14 +53,21 @@ pub(crate) fn run(mode: Mode) -> Result<()> {
         }
     }
     stale.extend(headers(mode)?);
-    let conformance = conformance::generate()?;
-    let page = root().join("docs/conformance.md");
-    match mode {
-        Mode::Write => std::fs::write(&page, &conformance.text)?,
-        Mode::Check if std::fs::read_to_string(&page).unwrap_or_default() != conformance.text => {
-            stale.push("docs/conformance.md".to_owned());
+    let tests = conformance::tests()?;
+    let mut missing = Vec::new();
+    for (name, page) in [
+        ("docs/conformance.md", conformance::generate(&tests)?),
+        ("docs/upload-conformance.md", uploads::generate(&tests)?),
+    ] {
+        let path = root().join(name);
+        match mode {
+            Mode::Write => std::fs::write(&path, &page.text)?,
+            Mode::Check if std::fs::read_to_string(&path).unwrap_or_default() != page.text => {
+                stale.push(name.to_owned());
+            }
+            Mode::Check => {}
         }
-        Mode::Check => {}
+        missing.extend(page.missing);
     }
     if mode == Mode::Write {
         // These come from the code itself; tests of the crates compare them.
@@ -75,8 +84,8 @@ pub(crate) fn run(mode: Mode) -> Result<()> {
             std::fs::write(root().join(path), output.stdout)?;
         }
     }
-    if !conformance.missing.is_empty() {
-        bail!("rows of the specification without a test:\n  {}", conformance.missing.join("\n  "));
+    if !missing.is_empty() {
+        bail!("rows of the specification without a test:\n  {}", missing.join("\n  "));
     }
     if !stale.is_empty() {
         bail!("stale generated files: {stale:?}; run `cargo xtask generate`");

@@ -1,5 +1,9 @@
 //! The arguments.
 
+mod transfer;
+
+pub(crate) use transfer::{HttpOptions, Transfer};
+
 use crate::text;
 use clap::{Args, Parser, Subcommand};
 use openbits_api::RangeView;
@@ -69,7 +73,7 @@ pub(crate) enum Command {
     /// the service on Ctrl+C.
     ///
     /// Exit status: 0 all files are in place, 4 a transfer failed, 130 interrupted, 5 a limit or a policy refuses, 6 no service.
-    Get(Get),
+    Get(Box<Get>),
     /// Upload a file and wait for it, or leave it to the service with -b
     ///
     /// A URL that ends with `/` gets the file's name. An upload that breaks off goes on where it was, if the server can do that: the
@@ -177,33 +181,11 @@ pub(crate) struct Get {
     /// Fetch only these bytes, back to back in this order: OFFSET:LENGTH, the length may be `eof` (one URL)
     #[arg(long = "range", value_name = "O:L", value_delimiter = ',', value_parser = text::range)]
     pub(crate) ranges: Vec<RangeView>,
-    /// Leave the transfer to the service; prints the GUIDs of the jobs
-    #[arg(short, long)]
-    pub(crate) background: bool,
-    /// FOREGROUND, HIGH, NORMAL or LOW [default: FOREGROUND, with -b NORMAL]
-    #[arg(long, value_parser = named::<Priority>)]
-    pub(crate) priority: Option<Priority>,
-    /// Name of the job [default: name of the file]
-    #[arg(long)]
-    pub(crate) name: Option<String>,
-    /// Local address or network interface to use
-    #[arg(long, value_name = "ADDR|IFACE")]
-    pub(crate) interface: Option<String>,
-    /// Seconds between attempts [default: 5, with -b 600]
-    #[arg(long, value_name = "S", value_parser = text::seconds)]
-    pub(crate) retry_delay: Option<u32>,
-    /// Seconds without progress until the transfer fails; 0: no second attempt [default: 14 days]
-    #[arg(long, value_name = "S", value_parser = text::seconds)]
-    pub(crate) no_progress_timeout: Option<u32>,
+    #[command(flatten)]
+    pub(crate) transfer: Transfer,
     /// Most jobs at a time when there are several URLs
     #[arg(short, long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=60))]
     pub(crate) jobs: u16,
-    /// Make new jobs, also for files that a job fetches already
-    #[arg(long)]
-    pub(crate) new: bool,
-    /// Keep the jobs when interrupted or failed
-    #[arg(long)]
-    pub(crate) keep: bool,
     /// Make missing folders
     #[arg(long)]
     pub(crate) mkdir: bool,
@@ -230,30 +212,8 @@ pub(crate) struct Put {
     /// Wait for the reply of the server's application too, and put it here (BITS only)
     #[arg(long, value_name = "PATH")]
     pub(crate) reply: Option<PathBuf>,
-    /// Leave the transfer to the service; prints the GUID of the job
-    #[arg(short, long)]
-    pub(crate) background: bool,
-    /// FOREGROUND, HIGH, NORMAL or LOW [default: FOREGROUND, with -b NORMAL]
-    #[arg(long, value_parser = named::<Priority>)]
-    pub(crate) priority: Option<Priority>,
-    /// Name of the job [default: name of the file]
-    #[arg(long)]
-    pub(crate) name: Option<String>,
-    /// Local address or network interface to use
-    #[arg(long, value_name = "ADDR|IFACE")]
-    pub(crate) interface: Option<String>,
-    /// Seconds between attempts [default: 5, with -b 600]
-    #[arg(long, value_name = "S", value_parser = text::seconds)]
-    pub(crate) retry_delay: Option<u32>,
-    /// Seconds without progress until the transfer fails; 0: no second attempt [default: 14 days]
-    #[arg(long, value_name = "S", value_parser = text::seconds)]
-    pub(crate) no_progress_timeout: Option<u32>,
-    /// Make a new job, also if a job uploads this file to this URL already
-    #[arg(long)]
-    pub(crate) new: bool,
-    /// Keep the job when interrupted or failed
-    #[arg(long)]
-    pub(crate) keep: bool,
+    #[command(flatten)]
+    pub(crate) transfer: Transfer,
 }
 
 /// What makes a [`Get`] an upload.
@@ -317,6 +277,8 @@ pub(crate) struct Create {
     /// FOREGROUND, HIGH, NORMAL or LOW
     #[arg(long, value_parser = named::<Priority>)]
     pub(crate) priority: Option<Priority>,
+    #[command(flatten)]
+    pub(crate) http: transfer::Http,
 }
 
 #[derive(Debug, Args)]
@@ -609,6 +571,9 @@ mod tests {
             "bits create n --type download",
             "bits create n --type upload",
             "bits create n --type upload-reply",
+            "bits create n --http-method POST --proxy no-proxy",
+            "bits get http://h/a --headers @f --headers-write-only --security-flags 0x108",
+            "bits put f http://h/ --client-certificate ab:cd --headers -",
             "bits put f http://h/",
             "bits put f http://h/x --protocol tus --reply r -b --keep",
             "bits add j http://h/a p",
@@ -658,6 +623,10 @@ mod tests {
             "bits list --socket /s --user",
             "bits list --state DONE",
             "bits create n --type x",
+            "bits get http://h/a --security-flags insecure",
+            "bits get http://h/a --headers-write-only",
+            "bits get http://h/a --proxy direct",
+            "bits put f http://h/ --client-certificate=",
             "bits put f",
             "bits put f http://h/ --protocol ftp",
             "bits add j http://h/a",

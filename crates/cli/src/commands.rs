@@ -7,7 +7,7 @@ pub(crate) mod http;
 mod log;
 mod policy;
 mod ranges;
-mod set;
+pub(crate) mod set;
 mod wait;
 mod watch;
 
@@ -131,17 +131,18 @@ fn said(code: HResult) -> String {
 }
 
 async fn create_job(context: &Context, args: &Create) -> Result<(), Failure> {
+    let http = args.http.read()?;
     let request = CreateJob {
         id: None,
         display_name: args.name.clone(),
         kind: args.kind,
         files: vec![],
         resume: false,
-        properties: SetProperties { priority: args.priority, ..SetProperties::default() },
+        properties: SetProperties { priority: args.priority, ..http.properties },
         environment_proxy: openbits_client::environment_proxy(|name| std::env::var(name).ok()),
         dialect: openbits_core::job::Dialect::Bits,
     };
-    let job = create::create(context, request).await?;
+    let job = create::create(context, request, http.certificate.as_ref()).await?;
     if context.json { print_json(&job) } else { print(&job.id) }
 }
 

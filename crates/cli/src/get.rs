@@ -6,7 +6,7 @@ mod plan;
 mod screen;
 pub(crate) mod wait;
 
-use crate::args::Get;
+use crate::args::{Get, HttpOptions};
 use crate::context::{Context, print, print_json};
 use crate::create;
 use crate::failure::Failure;
@@ -28,7 +28,7 @@ pub(crate) async fn run(context: &Context, args: &Get) -> Result<u8, Failure> {
     if plan.files.is_empty() {
         return Ok(0);
     }
-    if args.background {
+    if args.transfer.background {
         background(context, args, plan.files).await
     } else {
         wait::run(context, args, plan.files).await
@@ -36,17 +36,18 @@ pub(crate) async fn run(context: &Context, args: &Get) -> Result<u8, Failure> {
 }
 
 pub(crate) async fn background(context: &Context, args: &Get, files: Vec<AddFile>) -> Result<u8, Failure> {
+    let http = args.transfer.http.read()?;
     let info = context.client.service_info().await?;
     let (found, files) = existing(context, args, files).await?;
     let batches = plan::spread(files, args.jobs, info.limits.files_per_job);
     let count = batches.len();
     for mut one in found {
-        one.go_on(context).await?;
+        one.go_on(context, &http).await?;
         if context.json { print_json(&one.job)? } else { print(&one.job.id)? }
     }
     for (done, batch) in batches.into_iter().enumerate() {
-        let request = request(args, &batch);
-        let job = match create::create(context, request).await {
+        let request = request(args, &http, &batch);
+        let job = match create::create(context, request, http.certificate.as_ref()).await {
             Ok(job) => job,
             Err(e) => {
                 if done > 0 {
@@ -74,7 +75,7 @@ async fn existing(
     args: &Get,
     files: Vec<AddFile>,
 ) -> Result<(Vec<Existing>, Vec<AddFile>), Failure> {
-    if args.new {
+    if args.transfer.new {
         Ok((Vec::new(), files))
     } else {
         Ok(existing::find(&context.client, kind(args), files).await?)
@@ -82,25 +83,26 @@ async fn existing(
 }
 
 /// The whole job in one request: there is either a started job with all its files, or none.
-fn request(args: &Get, batch: &Batch) -> CreateJob {
-    let priority =
-        args.priority.unwrap_or(if args.background { Priority::Normal } else { Priority::Foreground });
-    let retry = args.retry_delay.or((!args.background).then_some(WAITING_RETRY_DELAY_S));
+fn request(args: &Get, http: &HttpOptions, batch: &Batch) -> CreateJob {
+    let transfer = &args.transfer;
+    let waits = !transfer.background;
+    let priority = transfer.priority.unwrap_or(if waits { Priority::Foreground } else { Priority::Normal });
+    let retry = transfer.retry_delay.or(waits.then_some(WAITING_RETRY_DELAY_S));
     CreateJob {
         id: None,
-        display_name: args.name.clone().unwrap_or_else(|| batch.name()),
+        display_name: transfer.name.clone().unwrap_or_else(|| batch.name()),
         kind: kind(args),
         files: batch.files.clone(),
         resume: true,
         properties: SetProperties {
             priority: Some(priority),
             minimum_retry_delay_s: retry,
-            no_progress_timeout_s: args.no_progress_timeout,
+            no_progress_timeout_s: transfer.no_progress_timeout,
             auto_complete: Some(true),
-            bind: args.interface.clone(),
+            bind: transfer.interface.clone(),
             upload_protocol: args.upload.as_ref().map(|upload| upload.protocol),
             reply_file_name: args.upload.as_ref().and_then(|upload| upload.reply.clone()),
-            ..SetProperties::default()
+            ..http.properties.clone()
         },
         environment_proxy: openbits_client::environment_proxy(|name| std::env::var(name).ok()),
         dialect: openbits_core::job::Dialect::Bits,

@@ -11,7 +11,7 @@ use std::path::Path;
 pub(crate) async fn run(context: &Context, args: &Put) -> Result<u8, Failure> {
     let file = file(args)?;
     let args = shared(args)?;
-    if args.background {
+    if args.transfer.background {
         get::background(context, &args, vec![file]).await
     } else {
         get::wait::run(context, &args, vec![file]).await
@@ -53,15 +53,8 @@ fn shared(args: &Put) -> Result<Get, Failure> {
         input: None,
         expect: crate::args::Expect::default(),
         ranges: Vec::new(),
-        background: args.background,
-        priority: args.priority,
-        name: args.name.clone(),
-        interface: args.interface.clone(),
-        retry_delay: args.retry_delay,
-        no_progress_timeout: args.no_progress_timeout,
+        transfer: args.transfer.clone(),
         jobs: 1,
-        new: args.new,
-        keep: args.keep,
         mkdir: false,
         no_clobber: false,
         force: false,

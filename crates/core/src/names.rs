@@ -132,6 +132,8 @@ mod tests {
             "smb://h/s",
             "http://",
             "http:///x",
+            "https:/https://h/x",
+            "smb:/smb://h/s/x",
             "http://h/a b",
             "http://h/\u{e4}",
             "http://h/\u{7f}",

@@ -100,6 +100,10 @@ pub fn parse(name: &str) -> Result<Remote, HResult> {
         return Err(E_INVALIDARG);
     }
     let (scheme, rest) = name.split_once("://").ok_or(E_INVALIDARG)?;
+    // Of `https:/https://h` the URL parser would make the host `https`.
+    if scheme.contains(':') {
+        return Err(E_INVALIDARG);
+    }
     if scheme.eq_ignore_ascii_case("file") {
         return file(rest).map(Remote::File);
     }

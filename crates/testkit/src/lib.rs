@@ -6,13 +6,16 @@ pub mod apache;
 #[cfg(feature = "tls")]
 pub mod authority;
 mod background;
+pub mod balancer;
 mod behaviour;
 #[cfg(feature = "bus")]
 pub mod bus;
+pub mod ceph;
 mod content;
 mod cutter;
 pub mod kdc;
 mod nginx;
+pub mod npm;
 mod origin;
 pub mod process;
 mod rng;

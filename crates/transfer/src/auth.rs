@@ -8,6 +8,9 @@ mod challenge;
 mod gss;
 mod netrc;
 
+#[cfg(fuzzing)]
+pub(crate) use netrc::find as find_in_netrc;
+
 use crate::protocol::{Credential, Note, Pair, TransferOptions};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -10,6 +10,8 @@ mod request;
 mod tls;
 mod upload_request;
 
+#[cfg(fuzzing)]
+pub(crate) use desktop::{gnome, kde};
 pub(crate) use link::{Link, Opening, Piece, Reply};
 pub(crate) use payload::{Payload, Sent};
 pub(crate) use pool::{Pool, Route};

@@ -152,7 +152,7 @@ pub(super) fn switch(text: &str) -> Option<bool> {
 }
 
 /// `PRECONFIG`, `NO_PROXY`, `AUTODETECT`, or `OVERRIDE:list[;bypass]`; the lists are separated by commas or blanks.
-fn proxy(text: &str) -> Result<ProxyRequest, String> {
+pub(crate) fn proxy(text: &str) -> Result<ProxyRequest, String> {
     let (usage, lists) = text.split_once(':').map_or((text, None), |(u, l)| (u, Some(l)));
     let usage: ProxyUsage =
         usage.parse().map_err(|_| "PRECONFIG, NO_PROXY, AUTODETECT or OVERRIDE:list[;bypass]".to_owned())?;

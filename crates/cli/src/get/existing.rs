@@ -1,5 +1,6 @@
 //! Jobs that fetch what is asked for already: a second `get` of the same follows them instead of fetching it twice.
 
+use crate::args::HttpOptions;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::resolve::id_of;
@@ -67,8 +68,9 @@ fn checks(view: &FileView, file: &AddFile) -> bool {
 }
 
 impl Existing {
-    /// Says that the job is followed, and resumes it if it does not go on by itself now.
-    pub(crate) async fn go_on(&mut self, context: &Context) -> Result<(), Failure> {
+    /// Says that the job is followed, gives it the HTTP options of this command (the old ones may be why it failed), and resumes it if
+    /// it does not go on by itself now.
+    pub(crate) async fn go_on(&mut self, context: &Context, http: &HttpOptions) -> Result<(), Failure> {
         let (id, state) = (&self.job.id, self.job.state);
         let name = self.files.first().map_or("", |f| f.local_name.as_str());
         let what = match self.files.len() {
@@ -86,6 +88,9 @@ impl Existing {
                 clean(&text::redact_urls_in(&error.text))
             ));
         }
+        if !http.is_empty() {
+            self.take(context, http).await?;
+        }
         if !stands {
             return Ok(());
         }
@@ -94,6 +99,15 @@ impl Existing {
             // It went on or ended meanwhile: whoever follows it will see.
             Err(e) if e.is_code(h::BG_E_INVALID_STATE) || e.is_code(h::BG_E_NOT_FOUND) => {}
             Err(e) => return Err(e.into()),
+        }
+        Ok(())
+    }
+
+    async fn take(&self, context: &Context, http: &HttpOptions) -> Result<(), Failure> {
+        let id = id_of(&self.job.id)?;
+        context.client.set_properties(id, &http.properties).await?;
+        if let Some(certificate) = &http.certificate {
+            context.client.set_client_certificate(id, certificate).await?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use super::interrupt::{self, watch_keys};
 use super::plan::{Batch, spread};
 use super::request;
 use super::screen::{Screen, Totals};
-use crate::args::Get;
+use crate::args::{Get, HttpOptions};
 use crate::context::{Context, print_json};
 use crate::failure::{Failure, job_error_lines};
 use crate::follow;
@@ -33,6 +33,7 @@ const REREAD: Duration = Duration::from_secs(30);
 
 /// Follows the jobs; the exit code.
 pub(crate) async fn run(context: &Context, args: &Get, files: Vec<AddFile>) -> Result<u8, Failure> {
+    let http = args.transfer.http.read()?;
     let keys = watch_keys()?;
     let info = context.client.service_info().await?;
     let mut events = follow::follow(&context.client, Some(info.last_event), Scope::Own).await?;
@@ -43,6 +44,7 @@ pub(crate) async fn run(context: &Context, args: &Get, files: Vec<AddFile>) -> R
     let mut run = Run {
         context,
         args,
+        http,
         screen: Screen::new(
             context.quiet,
             &name.or_else(|| batches.first().map(Batch::name)).unwrap_or_default(),
@@ -71,6 +73,7 @@ pub(crate) async fn run(context: &Context, args: &Get, files: Vec<AddFile>) -> R
 struct Run<'a> {
     context: &'a Context,
     args: &'a Get,
+    http: HttpOptions,
     screen: Screen,
     /// Batches without a job yet.
     waiting: VecDeque<Batch>,
@@ -151,7 +154,7 @@ impl Run<'_> {
     /// Follows jobs that were there before.
     async fn adopt(&mut self, found: Vec<Existing>) -> Result<(), Failure> {
         for mut one in found {
-            one.go_on(self.context).await?;
+            one.go_on(self.context, &self.http).await?;
             let Existing { job, files } = one;
             let id = job.id.clone();
             self.files_total += u64::from(job.files_total).saturating_sub(files.len() as u64);
@@ -173,8 +176,8 @@ impl Run<'_> {
         }
         while self.active.len() < usize::from(self.args.jobs) && !*self.keys.borrow() {
             let Some(batch) = self.waiting.pop_front() else { return Ok(()) };
-            let request = request(self.args, &batch);
-            match create::create(self.context, request).await {
+            let request = request(self.args, &self.http, &batch);
+            match create::create(self.context, request, self.http.certificate.as_ref()).await {
                 Ok(job) => {
                     self.room = Room::Some;
                     let id = job.id.clone();
@@ -279,7 +282,7 @@ impl Run<'_> {
             followed.job = job;
         }
         let adopted = self.active.get(id).is_some_and(|f| f.adopted);
-        if self.args.keep || adopted {
+        if self.args.transfer.keep || adopted {
             self.screen.lines(&[format!("bits: job {id} is kept")]);
         } else if let Err(e) = self.context.client.act(id_of(id)?, Action::Cancel).await {
             self.screen.lines(&[format!("bits: job {id} could not be cancelled: {e}")]);
@@ -425,7 +428,7 @@ impl Run<'_> {
 
     /// Before leaving at the user's wish: cancels the jobs, unless they are to be kept.
     async fn leave(&mut self) {
-        if self.args.keep {
+        if self.args.transfer.keep {
             return self.goes_on();
         }
         if self.active.is_empty() {

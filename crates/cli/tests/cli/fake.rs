@@ -4,11 +4,11 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State as Shared};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use openbits_api::{
     AddFile, AddFiles, CreateJob, ErrorView, EventKind, EventView, FileView, JobPage, JobView, Outcome,
-    Problem, ProxyView, SCHEMA, ServiceInfo, ServiceLimits, SetProperties, Why,
+    Problem, ProxyView, SCHEMA, ServiceInfo, ServiceLimits, SetClientCertificate, SetProperties, Why,
 };
 use openbits_core::{ErrorContext, HResult, JobId, JobState, Priority, ProxyUsage, hresult as h};
 use std::collections::{BTreeMap, HashMap};
@@ -265,6 +265,7 @@ fn router(state: App) -> Router {
         .route("/v1/jobs/{id}", get(show).patch(patch))
         .route("/v1/jobs/{id}/files", post(add))
         .route("/v1/jobs/{id}/why", get(why))
+        .route("/v1/jobs/{id}/client-certificate", put(certificate))
         .route("/v1/jobs/{id}/{action}", post(act))
         .route("/v1/events", get(events))
         .with_state(state)
@@ -386,6 +387,20 @@ async fn show(
 async fn patch(Shared(app): Shared<App>, Path(id): Path<String>, Json(set): Json<SetProperties>) -> Response {
     let mut state = lock(&app);
     state.patched.push(set);
+    state.jobs.get(&id).map_or_else(|| refuse(h::BG_E_NOT_FOUND), done)
+}
+
+/// The owner has every certificate but nobody's.
+async fn certificate(
+    Shared(app): Shared<App>,
+    Path(id): Path<String>,
+    Json(wanted): Json<SetClientCertificate>,
+) -> Response {
+    let mut state = lock(&app);
+    if wanted.subject.as_deref() == Some("nobody") {
+        return refuse(h::CRYPT_E_NOT_FOUND);
+    }
+    state.actions.push((id.clone(), "client-certificate".to_owned()));
     state.jobs.get(&id).map_or_else(|| refuse(h::BG_E_NOT_FOUND), done)
 }
 

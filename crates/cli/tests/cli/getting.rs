@@ -311,6 +311,58 @@ fn a_second_get_follows_the_job_of_the_first() {
 }
 
 #[test]
+fn http_options_go_to_the_new_job_and_to_one_that_was_there() {
+    let (fake, folder) = stage();
+    std::fs::write(folder.path().join("h"), "X-A: 1\n").unwrap();
+    let get = |words: &[&str]| run(&fake, folder.path(), &[&["get", "-b", URL, "x"], words].concat());
+    get(&["--headers", "@h", "--http-method", "POST", "--security-flags", "ignore-ca"]).exits(0);
+    let id = fake.created(1).remove(0);
+    fake.with(|s| {
+        let created = &s.created[0];
+        assert!(created.resume);
+        assert_eq!(created.properties.custom_headers.as_ref().unwrap().reveal(), "X-A: 1\r\n");
+        assert_eq!(created.properties.http_method.as_deref(), Some("POST"));
+        assert_eq!(created.properties.security_flags, Some(8));
+        s.fail(&id, JobState::Error, 401);
+    });
+    // What was wrong may be just what this command gives.
+    std::fs::write(folder.path().join("h"), "X-A: 2\n").unwrap();
+    get(&["--headers", "@h"]).exits(0);
+    fake.with(|s| {
+        assert_eq!(s.patched[0].custom_headers.as_ref().unwrap().reveal(), "X-A: 2\r\n");
+        assert_eq!((s.created.len(), &s.actions[..]), (1, &[(id.clone(), "resume".to_owned())][..]));
+    });
+}
+
+#[test]
+fn a_job_with_a_client_certificate_is_started_only_when_that_was_found() {
+    let (fake, folder) = stage();
+    let get = |subject: &str| {
+        run(
+            &fake,
+            folder.path(),
+            &["get", "-b", URL, "x", "--client-certificate", &format!("subject:{subject}")],
+        )
+    };
+    get("alice").exits(0);
+    let first = fake.created(1).remove(0);
+    fake.with(|s| {
+        assert!(!s.created[0].resume);
+        let steps = ["client-certificate", "resume"].map(|step| (first.clone(), step.to_owned()));
+        assert_eq!(s.actions, steps);
+        s.enter(&first, JobState::Acknowledged, EventKind::Acknowledged);
+        s.actions.clear();
+    });
+    let done = get("nobody");
+    assert_ne!(done.code, 0, "{done:?}");
+    fake.with(|s| {
+        assert_eq!(s.created.len(), 2);
+        let actions: Vec<&str> = s.actions.iter().map(|(_, action)| action.as_str()).collect();
+        assert_eq!(actions, ["cancel"]);
+    });
+}
+
+#[test]
 fn a_job_that_was_there_before_is_not_cancelled() {
     let (fake, folder) = stage();
     run(&fake, folder.path(), &["get", "-b", URL]).exits(0);

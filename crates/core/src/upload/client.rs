@@ -153,6 +153,8 @@ pub struct Heard<'a> {
     pub body: &'a [u8],
     /// Milliseconds from the first byte of the request to the answer.
     pub took_ms: u64,
+    /// The same request had gone out just before, on a connection that broke without an answer: the server may have acted on it.
+    pub repeated: bool,
 }
 
 impl<'a> Heard<'a> {

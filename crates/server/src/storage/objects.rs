@@ -28,6 +28,7 @@ use openbits_core::upload::{Session, SessionId, Tombstone};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 /// A bucket's prefix. Cheap to clone.
@@ -35,6 +36,8 @@ use std::time::SystemTime;
 pub struct Objects {
     store: Arc<AmazonS3>,
     prefix: String,
+    /// The store compares entity tags in `If-Match` without their quotes (`document::replace`).
+    bare_tags: Arc<AtomicBool>,
 }
 
 /// The address is not `s3://bucket/prefix`, or the environment lacks what is needed to reach it.
@@ -74,7 +77,8 @@ impl Objects {
             .with_bucket_name(bucket)
             .with_conditional_put(S3ConditionalPut::ETagMatch);
         let store = builder.build().map_err(|error| BadAddress(error.to_string()))?;
-        Ok(Self { store: Arc::new(store), prefix: prefix.trim_matches('/').to_owned() })
+        let prefix = prefix.trim_matches('/').to_owned();
+        Ok(Self { store: Arc::new(store), prefix, bare_tags: Arc::default() })
     }
 
     fn at(&self, kind: &str, name: &str) -> Path {
@@ -101,30 +105,70 @@ impl Objects {
         }
     }
 
+    /// The document of a session that was there a moment ago; `Conflict` if another server has ended it since.
     async fn found(&self, id: &SessionId) -> io::Result<Found> {
-        document::read(self, id).await?.ok_or_else(|| io::ErrorKind::NotFound.into())
+        document::read(self, id).await?.ok_or_else(|| io::Error::other(Conflict))
+    }
+
+    /// The acknowledged bytes after the parts. Another server replaces them with the document: `Conflict` if it did, `NotFound` only if
+    /// they are missing from the document that counts.
+    async fn tail(&self, found: &Found) -> io::Result<Bytes> {
+        let Some(tail) = &found.document.tail else { return Ok(Bytes::new()) };
+        match self.bytes(&Path::from(tail.as_str())).await? {
+            Some(bytes) => Ok(bytes),
+            None if document::is_current(self, found).await? => Err(io::ErrorKind::NotFound.into()),
+            None => Err(io::Error::other(Conflict)),
+        }
     }
 
     async fn delete(&self, path: &Path) -> io::Result<()> {
         missing(self.store.delete(path).await).map(drop)
     }
 
-    /// Puts a whole object; without `overwrite` only if there is none.
+    /// Puts a whole object; without `overwrite` only if there is none, or the same.
     async fn put_whole(&self, path: &Path, bytes: Bytes, overwrite: bool) -> Result<(), DeliverError> {
         let mode = if overwrite { PutMode::Overwrite } else { PutMode::Create };
         let options = PutOptions { mode, ..PutOptions::default() };
-        match self.store.put_opts(path, PutPayload::from_bytes(bytes), options).await {
+        match self.store.put_opts(path, PutPayload::from_bytes(bytes.clone()), options).await {
             Ok(_) => Ok(()),
-            Err(object_store::Error::AlreadyExists { .. }) => Err(DeliverError::Exists),
+            // An attempt before this one may have got through.
+            Err(object_store::Error::AlreadyExists { .. }) => match self.bytes(path).await? {
+                Some(there) if there == bytes => Ok(()),
+                _ => Err(DeliverError::Exists),
+            },
             Err(error) => Err(DeliverError::Io(io_error(error))),
         }
     }
 
-    /// True if the destination is what this session delivers: an earlier attempt got through.
-    async fn arrived(&self, path: &Path, document: &Document) -> io::Result<bool> {
-        let committing = document.session.phase == openbits_core::upload::Phase::Committing;
-        let there = missing(self.store.head(path).await)?;
-        Ok(committing && there.is_some_and(|meta| Some(meta.size) == document.session.progress.total))
+    async fn size_of(&self, path: &Path) -> io::Result<Option<u64>> {
+        Ok(missing(self.store.head(path).await)?.map(|meta| meta.size))
+    }
+
+    /// The last part, and then everything becomes visible.
+    async fn put_together(
+        &self,
+        path: &Path,
+        document: &Document,
+        upload: &String,
+        tail: Bytes,
+    ) -> Result<(), object_store::Error> {
+        let mut parts = document.part_ids();
+        if !tail.is_empty() {
+            parts.push(self.store.put_part(path, upload, parts.len(), tail.into()).await?);
+        }
+        self.store.complete_multipart(path, upload, parts).await.map(drop)
+    }
+
+    /// True if the destination is what this session delivers: its multipart upload is gone, and a file of its size is there. A file of
+    /// that size alone proves nothing, it may be the one to be replaced.
+    async fn arrived(&self, path: &Path, document: &Document, upload: &String) -> io::Result<bool> {
+        if self.size_of(path).await? != document.session.progress.total {
+            return Ok(false);
+        }
+        // A part that is never used, and goes with the upload.
+        let beyond = document.parts.len() + 1;
+        let probe = self.store.put_part(path, upload, beyond, PutPayload::from_static(b"-")).await;
+        Ok(matches!(probe, Err(object_store::Error::NotFound { .. })))
     }
 }
 
@@ -199,26 +243,19 @@ impl Storage for Objects {
         let found = self.found(&session.id).await?;
         let document = &found.document;
         let path = self.destination(session)?;
-        let tail = match &document.tail {
-            Some(tail) => self.bytes(&Path::from(tail.as_str())).await?.ok_or(DeliverError::Vanished)?,
-            None => Bytes::new(),
+        let tail = match self.tail(&found).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(DeliverError::Vanished),
+            tail => tail?,
         };
-        if self.arrived(&path, document).await? {
-            return Ok(());
-        }
         let Some(upload) = &document.upload else { return self.put_whole(&path, tail, overwrite).await };
-        if !overwrite && missing(self.store.head(&path).await)?.is_some() {
-            return Err(DeliverError::Exists);
+        if !overwrite && self.size_of(&path).await?.is_some() {
+            let ours = self.arrived(&path, document, upload).await?;
+            return if ours { Ok(()) } else { Err(DeliverError::Exists) };
         }
-        let mut parts = document.part_ids();
-        if !tail.is_empty() {
-            let last = self.store.put_part(&path, upload, parts.len(), tail.into()).await;
-            parts.push(last.map_err(io_error)?);
-        }
-        match self.store.complete_multipart(&path, upload, parts).await.map_err(io_error) {
-            Ok(_) => Ok(()),
-            // Another server completed it between our look and now.
-            Err(_) if self.arrived(&path, document).await? => Ok(()),
+        match self.put_together(&path, document, upload, tail).await.map_err(io_error) {
+            Ok(()) => Ok(()),
+            // By an attempt before this one, or by another server between our look and now.
+            Err(_) if self.arrived(&path, document, upload).await? => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(DeliverError::Vanished),
             Err(error) => Err(error.into()),
         }
@@ -230,11 +267,12 @@ impl Storage for Objects {
 
     async fn forget(&self, session: &Session, tombstone: Option<Tombstone>) -> io::Result<()> {
         let guid = Self::guid(&session.id);
+        // Another server that ended it has said how.
+        let Some(found) = document::read(self, &session.id).await? else { return Ok(()) };
         if let Some(tombstone) = tombstone {
             let document = serde_json::to_vec(&tombstone)?;
             self.store.put(&self.at("tombs", &guid), document.into()).await.map_err(io_error)?;
         }
-        let Some(found) = document::read(self, &session.id).await? else { return Ok(()) };
         if let Some(upload) = &found.document.upload {
             // Fails when it has been completed, which is as good.
             let aborted = self.store.abort_multipart(&self.destination(session)?, upload).await;

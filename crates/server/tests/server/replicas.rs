@@ -1,11 +1,10 @@
-//! Several servers over one bucket (feature `object-storage`), against moto, an S3-compatible server from PyPI.
+//! Several servers over one bucket (feature `object-storage`), in a real Ceph.
 
 use crate::raw::Raw;
+use openbits_testkit::ceph::Ceph;
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 struct Process(Child);
 
@@ -16,52 +15,31 @@ impl Drop for Process {
     }
 }
 
-/// moto in a virtual environment, made once per build folder.
-fn moto() -> Option<(Process, u16)> {
-    let venv = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("moto");
-    let lock = std::fs::File::create(venv.with_extension("lock")).unwrap();
-    lock.lock().unwrap();
-    let python = venv.join("bin/python");
-    let works = || {
-        Command::new(&python)
-            .args(["-c", "import moto.server, flask"])
-            .output()
-            .is_ok_and(|o| o.status.success())
+/// Ceph with the bucket `drop`.
+fn ceph() -> Option<Ceph> {
+    let Some(ceph) = Ceph::start() else {
+        eprintln!(
+            "SKIPPED: Ceph (radosgw, ceph-mon, ceph-osd) is not installed; object storage was not tested"
+        );
+        return None;
     };
-    if !works() {
-        let _ = Command::new("python3").args(["-m", "venv"]).arg(&venv).output();
-        let install =
-            Command::new(&python).args(["-m", "pip", "install", "-q", "moto[server]==5.2.5"]).output();
-        if !works() {
-            eprintln!("SKIPPED: moto cannot be installed; object storage was not tested: {install:?}");
-            return None;
-        }
-    }
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut command = Command::new(&python);
-    command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]);
-    let child = Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < deadline, "moto does not listen");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    let mut raw = Raw::open(SocketAddr::from(([127, 0, 0, 1], port)));
-    raw.send(b"PUT /drop HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n").unwrap();
-    let bucket = raw.answer().unwrap();
-    assert_eq!(bucket.status, 200, "{}", bucket.head);
-    Some((child, port))
+    ceph.make_bucket("drop");
+    Some(ceph)
 }
 
 /// A replica; killed when dropped.
-fn replica(moto_port: u16) -> (Process, SocketAddr) {
+fn replica(ceph: &Ceph) -> (Process, SocketAddr) {
+    replica_with(ceph, &[])
+}
+
+fn replica_with(ceph: &Ceph, arguments: &[&str]) -> (Process, SocketAddr) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bits-server"));
-    command.args(["--storage", "s3://drop/uploads", "--listen", "127.0.0.1:0"]);
+    command.args(["--storage", "s3://drop/uploads", "--listen", "127.0.0.1:0"]).args(arguments);
     for (name, value) in [
-        ("AWS_ACCESS_KEY_ID", "test"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_ACCESS_KEY_ID", Ceph::KEY),
+        ("AWS_SECRET_ACCESS_KEY", Ceph::SECRET),
         ("AWS_REGION", "us-east-1"),
-        ("AWS_ENDPOINT", &format!("http://127.0.0.1:{moto_port}")),
+        ("AWS_ENDPOINT", &ceph.url()),
         ("AWS_ALLOW_HTTP", "true"),
         ("BITS_SERVER_LOG", "warn"),
     ] {
@@ -77,10 +55,10 @@ fn replica(moto_port: u16) -> (Process, SocketAddr) {
 
 #[test]
 fn two_replicas_finish_an_upload_that_a_third_began() {
-    let Some((_moto, port)) = moto() else { return };
+    let Some(ceph) = ceph() else { return };
     let file: Vec<u8> = (0..18_000_000u32).map(|i| (i ^ (i >> 7) ^ (i >> 15)) as u8).collect();
     let path = "/in/big.bin";
-    let (first, address) = replica(port);
+    let (first, address) = replica(&ceph);
     let mut raw = Raw::open(address);
     let session = raw.create(path);
     assert_eq!(raw.fragment(path, &session, 0, file.len(), &file[..3_000_000]).received(), Some(3_000_000));
@@ -96,7 +74,7 @@ fn two_replicas_finish_an_upload_that_a_third_began() {
     raw.send(head.as_bytes()).unwrap();
     raw.send(&file[9_000_000..10_000_000]).unwrap();
     drop(first);
-    let replicas = [replica(port), replica(port)];
+    let replicas = [replica(&ceph), replica(&ceph)];
     let mut connections = [Raw::open(replicas[0].1), Raw::open(replicas[1].1)];
     // What a server says is next is where the client goes on, whichever server it is.
     let mut next = usize::try_from(
@@ -133,9 +111,9 @@ fn two_replicas_finish_an_upload_that_a_third_began() {
 }
 
 #[test]
-fn small_empty_and_cancelled_uploads_in_a_bucket() {
-    let Some((_moto, port)) = moto() else { return };
-    let (_server, address) = replica(port);
+fn small_empty_cancelled_and_contested_uploads_in_a_bucket() {
+    let Some(ceph) = ceph() else { return };
+    let (_server, address) = replica(&ceph);
     let mut raw = Raw::open(address);
     raw.upload("/in/small", b"hello");
     assert_eq!(raw.ask("GET", "/in/small", &[], b"").body, b"hello");
@@ -161,4 +139,62 @@ fn small_empty_and_cancelled_uploads_in_a_bucket() {
     );
     assert_eq!(tus.status, 201, "{}", tus.head);
     assert_eq!(raw.ask("GET", "/in/tus", &[], b"").body, b"hello");
+    contested(&ceph, address);
+    replaced(&ceph);
+    for (what, list) in
+        [("sessions", "drop?prefix=uploads%2Fsessions%2F"), ("multipart uploads", "drop?uploads=")]
+    {
+        let (status, body) = ceph.ask("GET", list);
+        let body = String::from_utf8(body).unwrap();
+        assert!(status == 200 && !body.contains("<Key>"), "{what} are left behind: {status} {body}");
+    }
+}
+
+/// Two servers get the same fragment at the same moment, many times: one advances the session, or the other, never both differently.
+fn contested(ceph: &Ceph, first: SocketAddr) {
+    let (_other, second) = replica(ceph);
+    let path = "/in/contested";
+    let file: Vec<u8> = (0..6_000_000_u32).map(|i| (i ^ (i >> 9)) as u8).collect();
+    let mut raw = Raw::open(first);
+    let session = raw.create(path);
+    let (mut next, mut lost) = (0, 0);
+    while next < file.len() {
+        let answers: Vec<_> = std::thread::scope(|scope| {
+            let ends = [(first, next + 200_000), (second, next + 150_000)];
+            let askers = ends.map(|(server, end)| {
+                let (file, session, end) = (&file, &session, end.min(file.len()));
+                scope.spawn(move || {
+                    Raw::open(server).fragment(path, session, next, file.len(), &file[next..end])
+                })
+            });
+            askers.map(|asker| asker.join().unwrap()).into()
+        });
+        for answer in &answers {
+            assert!(matches!(answer.status, 200 | 503), "{}", answer.head);
+            lost += usize::from(answer.status == 503);
+        }
+        let told = answers.iter().filter_map(crate::raw::Answer::received).max();
+        next = told.map_or(next, |told| usize::try_from(told).unwrap());
+    }
+    println!("{lost} of the contested fragments were refused to the slower server");
+    assert!(lost > 0, "they never met");
+    assert_eq!(Raw::open(second).close(path, &session).status, 200);
+    assert!(raw.ask("GET", path, &[], b"").body == file);
+}
+
+/// A file of the same size is there already: that is no proof that this upload has arrived.
+fn replaced(ceph: &Ceph) {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = folder.path().join("server.toml");
+    std::fs::write(&settings, crate::process::config("overwrite = true")).unwrap();
+    let (_server, address) = replica_with(ceph, &["--config", settings.to_str().unwrap()]);
+    let mut raw = Raw::open(address);
+    for size in [5, 6_000_000] {
+        let path = format!("/in/replaced-{size}");
+        for byte in [1, 2] {
+            let file = vec![byte; size];
+            raw.upload(&path, &file);
+            assert!(raw.ask("GET", &path, &[], b"").body == file, "{size} bytes, version {byte}");
+        }
+    }
 }

@@ -236,3 +236,57 @@ print(u.offset)
     assert_eq!(run(resume, &url), "6000000");
     assert!(server.stored("in/tuspy.bin").unwrap() == bytes);
 }
+
+const TUS_JS: &str = "
+const tus = require('tus-js-client')
+const fs = require('fs')
+const [endpoint, file, name, parallel] = process.argv.slice(1)
+const upload = new tus.Upload(fs.createReadStream(file), {
+  endpoint,
+  chunkSize: parallel ? Infinity : 1000000,
+  parallelUploads: parallel ? 3 : 1,
+  uploadSize: parallel ? undefined : fs.statSync(file).size,
+  metadata: { filename: name },
+  retryDelays: [0, 200, 500, 1000, 2000, 3000],
+  onError(error) { console.error(String(error)); process.exit(1) },
+  onChunkComplete(size, done, total) { console.log(done) },
+  onSuccess() { console.log('done ' + upload.url) },
+})
+upload.start()
+";
+
+/// The client of the protocol's authors (npm): killed servers, concatenation of parallel parts.
+#[test]
+fn tus_js_client_uploads_across_a_kill_and_in_parallel_parts() {
+    use std::io::{BufRead, BufReader};
+    let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let Some(folder) = openbits_testkit::npm::packages(&cache, "tus-js", &["tus-js-client@4.3.1"]) else {
+        return;
+    };
+    let mut server = Server::plain();
+    let file = server.folder.path().join("source.bin");
+    let bytes: Vec<u8> = (0..16_000_000_u32).map(|i| (i ^ (i >> 9)) as u8).collect();
+    std::fs::write(&file, &bytes).unwrap();
+    let run = |url: &str, name: &str, parallel: bool| {
+        let mut command = Command::new("node");
+        command.args(["-e", TUS_JS, "--"]).arg(url).arg(&file).arg(name).current_dir(&folder);
+        if parallel {
+            command.arg("parallel");
+        }
+        command.stdout(std::process::Stdio::piped()).spawn().unwrap()
+    };
+    let mut child = run(&server.url("/in/"), "js.bin", false);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.by_ref().map_while(Result::ok).any(|line| line == "4000000"), "it ends early");
+    server.kill_and_restart();
+    let last = lines.map_while(Result::ok).last().unwrap_or_default();
+    assert!(child.wait().unwrap().success() && last.starts_with("done "), "{last}");
+    assert!(server.stored("in/js.bin").unwrap() == bytes);
+
+    let mut child = run(&server.url("/in/"), "parallel.bin", true);
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let last = lines.map_while(Result::ok).last().unwrap_or_default();
+    assert!(child.wait().unwrap().success() && last.starts_with("done "), "{last}");
+    assert!(server.stored("in/parallel.bin").unwrap() == bytes);
+    assert_eq!(std::fs::read_dir(server.root().join("in")).unwrap().count(), 2);
+}

@@ -25,7 +25,7 @@ pub(super) fn look_up(host: &str) -> Option<(Secret, Secret)> {
     find(&text, host)
 }
 
-fn find(text: &str, host: &str) -> Option<(Secret, Secret)> {
+pub(crate) fn find(text: &str, host: &str) -> Option<(Secret, Secret)> {
     let mut words = words(text);
     let (mut here, mut user, mut password) = (false, None, None);
     while let Some(word) = words.next() {

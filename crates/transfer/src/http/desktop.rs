@@ -68,7 +68,7 @@ fn of(http: Option<String>, https: Option<String>, no: Option<String>) -> Option
 }
 
 /// `kioslaverc`, group `Proxy Settings`; only type 1 names proxies.
-fn kde(text: &str) -> Option<Proxy> {
+pub(crate) fn kde(text: &str) -> Option<Proxy> {
     let mut settings = HashMap::new();
     let mut here = false;
     for line in text.lines().map(str::trim) {
@@ -91,7 +91,7 @@ fn kde(text: &str) -> Option<Proxy> {
 }
 
 /// What `gsettings list-recursively org.gnome.system.proxy` prints: `schema key value`.
-fn gnome(text: &str) -> Option<Proxy> {
+pub(crate) fn gnome(text: &str) -> Option<Proxy> {
     let mut settings = HashMap::new();
     for line in text.lines() {
         let mut words = line.splitn(3, ' ');

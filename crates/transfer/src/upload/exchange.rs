@@ -33,6 +33,8 @@ pub(super) struct Answer {
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
     took_ms: u64,
+    /// The request went out twice, and was answered the second time.
+    repeated: bool,
     pub(super) peer: String,
     /// Why the peer did not let us pass, if it did not.
     pub(super) why: Option<String>,
@@ -42,7 +44,8 @@ impl Answer {
     /// Lets a plan look at it.
     pub(super) fn heard<T>(&self, look: impl FnOnce(&Heard<'_>) -> T) -> T {
         let headers: Vec<(&str, &[u8])> = self.headers.iter().map(|(n, v)| (n.as_str(), &v[..])).collect();
-        look(&Heard { status: self.status, headers: &headers, body: &self.body, took_ms: self.took_ms })
+        let Self { status, body, took_ms, repeated, .. } = self;
+        look(&Heard { status: *status, headers: &headers, body, took_ms: *took_ms, repeated: *repeated })
     }
 }
 
@@ -101,7 +104,7 @@ impl Exchange {
     ) -> Outcome<Answer> {
         let connect = Duration::from_millis(self.options.connect_timeout_ms);
         let desktop = if self.options.desktop_proxy { self.means.pool.desktop().await } else { None };
-        let mut last: Option<Box<Fail>> = None;
+        let (mut last, mut repeated): (Option<Box<Fail>>, bool) = (None, false);
         for via in http::routes(desktop.as_ref().unwrap_or(&self.options.proxy), &ask.url)? {
             let proxy = via.peer();
             let mut route = Route::new(&ask.url, via, &self.options, reporter.attempt);
@@ -139,6 +142,7 @@ impl Exchange {
                     // Closed meanwhile: once more, on a fresh one.
                     Err((_, true)) if !fresh && (self.sent.bytes() == 0 || ask.body.is_empty()) => {
                         peers().for_each(|peer| self.auth.connection_lost(peer));
+                        repeated = true;
                         continue;
                     }
                     Err((fail, _)) => return Err(fail),
@@ -150,10 +154,10 @@ impl Exchange {
                 };
                 match asks {
                     Some(peer) if self.auth.challenged(peer, &head).await => {}
-                    Some(peer) => return Ok(Answer { why: Some(self.auth.why(peer)), ..answer }),
+                    Some(peer) => return Ok(Answer { why: Some(self.auth.why(peer)), repeated, ..answer }),
                     None => {
                         peers().for_each(|peer| self.auth.accepted(peer));
-                        return Ok(answer);
+                        return Ok(Answer { repeated, ..answer });
                     }
                 }
             }
@@ -211,7 +215,7 @@ impl Exchange {
         if whole && (ask.wants_body || link.drain(reply, DRAIN).await) {
             self.means.pool.give(route.clone(), link);
         }
-        Ok((Answer { status, headers, body, took_ms, peer, why: None }, head))
+        Ok((Answer { status, headers, body, took_ms, repeated: false, peer, why: None }, head))
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) fn target(size: u64, wants_reply: bool) -> Target {
 /// Answers with these headers.
 pub(super) fn answer(plan: &mut dyn Plan, status: u16, headers: &[(&str, &str)]) -> Turn {
     let headers: Vec<(&str, &[u8])> = headers.iter().map(|(n, v)| (*n, v.as_bytes())).collect();
-    plan.answer(&Heard { status, headers: &headers, body: b"", took_ms: 10 }, NOW)
+    plan.answer(&Heard { status, headers: &headers, body: b"", took_ms: 10, repeated: false }, NOW)
 }
 
 /// The next request.

@@ -1,11 +1,14 @@
 //! The session's document: replaced only if nobody else has replaced it.
 
 use super::{Objects, io_error, missing};
+use bytes::Bytes;
 use object_store::multipart::PartId;
+use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, UpdateVersion};
 use openbits_core::upload::{Session, SessionId};
 use serde::{Deserialize, Serialize};
 use std::io;
+use std::sync::atomic::Ordering;
 
 /// What is stored of a session.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -42,6 +45,13 @@ pub(super) async fn read(objects: &Objects, id: &SessionId) -> io::Result<Option
     Ok(Some(Found { document, version }))
 }
 
+/// True if the document is still the one that was read.
+pub(super) async fn is_current(objects: &Objects, found: &Found) -> io::Result<bool> {
+    let path = objects.at("sessions", &Objects::guid(&found.document.session.id));
+    let there = missing(objects.store.head(&path).await)?;
+    Ok(there.is_some_and(|there| there.e_tag.is_some() && there.e_tag == found.version.e_tag))
+}
+
 pub(super) async fn create(objects: &Objects, session: &Session) -> io::Result<()> {
     let document = Document {
         session: session.clone(),
@@ -58,12 +68,43 @@ pub(super) async fn create(objects: &Objects, session: &Session) -> io::Result<(
 }
 
 /// Stores the document; fails with `Conflict` if it changed since it was read.
+///
+/// Ceph's gateway (16.2) compares the tag in a PUT's `If-Match` as it is, with the quotes that HTTP demands, to one that it keeps without:
+/// nothing ever matches there. A refusal by a store that still has the very version that was named is taken for that, once; from then on
+/// tags go without quotes.
 pub(super) async fn replace(objects: &Objects, found: &mut Found) -> io::Result<()> {
     found.document.turn += 1;
-    let options = PutOptions { mode: PutMode::Update(found.version.clone()), ..PutOptions::default() };
     let path = objects.at("sessions", &Objects::guid(&found.document.session.id));
-    let bytes = serde_json::to_vec(&found.document)?;
-    let put = objects.store.put_opts(&path, bytes.into(), options).await.map_err(io_error)?;
-    found.version = put.into();
+    let bytes = Bytes::from(serde_json::to_vec(&found.document)?);
+    let bare = objects.bare_tags.load(Ordering::Relaxed);
+    let put = match put(objects, &path, &found.version, &bytes, bare).await {
+        Err(error @ object_store::Error::Precondition { .. }) if !bare => {
+            if !is_current(objects, found).await? {
+                return Err(io_error(error));
+            }
+            let put = put(objects, &path, &found.version, &bytes, true).await;
+            if put.is_ok() && !objects.bare_tags.swap(true, Ordering::Relaxed) {
+                tracing::info!("the object store wants entity tags without quotes");
+            }
+            put
+        }
+        put => put,
+    };
+    found.version = put.map_err(io_error)?;
     Ok(())
+}
+
+async fn put(
+    objects: &Objects,
+    path: &Path,
+    version: &UpdateVersion,
+    bytes: &Bytes,
+    bare: bool,
+) -> Result<UpdateVersion, object_store::Error> {
+    let mut version = version.clone();
+    if bare {
+        version.e_tag = version.e_tag.map(|tag| tag.trim_matches('"').to_owned());
+    }
+    let options = PutOptions { mode: PutMode::Update(version), ..PutOptions::default() };
+    objects.store.put_opts(path, bytes.clone().into(), options).await.map(UpdateVersion::from)
 }

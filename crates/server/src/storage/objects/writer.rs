@@ -24,6 +24,8 @@ pub struct ObjectWriter {
     at: u64,
     /// A step failed: what is stored is no longer known here.
     failed: bool,
+    /// A multipart upload that no stored document names yet.
+    unnamed: Option<String>,
 }
 
 impl ObjectWriter {
@@ -37,17 +39,21 @@ impl ObjectWriter {
         if found.document.part_bytes == 0 {
             found.document.part_bytes = MIN_PART.max(total.unwrap_or(0).div_ceil(MAX_PARTS));
         }
-        let mut buffer = BytesMut::new();
-        if let Some(tail) = &found.document.tail {
-            let bytes = objects.bytes(&Path::from(tail.as_str())).await?;
-            buffer.extend_from_slice(&bytes.ok_or(io::ErrorKind::NotFound)?);
-        }
+        let buffer = BytesMut::from(objects.tail(&found).await?);
         let stored = found.document.parts.len() as u64 * found.document.part_bytes + buffer.len() as u64;
         if stored != session.progress.next {
             return Err(io::ErrorKind::NotFound.into());
         }
         let destination = objects.destination(session)?;
-        Ok(Self { objects, at: session.progress.next, found, destination, buffer, failed: false })
+        Ok(Self {
+            objects,
+            at: session.progress.next,
+            found,
+            destination,
+            buffer,
+            failed: false,
+            unnamed: None,
+        })
     }
 
     async fn put_part(&mut self, bytes: Bytes) -> io::Result<()> {
@@ -57,6 +63,7 @@ impl ObjectWriter {
             Some(upload) => upload.clone(),
             None => {
                 let upload = store.create_multipart(&self.destination).await.map_err(io_error)?;
+                self.unnamed = Some(upload.clone());
                 document.upload.insert(upload).clone()
             }
         };
@@ -81,11 +88,30 @@ impl ObjectWriter {
         }
         document.session.progress.next = self.at;
         let progress = document.session.progress;
-        document::replace(&self.objects, &mut self.found).await?;
+        if let Err(error) = document::replace(&self.objects, &mut self.found).await {
+            self.withdraw(&error).await;
+            return Err(error);
+        }
+        self.unnamed = None;
         if let Some(old) = old {
             self.objects.delete(&Path::from(old)).await?;
         }
         Ok(progress)
+    }
+
+    /// Another server was faster: what only this one made is of no use to anybody.
+    async fn withdraw(&mut self, error: &io::Error) {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Conflict>());
+        if inner.is_none() {
+            // It may be stored all the same.
+            return;
+        }
+        if let Some(tail) = self.found.document.tail.take() {
+            let _ = self.objects.delete(&Path::from(tail)).await;
+        }
+        if let Some(upload) = self.unnamed.take() {
+            let _ = self.objects.store.abort_multipart(&self.destination, &upload).await;
+        }
     }
 }
 

@@ -23,7 +23,7 @@ fn asked(plan: &mut S3) -> Ask {
 
 fn answer(plan: &mut S3, status: u16, headers: &[(&str, &str)], body: &str) -> Turn {
     let headers: Vec<(&str, &[u8])> = headers.iter().map(|(n, v)| (*n, v.as_bytes())).collect();
-    plan.answer(&Heard { status, headers: &headers, body: body.as_bytes(), took_ms: 1 }, NOW)
+    plan.answer(&Heard { status, headers: &headers, body: body.as_bytes(), took_ms: 1, repeated: false }, NOW)
 }
 
 const NS: &str = "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";

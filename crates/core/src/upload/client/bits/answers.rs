@@ -28,7 +28,7 @@ impl Bits {
         }
         let code = ack.error.map(|error| error.code).filter(|code| !code.is_ok());
         if code == Some(BG_E_SESSION_NOT_FOUND) {
-            return self.session_gone(kind);
+            return self.session_gone(kind, heard.repeated);
         }
         let context = ack.error.map_or(ErrorContext::RemoteFile, |error| error.context);
         let status_code = HResult::from_http_status(heard.status);
@@ -150,8 +150,8 @@ impl Bits {
         self.at = self.onward();
     }
 
-    fn session_gone(&mut self, kind: PacketType) -> Turn {
-        if kind == PacketType::CloseSession && self.close_before {
+    fn session_gone(&mut self, kind: PacketType, repeated: bool) -> Turn {
+        if kind == PacketType::CloseSession && (self.close_before || repeated) {
             // The answer to an earlier one was lost; the file is delivered (section 11, row 8).
             self.state.closed = true;
             self.at = At::Done;

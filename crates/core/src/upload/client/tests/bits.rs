@@ -305,8 +305,9 @@ fn cancel_session_names_the_session_and_its_host() {
     let ask = cancel(&target(9, false), &state).unwrap();
     assert_eq!((kind(&ask), header(&ask, "BITS-Session-Id")), ("Cancel-Session", Some(ID)));
     assert_eq!(ask.url.host_str(), Some("n7.drop.example.net"));
-    let told =
-        |status, headers: &[(&str, &[u8])]| is_cancelled(&Heard { status, headers, body: b"", took_ms: 1 });
+    let told = |status, headers: &[(&str, &[u8])]| {
+        is_cancelled(&Heard { status, headers, body: b"", took_ms: 1, repeated: false })
+    };
     assert!(told(200, &[("bits-packet-type", b"Ack")]) && told(404, &[]));
     assert!(told(500, &[("bits-error", b"0x8020001F")]) && !told(500, &[]) && !told(503, &[]));
     state.closed = true;
