@@ -95,7 +95,7 @@ pub(crate) fn run(mode: Mode) -> Result<()> {
 
 /// Writes or compares the C headers; returns the names of those that differ.
 pub(crate) fn headers(mode: Mode) -> Result<Vec<String>> {
-    let mut stale = Vec::new();
+    let mut stale: Vec<String> = Vec::new();
     for (name, text) in crate::headers::generate()? {
         let path = root().join(&name);
         match mode {

@@ -61,6 +61,13 @@ pub(crate) fn bench(name: &str, arguments: &[&str]) -> Result<()> {
             command.arg(program).args(arguments).current_dir(root());
             step(command)
         }
+        "com" => {
+            let packages = ["build", "--release", "--package", "openbits-cli", "--package", "openbits-com"];
+            step(cargo(&packages))?;
+            let mut command = std::process::Command::new("python3");
+            command.arg(root().join("bench/com.py")).args(arguments).current_dir(root());
+            step(command)
+        }
         "upload" => {
             step(cargo(&[
                 "build",
@@ -76,7 +83,7 @@ pub(crate) fn bench(name: &str, arguments: &[&str]) -> Result<()> {
         }
         other => {
             bail!(
-                "there is no benchmark {other:?}; there are queue, rate, transfer and upload (bench/README.md)"
+                "there is no benchmark {other:?}; there are com, queue, rate, transfer and upload (bench/README.md)"
             )
         }
     }

@@ -22,7 +22,7 @@ cargo xtask <command>
   hostile              every misbehaviour of the hostile origin against the service, release build
   apifuzz [SECS]       the API's own description drives a fuzzer against the running service (default 600 s)
   users                two ordinary users and root against the system's service, with the slow cases (needs root)
-  bench NAME [ARGS]    a benchmark: queue, rate, transfer, upload (see bench/README.md)
+  bench NAME [ARGS]    a benchmark: com, queue, rate, transfer, upload (see bench/README.md)
   fuzz [TARGET [SECS]] feed the parsers with anything (default: every target of fuzz/targets, 60 s each); see docs/fuzzing.md
   deny                 licences, bans and sources of all dependencies (installs cargo-deny)
 ";

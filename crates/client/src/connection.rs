@@ -4,7 +4,7 @@ use crate::error::Error;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use openbits_api::socket::{Endpoint, SocketError};
 use std::time::Duration;
@@ -43,7 +43,11 @@ impl Connection {
                     return Err(SocketError::Owner { path: endpoint.path.clone(), expected, found }.into());
                 }
             }
-            let (sender, connection) = handshake(TokioIo::new(stream))
+            // One write for each request, never writev: of the two only `write` tells the kernel to send no SIGPIPE, and the client
+            // may be in a program that dies of one.
+            let (sender, connection) = Builder::new()
+                .writev(false)
+                .handshake(TokioIo::new(stream))
                 .await
                 .map_err(|e| Error::Protocol(format!("no HTTP connection: {e}")))?;
             tokio::spawn(async move {

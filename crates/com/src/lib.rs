@@ -22,6 +22,8 @@ mod notify;
 pub mod platform;
 mod pool;
 mod start;
+#[cfg(test)]
+mod tests;
 
 pub use factory::{OpenbitsCreateInstance, OpenbitsVersion};
 

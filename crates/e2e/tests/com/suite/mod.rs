@@ -1,5 +1,6 @@
 //! The tests, and how they talk: as C++ does, with raw pointers.
 
+mod callbacks;
 mod files;
 mod groups;
 mod job;

@@ -131,6 +131,37 @@ fn a_service_that_dies_is_a_clear_failure_and_its_return_is_noticed() {
     });
 }
 
+/// A service that has stopped reading: what is written to it raises SIGPIPE, whose default action ends a program.
+#[test]
+fn a_socket_that_takes_nothing_does_not_end_the_program() {
+    run(here!(), |s| {
+        // SAFETY: the default action has no preconditions.
+        unsafe {
+            nix::sys::signal::signal(nix::sys::signal::Signal::SIGPIPE, nix::sys::signal::SigHandler::SigDfl)
+        }
+        .unwrap();
+        let manager = manager(s);
+        s.kill_service();
+        let _ = std::fs::remove_file(&s.door.socket);
+        let listener = std::os::unix::net::UnixListener::bind(&s.door.socket).unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                stream.shutdown(std::net::Shutdown::Read).unwrap();
+                // A request that was faster gets no answer either.
+                std::thread::spawn(move || {
+                    std::thread::sleep(std::time::Duration::from_millis(300));
+                    drop(stream);
+                });
+            }
+        });
+        for _ in 0..3 {
+            // SAFETY: a call as a program makes it.
+            let got = object::<api::IEnumBackgroundCopyJobs>(|place| unsafe { manager.EnumJobs(0, place) });
+            assert_eq!(got.unwrap_err(), h::RPC_S_SERVER_UNAVAILABLE);
+        }
+    });
+}
+
 #[test]
 fn a_call_in_flight_when_the_service_dies_comes_back() {
     run(here!(), |s| {
