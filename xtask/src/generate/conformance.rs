@@ -53,7 +53,7 @@ pub(crate) fn generate(tests: &[Test]) -> Result<Page> {
     for property in properties["enums"][0]["values"].as_array().context("properties of groups")? {
         let name = property["name"].as_str().context("a property has a name")?;
         let key = name.replace("GROUPPROP_", "group_prop_").to_lowercase();
-        page.row(name, &format!("{name} (a test named {key}...)"), &tests, |test| begins(&test.name, &key))?;
+        page.row(name, &format!("{name} (a test named {key}...)"), tests, |test| begins(&test.name, &key))?;
     }
     let rows = constants("conformance.json")?;
     for (list, title) in [("behaviour", "Rows of behaviour.md 31"), ("policy", "Rows of policy.md D")] {
