@@ -11,10 +11,10 @@ use hyper::body::Incoming;
 use openbits_core::upload::Refusal;
 use std::time::{Duration, Instant};
 
-/// Bytes gathered before they are written.
-const BATCH: usize = 512 << 10;
 /// Bytes after which the progress is made durable even though the body goes on.
 const CHECKPOINT: u64 = 8 << 20;
+/// Not if so little is left: the end of a fragment of the usual 13 MiB is near enough, and a sync costs a pause.
+const NEAR_THE_END: u64 = 5 << 20;
 
 /// Bytes that an older request may still take when a newer one waits.
 const LATE: usize = 1 << 20;
@@ -72,54 +72,42 @@ pub(crate) struct Intake<'a, W> {
 /// digest is wrong.
 pub(crate) async fn receive<W: Writer>(body: &mut Incoming, intake: Intake<'_, W>) -> Result<(), Refusal> {
     let Intake { writer, held, mut pace, mut skip, limit, mut digest } = intake;
-    let (mut batch, mut size, mut taken, mut unsaved, mut late) = (Vec::new(), 0, 0, 0, 0);
-    let mut result = loop {
+    let (mut taken, mut unsaved, mut late) = (0, 0, 0);
+    let announced = http_body::Body::size_hint(body).exact().map(|length| length.saturating_sub(skip));
+    writer.expect(announced.unwrap_or(0));
+    loop {
         let piece = tokio::select! {
             // What has arrived already is taken before a newer request takes over.
             biased;
             piece = pace.next(body) => piece,
-            () = held.superseded() => break Err(Refusal::Superseded),
+            () = held.superseded() => return Err(Refusal::Superseded),
         };
         if held.is_superseded() {
             late += piece.as_ref().map_or(0, |piece| piece.as_ref().map_or(0, Bytes::len));
             if late > LATE {
-                break Err(Refusal::Superseded);
+                return Err(Refusal::Superseded);
             }
         }
-        let mut bytes = match piece {
-            Ok(Some(bytes)) => bytes,
-            Ok(None) => break Ok(()),
-            Err(refusal) => break Err(refusal),
-        };
+        let Some(mut bytes) = piece? else { return Ok(()) };
         if let Some(digest) = digest.as_deref_mut() {
             digest.update(&bytes);
         }
         let known = skip.min(bytes.len() as u64);
         skip -= known;
         let _ = bytes.split_to(usize::try_from(known).expect("not longer than the piece"));
-        if taken + bytes.len() as u64 > limit {
-            break Err(Refusal::Invalid("the body is longer than announced"));
+        let length = bytes.len() as u64;
+        if taken + length > limit {
+            return Err(Refusal::Invalid("the body is longer than announced"));
         }
-        taken += bytes.len() as u64;
-        size += bytes.len();
-        if !bytes.is_empty() {
-            batch.push(bytes);
+        taken += length;
+        unsaved += length;
+        writer.write(bytes).await.map_err(|error| storage(&error))?;
+        let near = announced.is_some_and(|announced| announced.saturating_sub(taken) <= NEAR_THE_END);
+        if unsaved >= CHECKPOINT && !near && digest.is_none() {
+            writer.checkpoint().await.map_err(|error| storage(&error))?;
+            unsaved = 0;
         }
-        if size >= BATCH {
-            unsaved += size as u64;
-            size = 0;
-            writer.write(std::mem::take(&mut batch)).await.map_err(|error| storage(&error))?;
-            if unsaved >= CHECKPOINT && digest.is_none() {
-                writer.sync().await.map_err(|error| storage(&error))?;
-                unsaved = 0;
-            }
-        }
-    };
-    if !batch.is_empty() {
-        let written = writer.write(batch).await.map_err(|error| storage(&error));
-        result = result.and(written);
     }
-    result
 }
 
 /// Reads and drops a body, so that the connection stays usable and the answer is seen. More than `limit` bytes are

@@ -1,5 +1,6 @@
 //! Where uploads, their sessions and delivered files are kept.
 
+mod block;
 mod destination;
 mod file_reader;
 mod file_writer;
@@ -90,8 +91,21 @@ pub trait Reader: Send + Sync + Clone + 'static {
 
 /// Sequential writer into one session, positioned at its next expected byte.
 pub trait Writer: Send {
+    /// So many bytes are announced; told before the first of them, if at all.
+    fn expect(&mut self, _bytes: u64) {}
+
     /// Takes bytes; they may not be durable, and not even written, before [`Writer::sync`].
-    fn write(&mut self, chunks: Vec<Bytes>) -> impl Future<Output = io::Result<()>> + Send;
+    fn write(&mut self, bytes: Bytes) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Soon what was taken so far is to be as durable as after [`Writer::sync`]; need not wait for it.
+    fn checkpoint(&mut self) -> impl Future<Output = io::Result<()>> + Send {
+        async { self.sync().await.map(drop) }
+    }
+
+    /// What was taken does not count; returns when nothing of it is being written any more.
+    fn discard(&mut self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
 
     /// Makes everything taken so far durable, then advances the session's progress durably.
     ///

@@ -286,8 +286,11 @@ impl<S: Storage> Ask<'_, S> {
         };
         let received = receive(body, intake).await;
         if let (Some((_, wanted)), Some(digest)) = (&check, digest) {
-            received?;
-            if digest.finish().as_ref() != wanted {
+            let is_right = digest.finish().as_ref() == wanted;
+            if received.is_err() || !is_right {
+                // What is still on its way to the disk must not land among the bytes of the next try.
+                writer.discard().await;
+                received?;
                 return Err(Stop::Status(460, "checksum mismatch"));
             }
             session.progress = writer.sync().await.map_err(|e| storage(&e))?;

@@ -203,7 +203,7 @@ async fn put_together<S: Storage>(
                 return Err(Refusal::Vanished.into());
             }
             at += bytes.len() as u64;
-            writer.write(vec![bytes]).await.map_err(|e| storage(&e))?;
+            writer.write(bytes).await.map_err(|e| storage(&e))?;
         }
     }
     session.progress = writer.sync().await.map_err(|e| storage(&e))?;

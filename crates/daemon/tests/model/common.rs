@@ -4,7 +4,7 @@ use crate::process;
 pub(crate) use crate::process::wait;
 use openbits_api::{AddFile, CreateJob, FileView, JobView, SetProperties};
 use openbits_client::blocking::Client;
-use openbits_client::{Action, Error};
+use openbits_client::{Action, Client as Async, Error, Timeouts};
 use openbits_core::hresult::HResult;
 use openbits_core::{JobId, JobState, JobType};
 use std::path::PathBuf;

@@ -10,6 +10,7 @@
 //! <state>/trash/<guid>          being removed
 //! ```
 
+use super::block::Blocks;
 use super::destination::Root;
 use super::file_reader::FileReader;
 use super::file_writer::FileWriter;
@@ -44,6 +45,7 @@ struct Inner {
     root: Root,
     state: PathBuf,
     file_mode: u32,
+    blocks: Arc<Blocks>,
     _lock: File,
 }
 
@@ -77,7 +79,8 @@ impl Local {
         let lock = private().open(state.join("lock")).map_err(fail(&state))?;
         rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| OpenError::Busy(state.clone()))?;
-        Ok(Self(Arc::new(Inner { root: Root::new(folder), state, file_mode, _lock: lock })))
+        let blocks = Arc::default();
+        Ok(Self(Arc::new(Inner { root: Root::new(folder), state, file_mode, blocks, _lock: lock })))
     }
 
     async fn run<T: Send + 'static, E: Send + 'static + From<io::Error>>(
@@ -160,18 +163,22 @@ impl Inner {
         let folder = self.live(&session.id);
         let path = folder.join("data");
         let data = if session.progress.next == 0 {
-            let data = private().open(path)?;
+            let data = private().open(&path)?;
             sync_folder(&folder)?;
             data
         } else {
-            let data = File::options().read(true).write(true).open(path)?;
+            let data = File::options().read(true).write(true).open(&path)?;
             if data.metadata()?.len() < session.progress.next {
                 // Somebody cut it: a file with holes must never be delivered.
                 return Err(io::ErrorKind::NotFound.into());
             }
             data
         };
-        FileWriter::new(data, private().open(folder.join("progress"))?, total)
+        // Not every file system writes past the page cache.
+        let flags = OFlags::DIRECT.bits().cast_signed();
+        let direct = File::options().write(true).custom_flags(flags).open(path).ok();
+        let progress = private().open(folder.join("progress"))?;
+        FileWriter::new(data, direct, progress, total, Arc::clone(&self.blocks))
     }
 
     fn deliver(&self, session: &Session, overwrite: bool) -> Result<(), DeliverError> {

@@ -116,19 +116,17 @@ impl ObjectWriter {
 }
 
 impl Writer for ObjectWriter {
-    async fn write(&mut self, chunks: Vec<Bytes>) -> io::Result<()> {
+    async fn write(&mut self, mut bytes: Bytes) -> io::Result<()> {
         let part = usize::try_from(self.found.document.part_bytes).map_err(io::Error::other)?;
-        for mut chunk in chunks {
-            self.at += chunk.len() as u64;
-            while !chunk.is_empty() {
-                let room = part - self.buffer.len();
-                self.buffer.extend_from_slice(&chunk.split_to(room.min(chunk.len())));
-                if self.buffer.len() == part {
-                    let bytes = self.buffer.split().freeze();
-                    self.failed = true;
-                    self.put_part(bytes).await?;
-                    self.failed = false;
-                }
+        self.at += bytes.len() as u64;
+        while !bytes.is_empty() {
+            let room = part - self.buffer.len();
+            self.buffer.extend_from_slice(&bytes.split_to(room.min(bytes.len())));
+            if self.buffer.len() == part {
+                let full = self.buffer.split().freeze();
+                self.failed = true;
+                self.put_part(full).await?;
+                self.failed = false;
             }
         }
         Ok(())
