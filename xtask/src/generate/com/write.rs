@@ -119,9 +119,9 @@ struct Bridged {
 
 /// `None`: the parameter is the length of another one, and part of it there.
 fn bridged(model: &Model, m: &Method, p: &Param) -> Result<Option<Bridged>> {
-    let counts_input = |q: &&Param| !q.out && q.counted_by.as_deref() == Some(&p.name);
+    let counts_input = |q: &Param| !q.out && q.counted_by.as_deref() == Some(&p.name);
     let is_next = m.name == "Next" && p.name == "celt";
-    if !p.out && p.stars == 0 && (is_next || m.params.iter().any(|q| counts_input(&q))) {
+    if !p.out && p.stars == 0 && (is_next || m.params.iter().any(counts_input)) {
         return Ok(None);
     }
     let n = &p.name;

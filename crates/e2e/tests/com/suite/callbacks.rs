@@ -234,10 +234,13 @@ fn callbacks_survive_the_service() {
     });
 }
 
+/// A certificate, its encoding, and the store that came with it.
+type Asked = (Vec<u8>, u32, Vec<u8>);
+
 /// What a judge of certificates got, and how it answers.
 #[derive(Default)]
 struct Verdicts {
-    asked: Mutex<Vec<(Vec<u8>, u32, Vec<u8>)>>,
+    asked: Mutex<Vec<Asked>>,
     refusals: Mutex<u32>,
 }
 
