@@ -5,8 +5,34 @@
 #include <openbits/com.h>
 
 #include <string>
+#include <vector>
 
-typedef std::basic_string<WCHAR> WideText;
+// Text of WCHAR. Not std::wstring: with -fshort-wchar the platform's wide functions, and so std::wstring, do not work.
+class WideText {
+    std::vector<WCHAR> units; // with the zero at the end
+
+public:
+    WideText() : units(1) {}
+    WideText(LPCWSTR text) : units(1) {
+        while (text != nullptr && *text != 0) {
+            *this += *text++;
+        }
+    }
+    WideText(size_t count, WCHAR unit) : units(count, unit) { units.push_back(0); }
+    LPCWSTR c_str() const { return units.data(); }
+    LPWSTR data() { return units.data(); }
+    WideText &operator+=(WCHAR unit) {
+        units.back() = unit;
+        units.push_back(0);
+        return *this;
+    }
+    friend WideText operator+(WideText left, const WideText &right) {
+        left.units.pop_back();
+        left.units.insert(left.units.end(), right.units.begin(), right.units.end());
+        return left;
+    }
+    friend bool operator==(const WideText &left, const WideText &right) { return left.units == right.units; }
+};
 
 inline WideText wide(const char *utf8) {
     WideText out;

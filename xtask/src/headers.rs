@@ -4,9 +4,11 @@
 //! its judge.
 
 mod emit;
+mod install;
 mod model;
 mod prove;
 
+pub(crate) use install::install;
 pub(crate) use prove::run as prove;
 
 use anyhow::Result;

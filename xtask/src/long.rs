@@ -37,6 +37,15 @@ pub(crate) fn users() -> Result<()> {
     suite("users", &[("OPENBITS_SLOW", "1")])
 }
 
+/// Programs in C++ over the library, with more of everything.
+pub(crate) fn com(cycles: &str) -> Result<()> {
+    let mut command = cargo(&["test", "--package", "openbits-e2e", "--test", "cpp", "--"]);
+    command.args(["--nocapture", "--test-threads=1"]);
+    command.env("OPENBITS_CYCLES", cycles).env("OPENBITS_VALGRIND_CYCLES", "200");
+    command.env("OPENBITS_RACE_S", "300").env("OPENBITS_KILL_S", "300");
+    step(command)
+}
+
 /// The fuzzer is installed by the script; where that is impossible it says so and is skipped.
 pub(crate) fn apifuzz(seconds: &str) -> Result<()> {
     step(cargo(&["build", "--package", "openbits-cli"]))?;

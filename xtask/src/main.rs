@@ -16,6 +16,8 @@ cargo xtask <command>
   test                 everything that must pass before a change lands; installs what it needs
   generate [--check]   write (or compare) every generated source and document
   headers              compilers prove include/openbits against the tables of the specification
+  install-lib --prefix DIR   libopenbits.so (release), headers, pkg-config files and CMake package below DIR
+  com-stress [CYCLES]  the library under AddressSanitizer and valgrind: create and cancel (default 10000), races, a service that is killed
   generate headers     write include/openbits only, which needs no build of the service
   crash [KILLS [MIB]]  the long crash loop: random SIGKILLs over one download (default 300 kills, 512 MiB)
   uploads [KILLS [MIB]] the same for one upload: service, server and connection (default 300 kills, 512 MiB)
@@ -35,6 +37,9 @@ fn main() -> Result<()> {
         ["generate"] => generate::run(generate::Mode::Write),
         ["generate", "headers"] => generate::headers(generate::Mode::Write).map(drop),
         ["generate", "--check"] => generate::run(generate::Mode::Check),
+        ["install-lib", "--prefix", prefix] => headers::install(prefix),
+        ["com-stress"] => long::com("10000"),
+        ["com-stress", cycles] => long::com(cycles),
         ["headers"] => headers::prove(),
         ["crash"] => long::crash("300", "512"),
         ["crash", kills] => long::crash(kills, "512"),

@@ -30,6 +30,7 @@ const PEERS: &[(&str, &str, &str)] = &[
     ("g++", "g++", "--version"),
     ("clang", "clang++", "--version"),
     ("pkg-config", "pkg-config", "--version"),
+    ("cmake", "cmake", "--version"),
     ("valgrind", "valgrind", "--version"),
     ("tzdata", "ls", "/usr/share/zoneinfo/Europe/Berlin"),
 ];

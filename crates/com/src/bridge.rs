@@ -1,11 +1,13 @@
 //! Between the ABI and safe Rust: what the generated code is made of.
 
+mod automation;
 mod memory;
 mod out;
 mod text;
 
+pub(crate) use automation::Automation;
 pub(crate) use openbits_core::hresult::{self as h, HResult};
-pub(crate) use out::{Out, OutArray, OutObject, OutObjects, OutText};
+pub(crate) use out::{Out, OutArray, OutObject, OutObjects, OutSlots, OutText};
 pub(crate) use text::{text, text_or_null};
 
 use core::ffi::c_void;

@@ -53,12 +53,15 @@ pub unsafe extern "system" fn OpenbitsCreateInstance(
         if !outer.is_null() {
             return Err(CLASS_E_NOAGGREGATION);
         }
-        if !MANAGERS.contains(&class) {
+        let of_groups = class == t::CLSID_BackgroundCopyQMgr;
+        if !of_groups && !MANAGERS.contains(&class) {
             return Err(h::REGDB_E_CLASSNOTREG);
         }
-        let manager: IUnknown = match wchar_bytes {
-            2 => wide16::objects::manager(),
-            4 => wide32::objects::manager(),
+        let manager: IUnknown = match (wchar_bytes, of_groups) {
+            (2, false) => wide16::objects::manager(),
+            (4, false) => wide32::objects::manager(),
+            (2, true) => wide16::objects::group_manager(),
+            (4, true) => wide32::objects::group_manager(),
             _ => return Err(h::E_INVALIDARG),
         };
         // Activation is what starts the service, and what fails without one.

@@ -21,6 +21,7 @@ mod notify;
 )]
 pub mod platform;
 mod pool;
+mod quiet;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ macro_rules! flavour {
             pub use crate::platform::*;
             pub use bits_core::*;
             pub use bits_extended::*;
+            pub use qmgr::*;
 
             #[allow(missing_docs, non_snake_case, dead_code, clippy::missing_safety_doc, clippy::too_many_arguments)]
             #[path = "generated/bits_core.rs"]
@@ -52,6 +54,9 @@ macro_rules! flavour {
             #[allow(missing_docs, non_snake_case, dead_code, clippy::missing_safety_doc, clippy::too_many_arguments)]
             #[path = "generated/bits_extended.rs"]
             pub mod bits_extended;
+            #[allow(missing_docs, non_snake_case, dead_code, clippy::missing_safety_doc, clippy::too_many_arguments)]
+            #[path = "generated/qmgr.rs"]
+            pub mod qmgr;
             #[path = "objects/mod.rs"]
             pub(crate) mod objects;
         }

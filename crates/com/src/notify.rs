@@ -81,8 +81,24 @@ pub(crate) fn register(job: &Job, target: Option<Arc<dyn Target>>) -> Done {
     // Before the service knows: an event that is owed is called at once. The old object is released at the end, outside of the lock.
     let old = swap(&mut registry().targets, id, target);
     let result = listener::register(id, on);
-    let _released = if result.is_err() { swap(&mut registry().targets, id, old) } else { old };
+    let _released = settle(&result, id, old, |registry| &mut registry.targets);
     result.map(|()| h::S_OK).map_err(gone)
+}
+
+/// What remains registered after the service's answer; returns what is to be released outside of the lock.
+fn settle<T: ?Sized>(
+    result: &Result<(), HResult>,
+    id: JobId,
+    old: Option<Arc<T>>,
+    map: fn(&mut Registry) -> &mut BTreeMap<JobId, Arc<T>>,
+) -> (Option<Arc<T>>, Option<Arc<T>>) {
+    let mut registry = registry();
+    match result {
+        Ok(()) => (old, None),
+        // The end of the job has been here, or will not come: what went back now would stay for ever.
+        Err(h::BG_E_NOT_FOUND | h::BG_E_INVALID_STATE) => (old, map(&mut registry).remove(&id)),
+        Err(_) => (swap(map(&mut registry), id, old), None),
+    }
 }
 
 /// A pointer to a job is the proof that there was one: it has finished.
@@ -104,7 +120,7 @@ pub(crate) fn validate(job: &Job, checker: Option<Arc<dyn Checker>>) -> Done {
     let on = checker.is_some();
     let old = swap(&mut registry().checkers, id, checker);
     let result = listener::check(id, on);
-    let _released = if result.is_err() { swap(&mut registry().checkers, id, old) } else { old };
+    let _released = settle(&result, id, old, |registry| &mut registry.checkers);
     result.map(|()| h::S_OK).map_err(gone)
 }
 

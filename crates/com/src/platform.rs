@@ -26,6 +26,37 @@ impl FILETIME {
     }
 }
 
+/// VARIANT: a type, and 16 bytes of value (`automation.h`).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VARIANT {
+    /// VARTYPE
+    pub vt: u16,
+    /// Nothing.
+    pub wReserved1: u16,
+    /// Nothing.
+    pub wReserved2: u16,
+    /// Nothing.
+    pub wReserved3: u16,
+    /// The value, at its beginning.
+    pub value: [u64; 2],
+}
+
+impl VARIANT {
+    /// The value as a pointer.
+    pub(crate) fn pointer<T>(&self) -> *const T {
+        // SAFETY: the value is aligned for a pointer and at least as long; any bits are a pointer that nobody follows yet.
+        unsafe { (&raw const self.value).cast::<*const T>().read() }
+    }
+
+    /// Makes the value a pointer.
+    pub(crate) fn set_pointer<T>(&mut self, pointer: *mut T) {
+        self.value = [0; 2];
+        // SAFETY: as in [`Self::pointer`].
+        unsafe { (&raw mut self.value).cast::<*mut T>().write(pointer) };
+    }
+}
+
 /// IDispatch, for the vtables that build on it.
 #[interface("00020400-0000-0000-c000-000000000046")]
 pub unsafe trait IDispatch: IUnknown {

@@ -1,6 +1,7 @@
 //! Calls of the service. Each runs on the calling thread, over a connection that no other thread uses meanwhile: no thread has to be
 //! woken for it, and a call that takes its time holds up nobody else (docs/decisions/0020).
 
+use crate::quiet::Quiet;
 use crate::start::starter;
 use openbits_client::{Choice, Client, Endpoint, Environment, Error, Timeouts};
 use openbits_core::hresult::{self as h, HResult};
@@ -66,6 +67,7 @@ fn open() -> Result<Lane, HResult> {
 /// # Errors
 /// The service's refusal, or the code for its absence.
 pub(crate) fn call<T>(call: impl AsyncFnOnce(&Client) -> Result<T, Error>) -> Result<T, HResult> {
+    let _quiet = Quiet::new();
     let idle = pool().idle.pop();
     let lane = idle.map_or_else(open, Ok)?;
     let answer = lane.runtime.block_on(call(&lane.client));

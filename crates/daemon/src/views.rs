@@ -12,6 +12,7 @@ use openbits_core::integrity::SourceKind;
 use openbits_core::job::http::ClientCertificate;
 use openbits_core::job::options::PropertyId;
 use openbits_core::job::{ErrorRecord, File};
+use openbits_core::pace::Mode;
 use openbits_core::queue::{self, Callback, Notice, NoticeKind, Queue, Reason};
 use openbits_core::upload::client::Protocol;
 use openbits_core::{Caller, Job, JobType, ProxyUsage};
@@ -312,7 +313,7 @@ pub fn why(queue: &Queue, job: &Job, clock: Clock) -> Option<Why> {
         state: job.state,
         moving: why.reason == Reason::Moving,
         reason: reason.to_owned(),
-        text: format!("{text}{}", no_resume(job)),
+        text: format!("{text}{}{}", queue.pace(job.id).map_or("", paced), no_resume(job)),
         until_ms: why.until.map(|at| clock.wall_ms(at)),
         remedy: match record {
             Some(record) if why.reason == Reason::Error => {
@@ -326,6 +327,19 @@ pub fn why(queue: &Queue, job: &Job, clock: Clock) -> Option<Why> {
         detail: record
             .map(|r| Some(r.detail.to_string()).filter(|d| !d.is_empty()).unwrap_or_else(|| r.code.text())),
     })
+}
+
+/// Said of a job that moves, and that has reasons of its own to move slowly.
+const fn paced(pace: &queue::Pace) -> &'static str {
+    match (pace.mode, pace.blind) {
+        (Mode::Yield | Mode::Probe, _) => {
+            " It leaves the network to other traffic, and comes back when that ends; a FOREGROUND job would not."
+        }
+        (_, true) => {
+            " The connection has no TCP timestamps, so other traffic is noticed by what arrives only, and later: switch them on at both ends (sysctl net.ipv4.tcp_timestamps=1)."
+        }
+        _ => "",
+    }
 }
 
 /// Said plainly of an upload that cannot be resumed.

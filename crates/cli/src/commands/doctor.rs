@@ -18,6 +18,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const FREE_LOW: u64 = 1 << 30;
 /// A clock before this is wrong, in seconds since 1970: 2026-01-01.
 const EARLIEST_S: u64 = 1_767_225_600;
+/// Whether this machine uses TCP timestamps.
+const TIMESTAMPS: &str = "/proc/sys/net/ipv4/tcp_timestamps";
 /// Jobs that are named.
 const JOBS_NAMED: usize = 20;
 
@@ -72,10 +74,15 @@ pub(super) async fn run(context: &Context, _: &Doctor) -> Result<u8, Failure> {
                 Ok(policy) => checks.push(policy_check(&policy)),
                 Err(e) => checks.push(check("policy", Verdict::Fail, e.to_string(), "bits policy show")),
             }
-            let states = vec![JobState::Error, JobState::TransientError];
+            let states = vec![JobState::Error, JobState::TransientError, JobState::Transferring];
             let query = JobQuery { states, ..JobQuery::default() };
             match client.jobs(&query).await {
-                Ok(jobs) => checks.extend(job_checks(&jobs)),
+                Ok(jobs) => {
+                    let (moving, failed): (Vec<_>, Vec<_>) =
+                        jobs.into_iter().partition(|job| job.state == JobState::Transferring);
+                    checks.extend(job_checks(&failed));
+                    checks.extend(blind_check(&moving));
+                }
                 Err(e) => checks.push(check("jobs", Verdict::Fail, e.to_string(), "")),
             }
         }
@@ -98,6 +105,7 @@ pub(super) async fn run(context: &Context, _: &Doctor) -> Result<u8, Failure> {
     checks.push(state_check(&state));
     checks.push(clock_check(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())));
     checks.push(roots_check());
+    checks.extend(timestamps_check(std::fs::read_to_string(TIMESTAMPS).ok().as_deref()));
     checks.push(proxy_check(|name| std::env::var(name).ok()));
     checks.push(journal_check(Path::new("/run/systemd/journal/socket").exists()));
     let verdict = worst(&checks);
@@ -212,6 +220,24 @@ fn job_checks(jobs: &[JobView]) -> Vec<Check> {
             )
         })
         .collect()
+}
+
+/// Background transfers notice others by the delay that TCP timestamps measure; without them, later and by the rate only.
+fn timestamps_check(setting: Option<&str>) -> Option<Check> {
+    (setting?.trim() == "0").then(|| {
+        let text = "TCP timestamps are off: background transfers notice other traffic late";
+        check("pacing", Verdict::Warn, text, "sysctl net.ipv4.tcp_timestamps=1")
+    })
+}
+
+/// The same, seen at transfers that are under way: it may be the other end.
+fn blind_check(moving: &[JobView]) -> Option<Check> {
+    let blind = moving.iter().filter(|job| job.pace.is_some_and(|pace| pace.blind));
+    let named: Vec<_> = blind.take(JOBS_NAMED).map(|job| job.id.to_string()).collect();
+    (!named.is_empty()).then(|| {
+        let text = format!("no TCP timestamps, so other traffic is noticed late: {}", named.join(", "));
+        check("pacing", Verdict::Warn, text, "switch TCP timestamps on at the server or proxy, or wait")
+    })
 }
 
 fn state_check(folder: &Path) -> Check {
@@ -335,6 +361,13 @@ mod tests {
 
     fn verdict(checks: &[Check], name: &str) -> Verdict {
         checks.iter().find(|check| check.name == name).expect(name).verdict
+    }
+
+    #[test]
+    fn missing_tcp_timestamps_are_a_warning() {
+        assert_eq!(timestamps_check(Some("0\n")).expect("off").verdict, Verdict::Warn);
+        assert!(timestamps_check(Some("1\n")).is_none() && timestamps_check(None).is_none());
+        assert!(blind_check(&[]).is_none());
     }
 
     #[test]

@@ -145,3 +145,38 @@ impl<I: Interface> OutObjects<'_, I> {
         given
     }
 }
+
+/// An array of the caller for so many plain values.
+pub(crate) struct OutSlots<'a, T> {
+    place: NonNull<T>,
+    count: u32,
+    kind: PhantomData<&'a T>,
+}
+
+impl<T: Copy> OutSlots<'_, T> {
+    /// # Safety
+    /// `place` is not NULL, and writable for `count` values as long as the call lasts; a `T` of zeroes is a value.
+    pub(crate) unsafe fn new(place: *mut T, count: u32) -> Self {
+        // SAFETY: by the contract of this function.
+        unsafe {
+            place.write_bytes(0, count as usize);
+            Self { place: NonNull::new_unchecked(place), count, kind: PhantomData }
+        }
+    }
+
+    /// How many are asked for.
+    pub(crate) const fn asked(&self) -> u32 {
+        self.count
+    }
+
+    /// Hands values out, at most as many as are asked for; how many there were.
+    pub(crate) fn set(self, values: impl Iterator<Item = T>) -> u32 {
+        let mut given = 0;
+        for value in values.take(self.count as usize) {
+            // SAFETY: `given` is below `count`, so the place is within the array.
+            unsafe { self.place.add(given as usize).write(value) };
+            given += 1;
+        }
+        given
+    }
+}

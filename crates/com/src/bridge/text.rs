@@ -11,6 +11,8 @@ pub(crate) trait Unit: Copy + PartialEq + Default {
     fn decode(units: &[Self]) -> Option<String>;
     /// The characters, without an end.
     fn encode(text: &str) -> Vec<Self>;
+    /// Appends the character's bytes, in the order of memory.
+    fn put(self, block: &mut Vec<u8>);
 }
 
 impl Unit for u16 {
@@ -21,6 +23,10 @@ impl Unit for u16 {
     fn encode(text: &str) -> Vec<Self> {
         text.encode_utf16().collect()
     }
+
+    fn put(self, block: &mut Vec<u8>) {
+        block.extend(self.to_ne_bytes());
+    }
 }
 
 impl Unit for u32 {
@@ -30,6 +36,10 @@ impl Unit for u32 {
 
     fn encode(text: &str) -> Vec<Self> {
         text.chars().map(Self::from).collect()
+    }
+
+    fn put(self, block: &mut Vec<u8>) {
+        block.extend(self.to_ne_bytes());
     }
 }
 

@@ -67,3 +67,39 @@ pub unsafe trait IBackgroundCopyServerCertificateValidationCallback: IUnknown {
         certStoreData: *const u8,
     ) -> HRESULT;
 }
+
+/// IBackgroundCopyCallback1 (084f6593-3800-4e08-9b59-99fa59addf82)
+#[interface("084f6593-3800-4e08-9b59-99fa59addf82")]
+pub unsafe trait IBackgroundCopyCallback1: IUnknown {
+    /// Slot 3.
+    pub unsafe fn OnStatus(
+        &self,
+        pGroup: *mut c_void,
+        pJob: *mut c_void,
+        dwFileIndex: u32,
+        dwStatus: u32,
+        dwNumOfRetries: u32,
+        dwWin32Result: u32,
+        dwTransportResult: u32,
+    ) -> HRESULT;
+    /// Slot 4.
+    pub unsafe fn OnProgress(
+        &self,
+        ProgressType: u32,
+        pGroup: *mut c_void,
+        pJob: *mut c_void,
+        dwFileIndex: u32,
+        dwProgressValue: u32,
+    ) -> HRESULT;
+    /// Slot 5.
+    pub unsafe fn OnProgressEx(
+        &self,
+        ProgressType: u32,
+        pGroup: *mut c_void,
+        pJob: *mut c_void,
+        dwFileIndex: u32,
+        dwProgressValue: u32,
+        dwByteArraySize: u32,
+        pByte: *const u8,
+    ) -> HRESULT;
+}

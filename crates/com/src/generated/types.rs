@@ -230,6 +230,32 @@ pub const SECURITY_MANDATORY_SYSTEM_RID: i32 = 16384;
 pub const SECURITY_MANDATORY_PROTECTED_PROCESS_RID: i32 = 20480;
 /// 0xFFFFFFFFFFFFFFFF
 pub const BG_LENGTH_TO_EOF: u64 = 0xFFFFFFFFFFFFFFFF;
+/// 0
+pub const GROUPPROP_PRIORITY: i32 = 0;
+/// 1
+pub const GROUPPROP_REMOTEUSERID: i32 = 1;
+/// 2
+pub const GROUPPROP_REMOTEUSERPWD: i32 = 2;
+/// 3
+pub const GROUPPROP_LOCALUSERID: i32 = 3;
+/// 4
+pub const GROUPPROP_LOCALUSERPWD: i32 = 4;
+/// 5
+pub const GROUPPROP_PROTOCOLFLAGS: i32 = 5;
+/// 6
+pub const GROUPPROP_NOTIFYFLAGS: i32 = 6;
+/// 7
+pub const GROUPPROP_NOTIFYCLSID: i32 = 7;
+/// 8
+pub const GROUPPROP_PROGRESSSIZE: i32 = 8;
+/// 9
+pub const GROUPPROP_PROGRESSPERCENT: i32 = 9;
+/// 10
+pub const GROUPPROP_PROGRESSTIME: i32 = 10;
+/// 11
+pub const GROUPPROP_DISPLAYNAME: i32 = 11;
+/// 12
+pub const GROUPPROP_DESCRIPTION: i32 = 12;
 /// 4991d34b-80a1-4291-83b6-3328366b9097
 pub const CLSID_BackgroundCopyManager: GUID = GUID::from_u128(0x4991d34b_80a1_4291_83b6_3328366b9097);
 /// f087771f-d74f-4c1a-bb8a-e16aca9124ea
@@ -252,6 +278,8 @@ pub const CLSID_BackgroundCopyManager10_2: GUID = GUID::from_u128(0x4575438f_a6c
 pub const CLSID_BackgroundCopyManager10_3: GUID = GUID::from_u128(0x5fd42ad5_c04e_4d36_adc7_e08ff15737ad);
 /// efbbab68-7286-4783-94bf-9461d8b7e7e9
 pub const CLSID_BITSExtensionSetupFactory: GUID = GUID::from_u128(0xefbbab68_7286_4783_94bf_9461d8b7e7e9);
+/// 69ad4aee-51be-439b-a92c-86ae490e8b30
+pub const CLSID_BackgroundCopyQMgr: GUID = GUID::from_u128(0x69ad4aee_51be_439b_a92c_86ae490e8b30);
 /// Error contexts, and the codes whose texts describe them.
 pub const CONTEXT_MESSAGES: &[(i32, HResult)] = &[
     (0, h::BG_S_ERROR_CONTEXT_NONE),

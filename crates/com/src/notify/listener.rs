@@ -3,6 +3,7 @@
 use super::callers::{self, Work};
 use crate::bridge::h;
 use crate::pool;
+use crate::quiet;
 use openbits_client::{Callbacks, Client, Error};
 use openbits_core::{HResult, JobId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,9 +82,10 @@ fn start() -> std::io::Result<mpsc::Sender<Command>> {
     callers::start()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (sender, commands) = mpsc::channel(COMMANDS_MAX);
-    std::thread::Builder::new()
-        .name("openbits-listen".to_owned())
-        .spawn(move || runtime.block_on(Listener::default().run(commands)))?;
+    std::thread::Builder::new().name("openbits-listen".to_owned()).spawn(move || {
+        quiet::for_ever();
+        runtime.block_on(Listener::default().run(commands));
+    })?;
     *thread = Some((std::process::id(), sender.clone()));
     Ok(sender)
 }

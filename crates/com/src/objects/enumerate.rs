@@ -8,19 +8,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use windows_core::{Interface, implement};
 
 /// A snapshot, whose position many threads may move.
-struct Shared<T>(Mutex<Enumerator<T>>);
+pub(super) struct Shared<T>(Mutex<Enumerator<T>>);
 
 impl<T: Clone> Shared<T> {
-    fn new(items: Vec<T>) -> Self {
+    pub(super) fn new(items: Vec<T>) -> Self {
         Self(Mutex::new(Enumerator::new(items)))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Enumerator<T>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Enumerator<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The same snapshot at the same position.
-    fn copy(&self) -> Self {
+    pub(super) fn copy(&self) -> Self {
         Self(Mutex::new(self.lock().clone()))
     }
 

@@ -4,6 +4,11 @@ mod callback;
 mod enumerate;
 mod error;
 mod file;
+mod group;
+mod group_callback;
+mod group_enumerate;
+mod group_job;
+mod group_manager;
 mod http_options;
 mod job;
 mod job_later;
@@ -19,6 +24,11 @@ use windows_core::IUnknown;
 /// A manager.
 pub(crate) fn manager() -> IUnknown {
     manager::Manager::default().into()
+}
+
+/// A manager of the first generation.
+pub(crate) fn group_manager() -> IUnknown {
+    group_manager::GroupManager::default().into()
 }
 
 /// An object for a job.

@@ -14,7 +14,7 @@ use super::payload::{Payload, Sent};
 use super::pool::Route;
 use super::tls::{self, TlsCache};
 use crate::failure::{Outcome, transport, with};
-use crate::pace::{Paced, Pacers};
+use crate::pace::{Paced, Pacers, Watch};
 use crate::protocol::Pace;
 use crate::rate::{Limiter, Tap};
 use crate::sys;
@@ -223,15 +223,17 @@ impl Link {
     }
 
     /// The same for a request with a body: `idle` is the longest time in which the connection takes no byte, `patience` the longest
-    /// wait for the answer once it took all. `beat` is called four times a second with the bytes taken so far.
+    /// wait for the answer once it took all. `beat` is called four times a second with the bytes taken so far
+    /// and the state of the pacing.
     pub(crate) async fn send(
         &mut self,
         request: Request<Empties>,
         sent: &Sent,
         (idle, patience): (Duration, Duration),
-        mut beat: impl FnMut(u64),
+        mut beat: impl FnMut(u64, Option<Pace>),
     ) -> Result<Reply, (Box<Fail>, bool)> {
         let total = sent.total();
+        let pacing = self.paced.as_ref().map(Paced::watch);
         let mut exchange = pin!(self.exchange(request, MAX_INFORMATIONAL_SENDING));
         let mut tick = tokio::time::interval(BEAT);
         let (mut last, mut since) = (0, Instant::now());
@@ -243,7 +245,7 @@ impl Link {
                     let bytes = sent.bytes();
                     if bytes != last {
                         (last, since) = (bytes, Instant::now());
-                        beat(bytes);
+                        beat(bytes, pacing.as_ref().map(Watch::state));
                     }
                     let (limit, what) = if bytes < total {
                         (idle, "The server takes no more bytes.")
@@ -363,11 +365,15 @@ impl Link {
     /// Tells how much came and how much of a body of known length is still to come. A fast plain connection then waits for a
     /// good handful of bytes before it wakes us.
     pub(crate) fn came(&mut self, bytes: usize, to_come: Option<u64>) {
-        // The signal of the pacing lives on a socket that is read at once.
-        if !self.plain || self.paced.is_some() {
+        let enough = to_come.is_some_and(|rest| rest >= LOW_WATER_MARGIN);
+        if let Some(paced) = &self.paced {
+            // The signal of the pacing lives on a socket that is read soon: it says how soon.
+            paced.batch(self.plain && enough);
             return;
         }
-        let enough = to_come.is_some_and(|rest| rest >= LOW_WATER_MARGIN);
+        if !self.plain {
+            return;
+        }
         if self.water.raised {
             if !enough {
                 self.lower_water();
@@ -393,6 +399,9 @@ impl Link {
     pub(crate) fn lower_water(&mut self) {
         if self.water.raised {
             sys::set_receive_low_water(self.socket.as_fd(), 1);
+        }
+        if let Some(paced) = &self.paced {
+            paced.batch(false);
         }
         self.water = Water { raised: false, since: Instant::now(), bytes: 0 };
     }

@@ -56,9 +56,19 @@ impl Sending {
             sys::set_pacing_rate(socket, window.saturating_mul(1_250_000) / base_us);
             self.spread.set(true);
         }
-        if self.in_flight() < window {
+        self.wake_if_room();
+    }
+
+    /// Whoever waits for room goes on if there is some.
+    pub(super) fn wake_if_room(&self) {
+        if self.in_flight() < self.window.get() {
             self.wake();
         }
+    }
+
+    /// Nobody waits to write, and little is on its way: the program has nothing to send.
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.borrow().is_none() && self.in_flight() < self.window.get() / 2
     }
 
     /// Nothing holds it any more.

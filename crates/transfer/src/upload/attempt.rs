@@ -5,11 +5,12 @@ use super::reply;
 use super::s3::S3;
 use super::source::Source;
 use crate::failure::{Outcome, with};
-use crate::protocol::{Event, Order, UploadOrder};
+use crate::protocol::{Event, Order, Pace, UploadOrder};
 use crate::worker::{Means, Reporter, Stop, failure};
 use openbits_core::ErrorContext;
 use openbits_core::classify::Class;
 use openbits_core::hresult::*;
+use openbits_core::pace::Mode;
 use openbits_core::plan::Fail;
 use openbits_core::upload::client::{
     Ask, Bits, Discover, Next, Patch, Plan, Protocol, Put, Target, Turn, UploadState,
@@ -22,6 +23,8 @@ use tokio::sync::{Notify, mpsc};
 const KEEP: Duration = Duration::from_secs(60);
 /// Pause between two progress reports.
 const PROGRESS: Duration = Duration::from_millis(500);
+/// Pause between two reports of the pacing while it goes on as it does.
+const PACE: Duration = Duration::from_secs(1);
 
 /// An attempt at an upload job.
 pub(crate) struct UploadAttempt {
@@ -197,7 +200,14 @@ impl UploadAttempt {
         offset: u64,
     ) -> Outcome<Answer> {
         let mut last = Instant::now();
-        let progress = |bytes: u64| {
+        let mut paced: Option<(Mode, Instant)> = None;
+        let progress = |bytes: u64, pace: Option<Pace>| {
+            if let Some(pace) = pace
+                && paced.is_none_or(|(mode, at)| mode != pace.mode || at.elapsed() >= PACE)
+            {
+                paced = Some((pace.mode, Instant::now()));
+                self.reporter.pace(pace);
+            }
             if last.elapsed() >= PROGRESS && !ask.body.is_empty() {
                 last = Instant::now();
                 // What is on its way may be shown, within the file.

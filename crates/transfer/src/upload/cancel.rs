@@ -29,7 +29,7 @@ pub(crate) async fn cancel(order: &CancelUpload, reporter: Reporter, means: Mean
     };
     let Some(ask) = ask else { return true };
     let mut exchange = Exchange::new(&order.options, reporter, Priority::Foreground, means, target.url());
-    match tokio::time::timeout(LIMIT, exchange.run(&ask, None, |_| {})).await {
+    match tokio::time::timeout(LIMIT, exchange.run(&ask, None, |_, _| {})).await {
         Ok(Ok(answer)) => answer.heard(client::is_cancelled),
         Ok(Err(_)) | Err(_) => false,
     }

@@ -3,7 +3,7 @@
 use crate::auth::{Auth, Peer};
 use crate::failure::Outcome;
 use crate::http::{self, Link, Opening, Payload, Piece, Reply, Route, Sent};
-use crate::protocol::{Pair, TransferOptions};
+use crate::protocol::{Pace, Pair, TransferOptions};
 use crate::worker::{self, Means, Reporter};
 use ::http::HeaderMap;
 use openbits_core::Priority;
@@ -85,7 +85,7 @@ impl Exchange {
         &mut self,
         ask: &Ask,
         source: Option<&Arc<File>>,
-        beat: impl FnMut(u64),
+        beat: impl FnMut(u64, Option<Pace>),
     ) -> Outcome<Answer> {
         let reporter = self.reporter.clone();
         let result = self.answered(ask, source, &reporter, beat).await;
@@ -100,7 +100,7 @@ impl Exchange {
         ask: &Ask,
         source: Option<&Arc<File>>,
         reporter: &Reporter,
-        mut beat: impl FnMut(u64),
+        mut beat: impl FnMut(u64, Option<Pace>),
     ) -> Outcome<Answer> {
         let connect = Duration::from_millis(self.options.connect_timeout_ms);
         let desktop = if self.options.desktop_proxy { self.means.pool.desktop().await } else { None };
@@ -177,7 +177,7 @@ impl Exchange {
         mut link: Link,
         route: &Route,
         peers: impl Iterator<Item = &'a Peer>,
-        beat: &mut impl FnMut(u64),
+        beat: &mut impl FnMut(u64, Option<Pace>),
     ) -> Result<(Answer, HeaderMap), (Box<Fail>, bool)> {
         let body = match (&ask.body, source) {
             (Body::File { offset, length }, Some(file)) => {

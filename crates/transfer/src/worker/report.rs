@@ -45,7 +45,7 @@ impl Reporter {
     }
 
     /// Dropped like progress when there is no room.
-    pub(super) fn pace(&self, pace: Pace) {
+    pub(crate) fn pace(&self, pace: Pace) {
         let _ = self.events.try_send(Event::Pace { job: self.job, attempt: self.attempt, pace });
     }
 

@@ -163,7 +163,9 @@ impl Model {
         if !self.names.insert(name.clone()) {
             return Ok(());
         }
-        let role = match row["implemented_by"].as_str().unwrap_or("service") {
+        let note = row["note"].as_str().unwrap_or_default();
+        let noted = note.strip_prefix("implemented by the ").and_then(|rest| rest.split(',').next());
+        let role = match row["implemented_by"].as_str().or(noted).unwrap_or("service") {
             "service" => Role::Library,
             who if who.starts_with("client") => Role::Program,
             _ => Role::Nobody,
@@ -236,7 +238,7 @@ fn parameter(row: &Value) -> Result<Param> {
     let nullable = match &row["nullable"] {
         Value::Bool(may) => *may,
         Value::String(_) => true,
-        _ => note.starts_with("optional"),
+        _ => note.starts_with("optional") || note.starts_with("may be null"),
     };
     // `const WCHAR *` is spelled LPCWSTR elsewhere.
     let (base, stars) = if base == "WCHAR" && stars == 1 { ("LPCWSTR".to_owned(), 0) } else { (base, stars) };

@@ -169,7 +169,8 @@ fn bridged(model: &Model, m: &Method, p: &Param) -> Result<Option<Bridged>> {
         _ if p.counted_by.is_some() => {
             let count = p.counted_by.as_deref().context("counted")?;
             // A fixed length is the callee's to know.
-            of(format!("&[{}]", kind()?), format!("unsafe {{ slice({n}, {count}) }}?"), false)
+            let element = if stars == 2 { "*const " } else { "" };
+            of(format!("&[{element}{}]", kind()?), format!("unsafe {{ slice({n}, {count}) }}?"), false)
         }
         ("BYTE", 1) => of("*const u8".to_owned(), n.clone(), true),
         _ => optional(format!("&{}", kind()?), "reference"),
@@ -236,6 +237,10 @@ fn bridge(out: &mut String, model: &Model, i: &Interface) -> Result<()> {
 
 /// The code for a NULL that must not be one: what the reference documents, else what the marshalling layer gives (spec/bits-core.md 4.4).
 fn null_code(i: &Interface, m: &Method) -> &'static str {
+    // spec/qmgr-legacy.md 4
+    if i.file == "qmgr" {
+        return "h::E_POINTER";
+    }
     let getter = m.name.starts_with("Get") && i.file == "bits-core" && i.name != "IBackgroundCopyManager";
     let documented = getter || matches!(m.name.as_str(), "SetDisplayName" | "SetDescription");
     if documented { "h::E_INVALIDARG" } else { "h::RPC_X_NULL_REF_POINTER" }

@@ -2,6 +2,7 @@
 
 mod callbacks;
 mod files;
+mod groups;
 mod job;
 mod manager;
 mod objects;
