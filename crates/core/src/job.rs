@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod credential;
+pub mod delivery;
 pub mod dialect;
 pub mod error;
 pub mod event;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use credential::Credential;
+pub use delivery::{Delivery, DeliveryChange, FileId};
 pub use dialect::Dialect;
 pub use error::ErrorRecord;
 pub use file::{File, NewFile};
@@ -221,6 +223,9 @@ pub struct Job {
     /// Properties that came after BITS 1.5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<Box<Options>>,
+    /// What a Delivery Optimization download has beside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Box<Delivery>>,
     /// Resume was called at least once: some properties are frozen.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub resumed: bool,
@@ -314,6 +319,7 @@ impl Job {
             extras: None,
             http: None,
             options: None,
+            delivery: None,
             resumed: false,
             created: now.wall,
             exempt: false,
@@ -366,9 +372,9 @@ impl Job {
     /// Derived from the job's random GUID (of a group: from a random one beside the caller's choice), so that a leftover can be named
     /// after any crash, and nobody else can guess it.
     ///
-    /// A HIGH_PERFORMANCE job writes straight to the destination: its name it is then.
+    /// A HIGH_PERFORMANCE job and a download of Delivery Optimization write straight to the destination: its name it is then.
     pub fn temporary_name(&self, index: u32) -> String {
-        if self.options().high_performance
+        if self.is_direct()
             && let Some((_, name)) =
                 self.files.get(index as usize).and_then(|file| file.local.rsplit_once('/'))
         {
@@ -382,6 +388,12 @@ impl Job {
     pub fn extras(&self) -> &Extras {
         const NONE: &Extras = &Extras::NONE;
         self.extras.as_deref().unwrap_or(NONE)
+    }
+
+    /// The level whose slots the job takes. Downloads of Delivery Optimization do not wait for each other: all of them run at once, as
+    /// their clients expect, and their pacing alone keeps them polite.
+    pub fn slot_level(&self) -> Priority {
+        if self.delivery.is_some() { Priority::Foreground } else { self.priority }
     }
 
     /// Whose rules the job follows; fixed at creation.

@@ -5,6 +5,7 @@
 
 pub mod caller;
 pub mod classify;
+pub mod delivery;
 pub mod enumerate;
 pub mod enums;
 pub mod events_log;

@@ -6,6 +6,7 @@
 
 mod calls;
 mod census;
+mod downloads;
 mod effect;
 mod facts;
 mod groups;
@@ -80,6 +81,8 @@ pub struct Queue {
     /// Calls that wait for a Complete in progress.
     deferred: HashMap<JobId, Vec<(Ticket, Caller, Call)>>,
     timers: Timers,
+    /// Cache hosts that are left alone, in memory only.
+    bans: downloads::Bans,
     /// Second identities of jobs, in memory only.
     helpers: HashMap<JobId, helper::Helper>,
     /// When listeners were told of which job.
@@ -122,6 +125,7 @@ impl Queue {
             group_jobs: HashMap::new(),
             deferred: HashMap::new(),
             timers: Timers::default(),
+            bans: downloads::Bans::default(),
             helpers: HashMap::new(),
             told: HashMap::new(),
             telling: HashMap::new(),

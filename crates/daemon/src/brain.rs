@@ -10,6 +10,7 @@ mod act;
 mod ask;
 mod callbacks;
 mod checks;
+mod downloads;
 mod machine;
 mod policy;
 mod rates;

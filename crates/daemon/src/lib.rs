@@ -3,6 +3,7 @@
 //! The way of a command: [`http`] -> [`brain`] (decide, store, act) -> [`workers`]. The brain task owns the queue; the store's writer
 //! thread makes batches durable; workers move bytes.
 
+pub mod agent;
 pub mod alarm;
 pub mod brain;
 pub mod clock;

@@ -3,6 +3,7 @@
 use crate::policy::Settings;
 use crate::secrets::Vault;
 use crate::secrets::outgoing::Lost;
+use openbits_core::delivery::cache::rewrite;
 use openbits_core::enums::notify;
 use openbits_core::hresult::ERROR_DISK_FULL;
 use openbits_core::job::api::FinishPlan;
@@ -24,8 +25,13 @@ use openbits_transfer::protocol::{
 /// A secret cannot be opened: the job needs its credentials anew.
 pub fn order(job: &Job, attempt: AttemptId, settings: &Settings, vault: &Vault) -> Result<Order, Lost> {
     let files = (0u32..).zip(&job.files).filter(|(_, file)| job.kind == JobType::Download && job.wants(file));
-    let files = files
-        .map(|(index, file)| Ok(file_order(job, index, file, settings, vault.remote(job, index, file)?)));
+    let files = files.map(|(index, file)| {
+        let remote = match job.asks_cache_host() {
+            Some(host) => rewrite(&file.remote, host),
+            None => vault.remote(job, index, file)?,
+        };
+        Ok(file_order(job, index, file, settings, remote))
+    });
     Ok(Order {
         job: job.id,
         attempt,
@@ -70,6 +76,7 @@ fn file_order(job: &Job, index: u32, file: &File, settings: &Settings, remote: S
         sources: file.expect().sources.clone(),
         mirrors: file.expect().mirrors.iter().map(ToString::to_string).collect(),
         moved: file.moved,
+        made: job.made(),
     }
 }
 
@@ -121,8 +128,18 @@ fn options(job: &Job, settings: &Settings, vault: &Vault) -> Result<TransferOpti
         },
     };
     http_options(job, vault, &mut options)?;
+    if job.delivery.is_some() {
+        // Spec/delivery-optimization-linux-agent.md 7.1.
+        options.user_agent = DELIVERY_AGENT.to_owned();
+        let patience_ms = if job.asks_cache_host().is_some() { 3_000 } else { 15_000 };
+        options.connect_timeout_ms = options.connect_timeout_ms.min(patience_ms);
+        options.idle_timeout_ms = options.idle_timeout_ms.min(20_000);
+    }
     Ok(options)
 }
+
+/// User-Agent of downloads of Delivery Optimization.
+const DELIVERY_AGENT: &str = "Microsoft-Delivery-Optimization-Lite/10.0.0.1";
 
 /// What the job's HTTP options say, over what the policy says.
 fn http_options(job: &Job, vault: &Vault, options: &mut TransferOptions) -> Result<(), Lost> {
@@ -226,6 +243,7 @@ pub fn finish(job: &Job, ticket: Ticket, plan: &FinishPlan, settings: &Settings,
             .iter()
             .filter_map(|&index| Some((file(index)?.local.to_string(), job.temporary_name(index))))
             .collect(),
+        made: job.made(),
         cancel,
     }
 }

@@ -1,5 +1,6 @@
 //! Arguments, start and stop of the service.
 
+use crate::agent;
 use crate::brain::{Brain, Parts};
 use crate::clock::Clock;
 use crate::http::server::{Admission, serve};
@@ -63,6 +64,8 @@ struct Run {
     /// Also serve the metrics of all jobs at this address, which has to be one of this machine's own (127.0.0.1:PORT) [default: no]
     #[arg(long, value_name = "ADDRESS")]
     metrics_address: Option<SocketAddr>,
+    #[command(flatten)]
+    agent: agent::AgentArguments,
 }
 
 #[derive(Debug, Subcommand)]
@@ -147,6 +150,7 @@ fn run(arguments: Run) -> Result<()> {
     let sources = sources(policy.as_deref(), &paths);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
+    let agent = arguments.agent;
     let result = runtime.block_on(async {
         let metrics = match arguments.metrics_address {
             Some(address) => Some(
@@ -154,7 +158,7 @@ fn run(arguments: Run) -> Result<()> {
             ),
             None => None,
         };
-        let edges = Edges { journal: Journal::find(arguments.journal.as_deref()), metrics };
+        let edges = Edges { journal: Journal::find(arguments.journal.as_deref()), metrics, agent };
         main(arguments.system, uid, paths, sources, edges).await
     });
     runtime.shutdown_timeout(Duration::from_millis(200));
@@ -200,10 +204,11 @@ fn sources(named: Option<&Path>, paths: &Paths) -> Sources {
 struct Edges {
     journal: Journal,
     metrics: Option<tokio::net::TcpListener>,
+    agent: agent::AgentArguments,
 }
 
 async fn main(system: bool, uid: u32, paths: Paths, sources: Sources, edges: Edges) -> Result<()> {
-    let Edges { journal, metrics } = edges;
+    let Edges { journal, metrics, agent: agent_arguments } = edges;
     let begun = std::time::Instant::now();
     let clock = Clock::start();
     let settings = Arc::new(Settings::at_start(&sources, clock.now().wall.unix_ms()));
@@ -285,7 +290,15 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources, edges: Edg
             }
         });
     }
+    // The queue's lock is held: no other service of this queue has a port file.
+    let agent = agent_arguments.open(system).context("opening the Delivery Optimization agent")?;
     let admission = Admission { only: (!system).then_some(Uid(uid)), settings: current };
+    if let Some(agent::Opened { listener, runs_as, config }) = agent {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        tracing::info!(address = %listener.local_addr()?, "Delivery Optimization's clients are served");
+        let door = agent::Door::new(app.clone(), admission.clone(), runs_as, config);
+        tokio::spawn(agent::serve(listener, door, closing.clone()));
+    }
     let mut server = tokio::spawn(serve(listener, router(app), admission, closing));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status("serving")]);
     let seconds = begun.elapsed().as_secs_f32();

@@ -169,10 +169,7 @@ pub fn file(job: &Job, index: u32, file: &File) -> FileView {
         bytes_transferred: file.bytes_transferred(),
         transferred: file.transferred,
         completed: file.completed,
-        temporary_name: (job.kind == JobType::Download
-            && file.begun
-            && !file.completed
-            && !job.options().high_performance)
+        temporary_name: (job.kind == JobType::Download && file.begun && !file.completed && !job.is_direct())
             .then(|| job.temporary_name(index)),
         temporary_path: job.temporary_path(index).ok().flatten(),
         valid: file.validated,

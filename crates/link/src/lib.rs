@@ -7,6 +7,7 @@
 mod bus;
 mod facts;
 mod kernel;
+pub mod peer;
 mod sources;
 
 pub use facts::{Connection, Facts, Network, Sessions};

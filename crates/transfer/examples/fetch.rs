@@ -55,7 +55,7 @@ fn main() -> ExitCode {
         }
     }
     let rename = vec![Rename { index: 0, local, temp, size, validator: None, modified_s }];
-    let finish = Finish { job, ticket: Ticket(1), rename, remove: Vec::new(), cancel: None };
+    let finish = Finish { job, ticket: Ticket(1), rename, remove: Vec::new(), made: None, cancel: None };
     send(Command::Finish(Box::new(finish)));
     loop {
         match worker.events.blocking_recv() {

@@ -8,6 +8,7 @@ mod finish;
 mod folder;
 mod group;
 mod hash;
+mod made;
 mod part;
 mod probe;
 mod temp;

@@ -10,6 +10,7 @@ mod options;
 pub use check::check;
 pub use event::{Event, Failure, FailureClass, FileCheckpoint, FoundCertificate, Note, Pace};
 pub use openbits_core::integrity::{Algorithm, Digest, DigestSource, SourceKind};
+use openbits_core::job::FileId;
 use openbits_core::job::http::CertificateQuery;
 use openbits_core::{AttemptId, ErrorContext, HResult, JobId, Priority, RangeSet, Ticket};
 pub use options::{Credential, Header, Pair, Proxy, TlsOptions, TransferOptions};
@@ -148,7 +149,7 @@ impl Command {
                 })
             }
             Self::Probe { ticket, .. } => {
-                Some(Event::Probed { ticket: *ticket, result: Err(code), content: None })
+                Some(Event::Probed { ticket: *ticket, result: Err(code), content: None, id: None })
             }
             Self::FindCertificate { ticket, .. } => {
                 Some(Event::CertificateFound { ticket: *ticket, result: Err(code) })
@@ -174,6 +175,19 @@ pub enum Purpose {
     /// A destination that somebody else chose, for a job whose owner changes: also, no part of the path is a link, and nobody but
     /// root and the new owner may change any part of it, so that what the old owner set up cannot steer the new owner's rights.
     Inherited,
+    /// A download that will make its file at once: may a file be made there? Answers with the folder.
+    Entry,
+    /// Makes the file of a download, empty and readable by all: exclusively, no link, and in exactly this folder. Answers with the file.
+    /// Codes are `0xC0D00000 + errno`.
+    Make {
+        /// The folder that somebody else's worker was asked about.
+        folder: Option<FileId>,
+    },
+    /// The file of a download is still there.
+    Still {
+        /// The file.
+        made: FileId,
+    },
     /// Upload: the file must exist and be readable.
     Source,
     /// The file's content, if it has no more than so many bytes.
@@ -257,6 +271,9 @@ pub struct FileOrder {
     /// The URL changed since `done` came: the answer is compared by size and date, without the entity tag of the old server.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub moved: bool,
+    /// The file was made beforehand at its final path (`temp` is its name), and nothing else may be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<FileId>,
 }
 
 impl FileOrder {
@@ -276,6 +293,7 @@ impl FileOrder {
             sources: Vec::new(),
             mirrors: Vec::new(),
             moved: false,
+            made: None,
         }
     }
 }
@@ -294,6 +312,9 @@ pub struct Finish {
     pub rename: Vec<Rename>,
     /// Temporary files to remove: absolute path of the destination, and the temporary name beside it.
     pub remove: Vec<(String, String)>,
+    /// Only this very file may be removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<FileId>,
     /// An upload that its server is to forget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel: Option<Box<CancelUpload>>,

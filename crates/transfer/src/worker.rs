@@ -197,8 +197,9 @@ impl Worker {
                         ticket,
                         result: Ok(Some(bytes.len() as u64)),
                         content: Some(STANDARD.encode(bytes)),
+                        id: None,
                     },
-                    Err(code) => Event::Probed { ticket, result: Err(code), content: None },
+                    Err(code) => Event::Probed { ticket, result: Err(code), content: None, id: None },
                 });
             }
             Command::FindCertificate { ticket, query } => self.aside(crashed, move || {
@@ -210,8 +211,13 @@ impl Worker {
                 }
             }
             Command::Probe { ticket, path, purpose } => {
-                let probe = move || file::probe(&path, purpose);
-                self.aside(crashed, move || Event::Probed { ticket, result: probe(), content: None });
+                self.aside(crashed, move || {
+                    let (result, id) = match file::probe(&path, purpose) {
+                        Ok(found) => (Ok(found.size), found.id),
+                        Err(code) => (Err(code), None),
+                    };
+                    Event::Probed { ticket, result, content: None, id }
+                });
             }
             Command::Kept { job, attempt } => {
                 if let Some(running) = self.running.borrow().get(&job).filter(|r| r.attempt == attempt) {

@@ -395,7 +395,7 @@ fn commands_are_answered() {
     for (path, purpose, result) in cases {
         let ticket = Ticket(9);
         bench.send(Command::Probe { ticket, path: path.clone(), purpose });
-        assert_eq!(bench.event(), Event::Probed { ticket, result, content: None }, "{path}");
+        assert_eq!(bench.event(), Event::Probed { ticket, result, content: None, id: None }, "{path}");
     }
 }
 

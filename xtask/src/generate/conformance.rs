@@ -1,7 +1,8 @@
 //! `docs/conformance.md`: for each method and each conformance row of the specification the tests that hold it.
 //!
 //! A test holds a method if its name begins with the method's key ([`method_key`]); a row of behaviour.md 31 if it begins with
-//! `conformance_NN_`; a property of groups if it begins with `group_prop_NAME`; a row of policy.md D if it begins with `policy_NN_`, or with `row_NN_` in a file about the policy.
+//! `conformance_NN_`; a row of the Delivery Optimization agent if it is the test named there; a property of groups if it begins with
+//! `group_prop_NAME`; a row of policy.md D if it begins with `policy_NN_`, or with `row_NN_` in a file about the policy.
 
 use super::{constants, root};
 use anyhow::{Context, Result};
@@ -75,6 +76,13 @@ pub(crate) fn generate(tests: &[Test]) -> Result<Page> {
                 },
             )?;
         }
+    }
+    page.text.push_str("\n## Tests of the Delivery Optimization agent (spec/delivery-optimization-linux-agent.md 14 and 15)\n\n");
+    page.text.push_str("| Row | Tests |\n|---|---|\n");
+    for row in rows["delivery_optimization_agent"].as_array().context("rows of the agent")? {
+        let words = row["row"].as_str().context("a row has words")?;
+        let key = row["test"].as_str().context("a row names its test")?;
+        page.row(words, &format!("{words} (a test named {key})"), tests, |test| test.name == key)?;
     }
     Ok(page)
 }

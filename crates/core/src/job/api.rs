@@ -103,6 +103,10 @@ impl Job {
                 Ok(Change::ok(Notice::Modification))
             }
             JobState::Suspended | JobState::TransientError | JobState::Error => {
+                if let Some(delivery) = self.delivery.as_deref_mut() {
+                    delivery.begin_afresh();
+                    self.no_progress_since = None;
+                }
                 if self.state == JobState::Error {
                     self.no_progress_since = None;
                 }
@@ -190,6 +194,9 @@ impl Job {
                 ..FinishPlan::default()
             };
         }
+        if self.made().is_some() {
+            return FinishPlan::default(); // the file is where it belongs, and may be its client's already
+        }
         FinishPlan {
             rename: self.indexes(|f| f.transferred && !f.completed),
             remove: self.removable(|f| f.begun && !f.transferred),
@@ -201,6 +208,9 @@ impl Job {
     /// zero.
     pub fn completed(&mut self, result: &FinishResult, now: Now) -> Result<Change, HResult> {
         self.finishing = None;
+        if self.made().is_some() {
+            self.files.iter_mut().for_each(|file| file.completed |= file.transferred);
+        }
         for &index in &result.renamed {
             if let Some(file) = self.file_or_reply_mut(index) {
                 file.completed = true;
@@ -285,7 +295,8 @@ impl Job {
     /// Temporary files to remove. Data that went straight to its destination stays there: it is the client's
     /// (HIGH_PERFORMANCE, spec/behaviour.md 14.2).
     fn removable(&self, wanted: impl Fn(&File) -> bool) -> Vec<u32> {
-        if self.options().high_performance { Vec::new() } else { self.indexes(wanted) }
+        let kept = self.options().high_performance && self.made().is_none();
+        if kept { Vec::new() } else { self.indexes(wanted) }
     }
 
     /// A file by the index that workers use: of an upload-reply job the reply is file 1.

@@ -81,6 +81,7 @@ impl Job {
             }
             (Event::BytesMoved, S::Transferring) => {
                 self.no_progress_since = None;
+                self.delivery.iter_mut().for_each(|delivery| delivery.begin_afresh());
                 self.touch(now);
                 Some(Change::ok(Notice::Modification))
             }
@@ -107,6 +108,9 @@ impl Job {
             }
             (Event::Recoverable { error, retry_after_ms }, S::Connecting | S::Transferring) => {
                 self.error_count = self.error_count.saturating_add(1);
+                if let Some(delivery) = self.delivery.as_deref_mut() {
+                    delivery.failures = delivery.failures.saturating_add(1);
+                }
                 self.fail(error, Wait::Retry { since: now.mono, retry_after_ms }, now)
             }
             (Event::Fatal(error), S::Queued | S::Connecting | S::Transferring) => {
@@ -124,6 +128,9 @@ impl Job {
                 self.moved(S::Queued, now)
             }
             (Event::NoProgressOver, S::TransientError) => {
+                if let Some(delivery) = self.delivery.as_deref_mut() {
+                    delivery.no_progress = true;
+                }
                 self.touch(now);
                 self.enter(S::Error, now);
                 Some(Change::ok(Notice::Error))

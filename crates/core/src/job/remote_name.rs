@@ -78,7 +78,7 @@ impl Job {
     }
 
     /// `login`: user and password that came with the new name. Those of the old one stay at their origin.
-    fn rename(&mut self, index: usize, name: Box<str>, login: Option<Sealed>) {
+    pub(super) fn rename(&mut self, index: usize, name: Box<str>, login: Option<Sealed>) {
         let file = &mut self.files[index];
         if login.is_some() || origin(&file.remote) != origin(&name) {
             file.login = login;

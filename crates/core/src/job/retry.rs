@@ -32,7 +32,10 @@ impl Job {
     pub fn retry_at(&self, rules: &RetryRules) -> Option<Mono> {
         let Some(Wait::Retry { since, retry_after_ms }) = self.wait else { return None };
         let asked_ms = if rules.honour_retry_after { retry_after_ms } else { 0 };
-        let delay_s = u64::from(self.minimum_retry_delay_s).max(rules.floor_s);
+        let delay_s = match self.delivery.as_deref() {
+            Some(delivery) => delivery.retry_delay_s(),
+            None => u64::from(self.minimum_retry_delay_s).max(rules.floor_s),
+        };
         let delay_ms = delay_s.saturating_mul(1000).max(asked_ms);
         let most_ms = delay_ms / 100 * u64::from(rules.jitter_percent);
         let jitter_ms = most_ms / 256 * u64::from(self.dice());

@@ -50,7 +50,7 @@ impl Job {
             return Err(h::E_NOTIMPL);
         }
         let found = self.files.get(file as usize).ok_or(h::BG_E_FILE_NOT_FOUND)?;
-        if self.options().high_performance {
+        if self.is_direct() {
             return Ok(Some(found.local.to_string()));
         }
         let folder = found.local.rsplit_once('/').map_or("", |(folder, _)| folder);

@@ -6,10 +6,13 @@ use crate::enums::{JobType, notify};
 use crate::group::GroupCall;
 use crate::hresult::{self as h, HResult};
 use crate::id::{JobId, Ticket, Uid};
+use crate::job::RETRY_DELAY_FLOOR_S;
 use crate::job::event::Event;
 use crate::job::http::ClientCertificate;
 use crate::job::property::Property;
-use crate::job::{Change, Credential, Extras, File, Finishing, Job, NewFile, Setting};
+use crate::job::{
+    Change, Credential, Delivery, DeliveryChange, Extras, File, FileId, Finishing, Job, NewFile, Setting,
+};
 use crate::layout::{self, FileRange};
 use crate::limits::{FILES_PER_CALL, FILES_PER_JOB_EXEMPT, RANGES_PER_FILE_EXEMPT};
 use crate::names;
@@ -33,6 +36,8 @@ pub struct NewJob {
     pub resume: bool,
     /// Properties that no call can change later.
     pub extras: Extras,
+    /// Of a download of Delivery Optimization.
+    pub delivery: Option<Box<Delivery>>,
 }
 
 /// A call that changes a job.
@@ -98,6 +103,17 @@ pub enum Call {
     /// SetCredentials: only by the owner himself. What [`crate::job::credential::check`] said of the values comes with it, since rights are
     /// looked at first.
     SetCredentials(Result<Credential, HResult>),
+    /// SetProperty of a download of Delivery Optimization.
+    SetDelivery(DeliveryChange),
+    /// Its first Start: its file was made.
+    Deliver {
+        /// The URL as it is fetched.
+        remote: String,
+        /// Absolute path.
+        local: String,
+        /// The file there.
+        made: FileId,
+    },
     /// RemoveCredentials: only by the owner himself.
     RemoveCredentials {
         /// BG_AUTH_TARGET
@@ -108,6 +124,18 @@ pub enum Call {
 }
 
 impl Call {
+    /// It may be asked of a download of Delivery Optimization. One may be done by the agent's account and not by its owner's: nothing may
+    /// lead that account to files of this machine, or hand its work to anybody else.
+    fn fits_downloads(&self) -> bool {
+        let web = |name: &str| names::check_remote_name(name).is_ok_and(names::RemoteScheme::has_ranges);
+        match self {
+            Self::AddFiles(_) | Self::IssueHelperTicket(_) | Self::SetHelperToken(_) => false,
+            Self::SetRemoteName { name, .. } => web(name),
+            Self::ReplaceRemotePrefix { .. } => false,
+            _ => true,
+        }
+    }
+
     /// Only the owner himself may, no administrator (spec/bits-extended.md 3.1, A2).
     pub fn is_owners_alone(&self) -> bool {
         match self {
@@ -130,6 +158,9 @@ pub enum Called {
     Later(Ticket),
 }
 
+const DOWNLOADS_OWN: &str =
+    "a download of Delivery Optimization has one file, which its start makes, and a web address for it";
+
 /// Calls of one job that may wait for the end of its Complete.
 const DEFERRED_MAX: usize = 8;
 
@@ -151,6 +182,11 @@ impl Queue {
         job.note_owner_level(caller.level());
         job.minimum_retry_delay_s = self.limits.default_retry_delay_s;
         job.no_progress_timeout_s = self.limits.default_no_progress_s;
+        if let Some(delivery) = new.delivery {
+            job.no_progress_timeout_s = crate::job::delivery::NO_PROGRESS_S;
+            job.minimum_retry_delay_s = RETRY_DELAY_FLOOR_S;
+            job.delivery = Some(delivery);
+        }
         if new.extras != Extras::NONE {
             job.extras = Some(Box::new(new.extras));
         }
@@ -273,6 +309,9 @@ impl Queue {
         if job.state.is_final() {
             return Err(Failure::new(h::BG_E_INVALID_STATE, format!("the job is {} already", job.state)));
         }
+        if job.delivery.is_some() && !call.fits_downloads() {
+            return Err(Failure::new(h::E_NOTIMPL, DOWNLOADS_OWN));
+        }
         if job.finishing.is_some() {
             // They wait for a worker, perhaps for long: only sound calls may, and not many.
             match &call {
@@ -357,6 +396,15 @@ impl Queue {
             Call::Suspend => job.suspend(now)?,
             Call::TakeOwnership => return self.take_ownership(caller, id, now),
             Call::SetCredentials(credential) => job.set_credentials(credential?, now)?,
+            Call::SetDelivery(change) => {
+                let renames = change.uri.is_some() && !job.files.is_empty();
+                let change = job.set_delivery(change, now)?;
+                if renames {
+                    return Ok(self.renamed(id, change, &[0], now));
+                }
+                change
+            }
+            Call::Deliver { remote, local, made } => job.deliver(remote, local, made, now)?,
             Call::RemoveCredentials { target, scheme } => job.remove_credentials(target, scheme, now)?,
             Call::Cancel => {
                 job.cancel(now)?;
@@ -516,6 +564,9 @@ impl Queue {
     pub fn may_add(&self, caller: Caller, id: JobId, files: &[NewFile]) -> Result<(), Failure> {
         // Whoever may not see the job is told so by the call itself.
         let Ok(job) = self.held_job(caller, id) else { return Ok(()) };
+        if job.delivery.is_some() {
+            return Err(Failure::new(h::E_NOTIMPL, DOWNLOADS_OWN));
+        }
         if job.kind != JobType::Download && files.iter().any(|file| file.ranges.is_some()) {
             return Err(Failure::new(h::E_NOTIMPL, "only downloads have ranges"));
         }

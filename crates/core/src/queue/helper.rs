@@ -43,6 +43,9 @@ impl Queue {
 
     /// Whose worker does the job: the helper's if its token is to be used for files, else the owner's.
     pub fn file_worker(&self, job: &Job) -> Uid {
+        if let Some(agent) = job.runs_as() {
+            return agent;
+        }
         let helps = job.options().helper_flags & LOCAL_FILE != 0;
         self.helper(job.id).filter(|_| helps).unwrap_or(job.owner)
     }

@@ -355,6 +355,7 @@ impl Queue {
         }
         self.record_failed(id, attempt, &error);
         self.runs.remove(&id);
+        let retry = self.delivery_failed(id, &error, retry, now);
         // The headers of the answer that said so.
         let files = self.jobs.get(&id).map_or(0, |job| job.files.len());
         if let Some(file) = error.file.filter(|file| (*file as usize) < files) {

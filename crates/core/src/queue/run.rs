@@ -100,7 +100,7 @@ impl Queue {
         self.pass_gates(id, now);
         self.leave_wrong_worker(id, now);
         let Some(job) = self.jobs.get(&id) else { return };
-        let (state, owner, priority) = (job.state, job.owner, job.priority);
+        let (state, owner, priority) = (job.state, job.owner, job.slot_level());
         let run = self.runs.get(&id).map(|run| run.stopping);
         let present = self.machine.is_present(owner);
         let waits = state == JobState::Queued && run.is_none() && job.finishing.is_none() && present;
@@ -141,7 +141,7 @@ impl Queue {
 
     fn background_runs(&self) -> impl Iterator<Item = (JobId, Priority, &Run)> {
         self.runs.iter().filter_map(|(id, run)| {
-            let priority = self.jobs.get(id)?.priority;
+            let priority = self.jobs.get(id)?.slot_level();
             (priority != Priority::Foreground).then_some((*id, priority, run))
         })
     }
@@ -166,7 +166,7 @@ impl Queue {
         }
         let cap = self.limits.max_foreground as usize;
         let is_foreground =
-            |id: &JobId| self.jobs.get(id).is_some_and(|job| job.priority == Priority::Foreground);
+            |id: &JobId| self.jobs.get(id).is_some_and(|job| job.slot_level() == Priority::Foreground);
         let mut foreground = self.runs.keys().filter(|id| is_foreground(id)).count();
         while cap == 0 || foreground < cap {
             let Some(id) = self.scheduler.pop(Priority::Foreground) else { break };
@@ -239,6 +239,7 @@ impl Queue {
 
     /// A new attempt with the files that are unfinished now.
     pub(super) fn start_attempt(&mut self, id: JobId, now: Now) {
+        self.choose_side(id, now);
         let attempt = self.attempt();
         let Some(owner) = self.jobs.get(&id).map(|job| self.file_worker(job)) else { return };
         let Some(job) = self.jobs.get_mut(&id) else { return };

@@ -3,8 +3,9 @@
 use super::{NoticeKind, Queue};
 use crate::enums::JobState;
 use crate::id::JobId;
-use crate::job::Finishing;
+use crate::job::delivery::RETENTION_S;
 use crate::job::event::Event;
+use crate::job::{Dialect, Finishing};
 use crate::time::{Mono, Now};
 use std::collections::{BTreeSet, HashMap};
 
@@ -127,7 +128,7 @@ impl Queue {
                 // A job that a worker has, or that is being finished, is not abandoned.
                 let busy = self.runs.contains_key(&id) || job.finishing.is_some();
                 let at = job.last_activity.max(if busy { now.mono } else { Mono(i64::MIN) });
-                (Some(at.plus_s(self.limits.job_inactivity_s)), Event::Inactive)
+                (Some(at.plus_s(self.inactivity_s(id))), Event::Inactive)
             }
             Kind::Notify => return,
             Kind::Farewell => return,
@@ -140,6 +141,12 @@ impl Queue {
         } else {
             self.apply(id, event, now);
         }
+    }
+
+    /// Seconds without activity after which a job is cleaned up.
+    fn inactivity_s(&self, id: JobId) -> u64 {
+        let download = self.jobs.get(&id).is_some_and(|job| job.dialect() == Dialect::DeliveryOptimization);
+        if download { RETENTION_S } else { self.limits.job_inactivity_s }
     }
 
     fn download_time_over(&self, id: JobId, now: Mono) -> Option<Mono> {
@@ -161,7 +168,7 @@ impl Queue {
 
     pub(super) fn arm_inactivity(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
-        let at = job.last_activity.plus_s(self.limits.job_inactivity_s);
+        let at = job.last_activity.plus_s(self.inactivity_s(id));
         self.timers.arm(id, Kind::Inactivity, at);
     }
 

@@ -14,7 +14,7 @@ use openbits_core::hresult as h;
 use openbits_core::integrity::{DIGESTS_MAX, Expect, MIRRORS_MAX};
 use openbits_core::job::http::{CertificateQuery, ClientCertificate};
 use openbits_core::job::property::Property;
-use openbits_core::job::{File, NewFile, REPLY_INDEX};
+use openbits_core::job::{File, FileId, NewFile, REPLY_INDEX};
 use openbits_core::queue::{Call, CallId, Called, Failure, ListenerId, NewJob, ProgramEnd, Queue};
 use openbits_core::secret::split_login;
 use openbits_core::{Caller, HResult, JobId, JobType, Mono, Ticket, Uid, names};
@@ -114,6 +114,8 @@ pub enum Ask {
     Checks(ChecksAsk),
     /// GetReplyData.
     Reply(Caller, JobId, oneshot::Sender<ReplyResult>),
+    /// Start of a download of Delivery Optimization.
+    Start(Caller, JobId, oneshot::Sender<CallResult>),
     /// A question.
     Read(Question),
     /// A client's connection for callbacks.
@@ -167,6 +169,13 @@ impl Handle {
     pub async fn find_certificate(&self, caller: Caller, id: JobId, query: CertificateQuery) -> CallResult {
         let (sender, answer) = oneshot::channel();
         self.sender.send(Ask::FindCertificate(caller, id, query, sender)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// Start of a download: its file is made, or looked at again, before the answer.
+    pub async fn start(&self, caller: Caller, id: JobId) -> CallResult {
+        let (sender, answer) = oneshot::channel();
+        self.sender.send(Ask::Start(caller, id, sender)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 
@@ -261,12 +270,13 @@ impl Handle {
 }
 
 /// A call that waits until a worker has looked at its paths.
-enum Probing {
+pub(super) enum Probing {
     Create(Box<NewJob>, oneshot::Sender<CallResult>),
     Add(JobId, Vec<NewFile>, oneshot::Sender<CallResult>),
     TakeOwnership(JobId, oneshot::Sender<CallResult>),
     Certificate(JobId, CertificateQuery, oneshot::Sender<CallResult>),
     Reply(oneshot::Sender<ReplyResult>),
+    Start(super::downloads::Step, JobId, oneshot::Sender<CallResult>),
 }
 
 struct Probe {
@@ -336,6 +346,7 @@ impl Brain {
             }
             Ask::Checks(ask) => self.on_checks_ask(ask),
             Ask::Reply(caller, id, sender) => self.on_reply(caller, id, sender),
+            Ask::Start(caller, id, sender) => self.on_start(caller, id, sender),
             Ask::Read(question) => {
                 let view = View {
                     queue: &self.queue,
@@ -382,7 +393,7 @@ impl Brain {
     }
 
     /// While the store takes no writes, no call is begun.
-    fn refusal(&self) -> Option<Failure> {
+    pub(super) fn refusal(&self) -> Option<Failure> {
         if self.closing.is_some() {
             return Some(gone());
         }
@@ -565,7 +576,13 @@ impl Brain {
         Ok(())
     }
 
-    fn call(&mut self, caller: Caller, id: JobId, call: Call, sender: oneshot::Sender<CallResult>) {
+    pub(super) fn call(
+        &mut self,
+        caller: Caller,
+        id: JobId,
+        call: Call,
+        sender: oneshot::Sender<CallResult>,
+    ) {
         let answer = Answer { job: id, sender };
         match self.queue.call(caller, id, call, self.clock.now()) {
             Called::Later(ticket) => drop(self.waiting.insert(ticket, answer)),
@@ -579,13 +596,25 @@ impl Brain {
         self.answer_in_round(answer, result);
     }
 
+    /// The answer to a call that had nothing to do.
+    pub(super) fn call_done(&mut self, id: JobId, sender: oneshot::Sender<CallResult>) {
+        self.answer_in_round(Answer { job: id, sender }, Ok(h::S_OK));
+    }
+
     fn answer_in_round(&mut self, answer: Answer, result: Result<HResult, Failure>) {
         let result = self.with_view(&answer, result);
         self.round.push(Action::Answer(answer, Box::new(result)));
     }
 
     /// Lets the owner's worker look at the paths: the service itself never opens a user's path.
-    fn probe(&mut self, caller: Caller, owner: Uid, call: Probing, paths: Vec<String>, purpose: Purpose) {
+    pub(super) fn probe(
+        &mut self,
+        caller: Caller,
+        owner: Uid,
+        call: Probing,
+        paths: Vec<String>,
+        purpose: Purpose,
+    ) {
         let key = self.probes.next;
         self.probes.next += 1;
         let since = self.clock.now().mono;
@@ -675,6 +704,7 @@ impl Brain {
         ticket: Ticket,
         result: Result<Option<u64>, HResult>,
         content: Option<String>,
+        id: Option<FileId>,
     ) {
         let Some((key, position)) = self.probes.tickets.remove(&ticket) else { return };
         let Some(probe) = self.probes.calls.get_mut(&key) else { return };
@@ -720,6 +750,10 @@ impl Brain {
                     self.call(caller, id, Call::AddFiles(files), sender);
                 }
             },
+            Probing::Start(step, job, sender) => {
+                let outcome = refused.map_or(Ok(id), |(_, code)| Err(code));
+                self.on_start_step(step, caller, job, outcome, sender);
+            }
             Probing::Reply(sender) => {
                 let decoded = content.and_then(|text| STANDARD.decode(text).ok());
                 let result = match refused {
@@ -785,6 +819,7 @@ impl Brain {
                 Probing::Create(_, sender)
                 | Probing::Add(_, _, sender)
                 | Probing::TakeOwnership(_, sender)
+                | Probing::Start(_, _, sender)
                 | Probing::Certificate(_, _, sender) => drop(sender.send(Err(failure))),
                 Probing::Reply(sender) => drop(sender.send(Err(failure))),
             }

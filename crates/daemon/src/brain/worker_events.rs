@@ -146,7 +146,7 @@ impl Brain {
             Event::Upload { job, attempt, state, keep } => {
                 self.queue.on_upload(job, attempt, *state, keep, now);
             }
-            Event::Probed { ticket, result, content } => self.on_probed(ticket, result, content),
+            Event::Probed { ticket, result, content, id } => self.on_probed(ticket, result, content, id),
             Event::FinishDone { ticket, renamed, error, lost, left, job, upload_left } => {
                 let gone = self.queue.held_job(openbits_core::Caller::root(), job);
                 if let (false, Ok(gone)) = (left.is_empty(), gone) {

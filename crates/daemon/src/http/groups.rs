@@ -178,6 +178,7 @@ pub async fn create(
             environment_proxy,
             ..Extras::NONE
         },
+        delivery: None,
     };
     app.brain.create(caller, new).await.map_err(|failure| app.group_refusal(failure))?;
     let view = app.read_group(caller, id, |group| Ok(view(group))).await?;

@@ -90,7 +90,7 @@ pub fn properties(vault: &Vault, job: JobId, set: SetProperties) -> Result<Vec<P
     Ok(list)
 }
 
-pub(super) fn fresh_id() -> Answer<JobId> {
+pub(crate) fn fresh_id() -> Answer<JobId> {
     let mut bytes = [0u8; 16];
     getrandom::fill(&mut bytes)
         .map_err(|e| Refusal::new(h::E_UNEXPECTED, format!("no random numbers: {e}")))?;
@@ -141,6 +141,7 @@ pub async fn create(
         files: intake::files(&app.vault, id, body.files)?,
         resume: body.resume,
         extras: Extras { dialect: body.dialect, environment_proxy, ..Extras::NONE },
+        delivery: None,
     };
     let result = app.brain.create(caller, new).await?;
     Ok((StatusCode::CREATED, Json(outcome(result))))

@@ -44,6 +44,16 @@ impl Admission {
         self.only.is_none_or(|only| only == caller.uid || caller.is_administrator()).then_some(caller)
     }
 
+    /// A caller of whom nothing but the user is known; the groups are those of his account.
+    pub(crate) async fn caller_of(&self, uid: u32) -> Option<Caller> {
+        let own_group = move || {
+            let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid)).ok().flatten();
+            user.map(|user| user.gid.as_raw())
+        };
+        let gid = tokio::task::spawn_blocking(own_group).await.ok().flatten()?;
+        Some(self.with_groups(self.caller(uid, gid, None)?).await)
+    }
+
     /// Exempt by one of the account's groups: the system's databases are asked aside, because they may be slow.
     async fn with_groups(&self, caller: Caller) -> Caller {
         if caller.exempt || self.only.is_some() {
@@ -64,17 +74,17 @@ fn login_of(pid: i32) -> Option<Uid> {
 
 /// Connections of each user.
 #[derive(Clone, Default)]
-struct Users(Arc<Mutex<HashMap<Uid, usize>>>);
+pub(crate) struct Users(Arc<Mutex<HashMap<Uid, usize>>>);
 
 /// One connection in the count; given back when dropped.
-struct Place(Users, Uid);
+pub(crate) struct Place(Users, Uid);
 
 impl Users {
     fn counts(&self) -> std::sync::MutexGuard<'_, HashMap<Uid, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn place(&self, caller: Caller) -> Option<Place> {
+    pub(crate) fn place(&self, caller: Caller) -> Option<Place> {
         let mut counts = self.counts();
         let count = counts.entry(caller.uid).or_default();
         if *count >= CONNECTIONS_PER_USER && !caller.is_administrator() {

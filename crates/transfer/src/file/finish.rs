@@ -4,6 +4,7 @@ use super::{Folder, Place, temp};
 use crate::failure::{Outcome, local, local_code};
 use crate::protocol::{Event, Finish, Rename};
 use openbits_core::hresult::*;
+use openbits_core::job::FileId;
 use openbits_core::plan::Fail;
 use openbits_core::{HResult, JobId};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, XattrFlags};
@@ -78,7 +79,7 @@ pub(crate) fn finish(order: &Finish) -> Event {
     }
     let mut left = Vec::new();
     for (local, temp) in &order.remove {
-        if remove_one(&mut folders, local, temp).is_err() && left.len() < LEFT_MAX {
+        if remove_one(&mut folders, local, temp, order.made).is_err() && left.len() < LEFT_MAX {
             let folder = Path::new(local).parent().unwrap_or(Path::new("/"));
             left.push(folder.join(temp).to_string_lossy().into_owned());
         }
@@ -216,7 +217,7 @@ fn umask() -> u32 {
         .unwrap_or(0o077)
 }
 
-fn remove_one(folders: &mut Folders, local_name: &str, temp: &str) -> Outcome<()> {
+fn remove_one(folders: &mut Folders, local_name: &str, temp: &str, made: Option<FileId>) -> Outcome<()> {
     let (parent, name) = Place::split(local_name)?;
     let folder = match folders.get(parent) {
         Ok((folder, _, _)) => folder.clone(),
@@ -225,6 +226,9 @@ fn remove_one(folders: &mut Folders, local_name: &str, temp: &str) -> Outcome<()
         Err(fail) => return Err(fail),
     };
     let place = Place::new(folder, name, temp)?;
+    if let Some(made) = made {
+        return super::made::remove(&place, made);
+    }
     match fs::unlinkat(&place.folder, &*place.temp, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(local(errno, "The temporary file cannot be removed")),

@@ -2,6 +2,7 @@
 
 use crate::failure::{Outcome, local, local_code};
 use openbits_core::hresult::*;
+use openbits_core::job::FileId;
 use rustix::fs::{self, CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -70,7 +71,7 @@ impl Folder {
     }
 }
 
-fn open_directory(path: &Path, access: OFlags) -> Result<OwnedFd, Errno> {
+pub(super) fn open_directory(path: &Path, access: OFlags) -> Result<OwnedFd, Errno> {
     let flags = access | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS) {
         // Kernels before 5.6.
@@ -85,6 +86,8 @@ pub(crate) struct Place {
     pub(crate) folder: Arc<Folder>,
     pub(crate) name: String,
     pub(crate) temp: String,
+    /// The file is there already, and is this very one.
+    pub(crate) made: Option<FileId>,
 }
 
 impl Place {
@@ -106,7 +109,7 @@ impl Place {
         if temp.is_empty() || temp == "." || temp == ".." || temp.contains(['/', '\0']) {
             return Err(local_code(ERROR_INVALID_NAME, "The temporary name is not a plain file name."));
         }
-        Ok(Self { folder, name: name.to_owned(), temp: temp.to_owned() })
+        Ok(Self { folder, name: name.to_owned(), temp: temp.to_owned(), made: None })
     }
 
     /// A folder at the destination's name can never be replaced: say so before the first byte.

@@ -1,21 +1,38 @@
 //! May the owner use this local name?
 
-use super::{Folder, Place};
+use super::{Folder, Place, made};
 use crate::failure::{Outcome, local, local_code};
 use crate::protocol::Purpose;
 use openbits_core::HResult;
 use openbits_core::hresult::{E_ACCESSDENIED, ERROR_FILE_NOT_FOUND};
+use openbits_core::job::FileId;
 use rustix::fs::{self, Access, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Size of a source; nothing for a destination.
-pub(crate) fn probe(path: &str, purpose: Purpose) -> Result<Option<u64>, HResult> {
+/// What a look at a path told.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Size of a source.
+    pub(crate) size: Option<u64>,
+    /// The folder or file of a download.
+    pub(crate) id: Option<FileId>,
+}
+
+/// Looks at a path; [`Purpose::Make`] also makes a file.
+pub(crate) fn probe(path: &str, purpose: Purpose) -> Result<Found, HResult> {
+    let fine = |()| Found::default();
+    let known = |id| Found { id: Some(id), size: None };
     match purpose {
-        Purpose::Destination => destination(path).map(|()| None),
-        Purpose::Inherited => trusted(path).and_then(|()| destination(path)).map(|()| None),
-        Purpose::Source | Purpose::Content { .. } => source(path).map(Some),
+        Purpose::Destination => destination(path).map(fine),
+        Purpose::Inherited => trusted(path).and_then(|()| destination(path)).map(fine),
+        Purpose::Source | Purpose::Content { .. } => {
+            source(path).map(|size| Found { size: Some(size), id: None })
+        }
+        Purpose::Entry => return made::entry(path).map(known),
+        Purpose::Make { folder } => return made::make(path, folder).map(known),
+        Purpose::Still { made } => return made::still(path, made).map(fine),
     }
     .map_err(|fail| fail.code)
 }

@@ -1,6 +1,6 @@
 //! The temporary file: made for one version, and trusted later only if it is provably ours and of that version.
 
-use super::Place;
+use super::{Place, made};
 use crate::failure::{Outcome, local, local_io};
 use aws_lc_rs::digest::{Context, SHA256};
 use openbits_core::JobId;
@@ -49,8 +49,17 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Makes a new, empty temporary file, mode 0600; whatever had its name (a leftover, a planted link) is removed first.
+/// Makes a new, empty temporary file, mode 0600; whatever had its name (a leftover, a planted link) is removed first. A file that was made
+/// beforehand is emptied.
 pub(crate) fn create(place: &Place, tag: &str) -> Outcome<File> {
+    if let Some(made) = place.made {
+        let file = made::open(place, made)?;
+        made::empty(&file)?;
+        if !tag.is_empty() {
+            let _ = fs::fsetxattr(&file, VERSION_ATTRIBUTE, tag.as_bytes(), XattrFlags::empty());
+        }
+        return Ok(file);
+    }
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mode = Mode::RUSR | Mode::WUSR;
     for _ in 0..3 {
@@ -116,6 +125,9 @@ pub(crate) fn reopen(place: &Place, end: u64, tag: &str) -> Outcome<Reopened> {
     if stat.st_nlink != 1 {
         return Ok(Reopened::Lost("the temporary file has a second name"));
     }
+    if place.made.is_some_and(|made| made::id_of(&fd) != Ok(made)) {
+        return Ok(Reopened::Lost("another file has the name of the download's"));
+    }
     if u64::try_from(stat.st_size).unwrap_or(0) < end {
         return Ok(Reopened::Lost("the temporary file is shorter than what was stored"));
     }
@@ -166,7 +178,18 @@ pub(super) fn unmark_version(fd: impl AsFd) {
     let _ = fs::fremovexattr(fd, VERSION_ATTRIBUTE);
 }
 
-/// Removes the temporary file; one that is not there is fine.
+/// Takes the mark of the version off a file that is emptied.
+pub(super) fn forget_version(fd: impl AsFd) {
+    let _ = fs::fremovexattr(fd, VERSION_ATTRIBUTE);
+}
+
+/// Removes the temporary file; one that is not there is fine. A file that was made beforehand is emptied, and stays.
 pub(crate) fn remove(place: &Place) {
+    if let Some(made) = place.made {
+        if let Ok(file) = made::open(place, made) {
+            let _ = made::empty(&file);
+        }
+        return;
+    }
     let _ = fs::unlinkat(&place.folder, &*place.temp, AtFlags::empty());
 }

@@ -1,6 +1,7 @@
 //! From the worker to the service.
 
 use super::{TEXT_MAX, UploadState, Validator};
+use openbits_core::job::FileId;
 use openbits_core::pace::Mode;
 use openbits_core::{AttemptId, AuthScheme, AuthTarget, ErrorContext, HResult, JobId, RangeSet, Ticket};
 use serde::{Deserialize, Serialize};
@@ -165,6 +166,9 @@ pub enum Event {
         /// For [`Purpose::Content`]: the bytes, in base64.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         content: Option<String>,
+        /// For [`super::Purpose::Entry`] the folder, for [`super::Purpose::Make`] the file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<FileId>,
     },
     /// Answer to [`Command::FindCertificate`].
     CertificateFound {

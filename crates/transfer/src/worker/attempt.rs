@@ -324,7 +324,7 @@ impl Attempt {
                 folder
             }
         };
-        let place = Place::new(folder, name, &file.temp)?;
+        let place = Place { made: file.made, ..Place::new(folder, name, &file.temp)? };
         place.check_target()?;
         let known = if file.wanted.layout.is_whole() { file.size } else { file.remote_size };
         let (size, done, mut validator) = match kept {

@@ -223,6 +223,7 @@ impl Job {
                 })
                 .collect(),
             cancel: None,
+            made: None,
             remove: rest
                 .into_iter()
                 .map(|file| (file.order.local.clone(), file.order.temp.clone()))

@@ -24,6 +24,7 @@ fn new_group(id: JobId) -> NewJob {
         files: Vec::new(),
         resume: false,
         extras: Extras { dialect: Dialect::Group, group, ..Extras::NONE },
+        delivery: None,
     }
 }
 

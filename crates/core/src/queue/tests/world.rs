@@ -164,6 +164,7 @@ impl World {
             files: (0..plan.files).map(file).collect(),
             resume: plan.resume,
             extras: Extras { auto_complete: plan.auto_complete, ..Extras::NONE },
+            delivery: None,
         }
     }
 

@@ -1,0 +1,120 @@
+//! Codes of Delivery Optimization, and what a job's error is called there (sections 6.1, 7.3, 12).
+
+use crate::enums::ErrorContext;
+use crate::hresult::{self as h, HResult};
+use crate::job::{ErrorRecord, Wait};
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $bits:literal;)*) => {
+        $($(#[$doc])* pub const $name: HResult = HResult::from_bits($bits);)*
+    };
+}
+
+codes! {
+    /// Wrong verb or path.
+    E_UNSUPPORTED = 0x8007_0032;
+    /// No such download.
+    E_NOT_SET = 0x8007_0490;
+    /// Not a usable URL.
+    INET_E_INVALID_URL = 0x800C_0002;
+    /// No service.
+    DO_E_NO_SERVICE = 0x80D0_1001;
+    /// No byte for the whole no-progress period.
+    DO_E_DOWNLOAD_NO_PROGRESS = 0x80D0_2002;
+    /// No such property.
+    DO_E_UNKNOWN_PROPERTY_ID = 0x80D0_2011;
+    /// The property cannot be set.
+    DO_E_READ_ONLY_PROPERTY = 0x80D0_2012;
+    /// Not in this state.
+    DO_E_INVALID_STATE = 0x80D0_2013;
+    /// Start without a path.
+    DO_E_FILE_DOWNLOADSINK_UNSPECIFIED = 0x80D0_2018;
+    /// Start without a URL.
+    DO_E_DOWNLOAD_NO_URI = 0x80D0_2200;
+    /// Held by the cost of the network, or by another policy.
+    DO_E_BLOCKED_BY_COST_TRANSFER_POLICY = 0x80D0_3801;
+    /// Held on battery.
+    DO_E_BLOCKED_BY_POWER_STATE = 0x80D0_3804;
+    /// There is no network.
+    DO_E_BLOCKED_BY_NO_NETWORK = 0x80D0_3805;
+    /// The server does not do ranges.
+    DO_E_INSUFFICIENT_RANGE_SUPPORT = 0x80D0_5011;
+}
+
+/// `0xC0D00000 + errno`: a local file.
+pub const fn of_errno(errno: i32) -> HResult {
+    HResult::from_bits(0xC0D0_0000_u32.wrapping_add(errno.cast_unsigned() & 0xFFFF))
+}
+
+/// Trying again would not help, whatever the transfer thinks.
+pub(crate) fn is_fatal(code: HResult) -> bool {
+    let fatal = [
+        h::E_OUTOFMEMORY,
+        h::ERROR_WINHTTP_INVALID_URL,
+        h::BG_E_INSUFFICIENT_RANGE_SUPPORT,
+        h::BG_E_MAXDOWNLOAD_TIMEOUT,
+        h::BG_E_TOKEN_REQUIRED,
+    ];
+    fatal.contains(&code)
+}
+
+/// What an HTTP status that is no success is called (7.3).
+pub const fn of_http_status(status: u16) -> HResult {
+    HResult::from_bits(match status {
+        300 | 500 | 503 => 0x8019_01F4,
+        301..=303 => 0x8019_0003,
+        305 | 502 | 504 => 0x8019_01F6,
+        400 | 405 | 409 | 411 | 412 | 414 | 415 => 0x8019_0190,
+        401 => 0x8019_0191,
+        403 => 0x8019_0193,
+        404 | 410 => 0x8019_0194,
+        406 => 0x8019_0196,
+        407 => 0x8019_0197,
+        408 => 0x8019_0198,
+        413 => 0x8019_019D,
+        501 | 505 => 0x8019_01F5,
+        _ => 0x8019_0001,
+    })
+}
+
+/// What a job's error is called.
+pub fn of_error(error: &ErrorRecord) -> HResult {
+    match error.http_status {
+        Some(status) if !(200..300).contains(&status) => return of_http_status(status),
+        _ => {}
+    }
+    if error.context == ErrorContext::LocalFile {
+        return of_local(error.code);
+    }
+    match error.code {
+        h::ERROR_WINHTTP_INVALID_URL => INET_E_INVALID_URL,
+        h::BG_E_INSUFFICIENT_RANGE_SUPPORT => DO_E_INSUFFICIENT_RANGE_SUPPORT,
+        code => code,
+    }
+}
+
+/// The way back from the codes that a local error became ([`HResult::from_errno`]).
+fn of_local(code: HResult) -> HResult {
+    match code {
+        h::ERROR_FILE_NOT_FOUND | h::ERROR_PATH_NOT_FOUND => of_errno(2),
+        h::E_ACCESSDENIED => of_errno(13),
+        h::E_OUTOFMEMORY => code,
+        h::ERROR_DISK_FULL => of_errno(28),
+        h::ERROR_WRITE_PROTECT => of_errno(30),
+        h::ERROR_SHARING_VIOLATION => of_errno(16),
+        h::ERROR_FILENAME_EXCED_RANGE => of_errno(36),
+        h::ERROR_INVALID_NAME => of_errno(22),
+        code if code.bits() >> 16 == 0xC0D0 => code,
+        _ => of_errno(5),
+    }
+}
+
+/// Why a download waits without an error of its own.
+pub const fn of_wait(wait: Wait) -> Option<HResult> {
+    match wait {
+        Wait::Retry { .. } | Wait::Volume => None,
+        Wait::Network => Some(DO_E_BLOCKED_BY_NO_NETWORK),
+        Wait::Battery | Wait::Saver => Some(DO_E_BLOCKED_BY_POWER_STATE),
+        Wait::Policy | Wait::Cost | Wait::Game => Some(DO_E_BLOCKED_BY_COST_TRANSFER_POLICY),
+    }
+}

@@ -1,0 +1,200 @@
+//! The verbs: from a request to the brain, and from its answer to the bytes that the client expects.
+
+use crate::http::App;
+use crate::secrets::intake;
+use openbits_api::EnvironmentProxyView;
+use openbits_core::delivery::request::Request;
+use openbits_core::delivery::route::{self, Ask, Key, Values, Verb};
+use openbits_core::delivery::{codes, reply, status};
+use openbits_core::hresult as h;
+use openbits_core::job::property::EnvironmentProxy;
+use openbits_core::job::{Delivery, DeliveryChange, Dialect, Extras};
+use openbits_core::queue::{Call, Failure, NewJob};
+use openbits_core::{Caller, HResult, JobId, JobType, Uid};
+
+/// Name of every download in lists.
+const NAME: &str = "Delivery Optimization";
+
+/// The verbs.
+#[derive(Clone)]
+pub(crate) struct Calls {
+    app: App,
+    runs_as: Option<Uid>,
+    config: super::Config,
+}
+
+type Answer = Result<Vec<u8>, HResult>;
+
+impl Calls {
+    pub(super) fn new(app: App, runs_as: Option<Uid>, config: super::Config) -> Self {
+        Self { app, runs_as, config }
+    }
+
+    /// The administrator's configuration is read again.
+    pub(super) fn reload(&self) {
+        self.config.reload();
+    }
+
+    /// The answer to a request. `loopback`: the peer's address is of the loopback.
+    pub(super) async fn answer(&self, caller: Caller, request: &Request<'_>, loopback: bool) -> Vec<u8> {
+        if request.from_web || (!loopback && self.config.validates_peers()) {
+            return reply::error(h::E_INVALIDARG);
+        }
+        let answer = match route::route(request) {
+            Ok(ask) => self.carry_out(caller, ask).await,
+            Err(code) => Err(code),
+        };
+        answer.unwrap_or_else(reply::error)
+    }
+
+    async fn carry_out(&self, caller: Caller, ask: Ask) -> Answer {
+        match ask {
+            Ask::Create(values) => self.create(caller, values).await,
+            Ask::On(verb, id) => self.on(caller, verb, id.ok_or(codes::E_NOT_SET)?).await,
+            Ask::GetProperty(key, sent, id) => {
+                let value = self.property(caller, key, id.ok_or(codes::E_NOT_SET)?).await?;
+                Ok(reply::property(&sent, &value))
+            }
+            Ask::SetProperty(values, id) => self.set(caller, values, id.ok_or(codes::E_NOT_SET)?).await,
+        }
+    }
+
+    async fn create(&self, caller: Caller, values: Values) -> Answer {
+        let id = crate::http::jobs::fresh_id().map_err(|_| h::E_UNEXPECTED)?;
+        let (mut properties, mut extras) =
+            (Vec::new(), Extras { dialect: Dialect::DeliveryOptimization, ..Extras::NONE });
+        let (environment, sealed) =
+            intake::environment(&self.app.vault, id, own_environment()).map_err(|_| h::E_UNEXPECTED)?;
+        properties.extend(sealed);
+        extras.environment_proxy = (environment != EnvironmentProxy::default()).then_some(environment);
+        let mut delivery = Delivery {
+            path: values.path.unwrap_or_default(),
+            no_progress_s: values.no_progress_s,
+            runs_as: self.runs_as.filter(|agent| *agent != caller.uid),
+            ..Delivery::default()
+        };
+        if let Some(uri) = values.uri {
+            let (uri, login) = intake::remote(&self.app.vault, id, &uri).map_err(|_| h::E_UNEXPECTED)?;
+            (delivery.uri, delivery.login) = (uri, login);
+        }
+        let new = NewJob {
+            id,
+            display_name: NAME.to_owned(),
+            kind: JobType::Download,
+            properties,
+            files: Vec::new(),
+            resume: false,
+            extras,
+            delivery: Some(Box::new(delivery)),
+        };
+        self.app.brain.create(caller, new).await.map_err(|failure| failure.code)?;
+        Ok(reply::created(id))
+    }
+
+    async fn on(&self, caller: Caller, verb: Verb, id: JobId) -> Answer {
+        let now = self.status(caller, id).await?;
+        let call = match (verb, now.state) {
+            (Verb::GetStatus, _) => return Ok(reply::status(&now)),
+            (Verb::Start, status::State::Transferring | status::State::Transferred) => {
+                return Ok(reply::done());
+            }
+            (Verb::Start, _) => {
+                self.route(caller, id).await?;
+                self.app.brain.start(caller, id).await.map_err(|failure| code(&failure))?;
+                return Ok(reply::done());
+            }
+            (Verb::Pause, status::State::Created | status::State::Transferred) => return Ok(reply::done()),
+            (Verb::Pause, _) => Call::Suspend,
+            (Verb::Finalize, status::State::Transferred) => Call::Complete,
+            (Verb::Finalize, _) => return Err(codes::DO_E_INVALID_STATE),
+            (Verb::Abort, _) => Call::Cancel,
+        };
+        self.call(caller, id, call).await
+    }
+
+    /// The configuration is looked at with every Start that begins something.
+    async fn route(&self, caller: Caller, id: JobId) -> Result<(), HResult> {
+        let cache = self.config.cache_host();
+        let had = self.app.brain.read(move |view| {
+            let job = view.queue.job(caller, id).ok()?;
+            Some(job.delivery.as_deref()?.route.is_some())
+        });
+        if cache.is_some() || had.await.map_err(|failure| failure.code)?.unwrap_or(false) {
+            let change = DeliveryChange { cache: Some(cache), ..DeliveryChange::default() };
+            self.call(caller, id, Call::SetDelivery(change)).await?;
+        }
+        Ok(())
+    }
+
+    async fn set(&self, caller: Caller, values: Values, id: JobId) -> Answer {
+        self.status(caller, id).await?;
+        let uri = match values.uri {
+            Some(uri) => {
+                let (uri, login) = intake::remote(&self.app.vault, id, &uri).map_err(|_| h::E_UNEXPECTED)?;
+                let fetched = route::fetched(&uri)?;
+                Some((uri, fetched, login))
+            }
+            None => None,
+        };
+        let change =
+            DeliveryChange { uri, path: values.path, no_progress_s: values.no_progress_s, cache: None };
+        self.call(caller, id, Call::SetDelivery(change)).await
+    }
+
+    async fn call(&self, caller: Caller, id: JobId, call: Call) -> Answer {
+        match self.app.brain.call(caller, id, call).await {
+            Ok(_) => Ok(reply::done()),
+            Err(failure) if failure.code == h::BG_E_INVALID_STATE => {
+                // Somebody finalized or aborted it in the same moment: it is gone, or else it is only not in the right state.
+                self.status(caller, id).await?;
+                Err(codes::DO_E_INVALID_STATE)
+            }
+            Err(failure) => Err(code(&failure)),
+        }
+    }
+
+    /// The status of a download that this caller may see. Another's is not there at all.
+    async fn status(&self, caller: Caller, id: JobId) -> Result<status::Status, HResult> {
+        let found = self.app.brain.read(move |view| view.queue.job(caller, id).ok().and_then(status::of));
+        found.await.map_err(|failure| failure.code)?.ok_or(codes::E_NOT_SET)
+    }
+
+    async fn property(&self, caller: Caller, key: Key, id: JobId) -> Result<String, HResult> {
+        let read = self.app.brain.read(move |view| {
+            let job = view.queue.job(caller, id).ok()?;
+            status::of(job)?;
+            let delivery = job.delivery.as_deref()?;
+            Some(match key {
+                Key::Id => id.to_string(),
+                Key::Uri => delivery.uri.clone(),
+                Key::DownloadFilePath => delivery.path.clone(),
+                Key::NoProgressTimeoutSeconds => delivery.no_progress_s.unwrap_or(0).to_string(),
+            })
+        });
+        read.await.map_err(|failure| failure.code)?.ok_or(codes::E_NOT_SET)
+    }
+}
+
+/// A refusal in the words of this interface.
+fn code(failure: &Failure) -> HResult {
+    match failure.code {
+        h::BG_E_NOT_FOUND => codes::E_NOT_SET,
+        h::BG_E_INVALID_STATE => codes::DO_E_INVALID_STATE,
+        h::RPC_E_DISCONNECTED => codes::DO_E_NO_SERVICE,
+        code => code,
+    }
+}
+
+/// The proxy variables of the service itself.
+fn own_environment() -> EnvironmentProxyView {
+    let usable = |text: &String| text.len() <= 4096 && !text.contains(['\0', '\n', '\r']);
+    let get = |name: &str| {
+        std::env::var(name).or_else(|_| std::env::var(name.to_ascii_uppercase())).ok().filter(usable)
+    };
+    EnvironmentProxyView {
+        http: std::env::var("http_proxy").ok().filter(usable),
+        https: get("https_proxy"),
+        all: get("all_proxy"),
+        no: get("no_proxy"),
+    }
+}

@@ -1,0 +1,120 @@
+//! Start of a download of Delivery Optimization: its file is made before the answer
+//! (spec/delivery-optimization-linux-agent.md 6.1, docs/decisions/0024).
+//!
+//! Where the agent's account writes in place of the caller, the caller's own worker is asked first whether it could make a file there, and
+//! the agent's worker makes it in exactly the folder that was looked at: a path that is bent in between leads nowhere.
+
+use super::Brain;
+use super::ask::{CallResult, Probing};
+use openbits_core::delivery::{codes, route, status};
+use openbits_core::job::FileId;
+use openbits_core::queue::{Call, Failure};
+use openbits_core::{Caller, HResult, JobId};
+use openbits_transfer::protocol::Purpose;
+use tokio::sync::oneshot;
+
+/// What a worker is asked, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    /// The caller's: may a file be made there?
+    Entry,
+    /// Who does the job: make it.
+    Make,
+    /// Who does the job: it is still there.
+    Still,
+}
+
+impl Brain {
+    pub(super) fn on_start(&mut self, caller: Caller, id: JobId, sender: oneshot::Sender<CallResult>) {
+        let begun = self.refusal().map_or(Ok(()), Err).and_then(|()| self.first_step(caller, id));
+        match begun {
+            Err(failure) => drop(sender.send(Err(failure))),
+            // It is on its way already, or finished.
+            Ok(None) => self.call_done(id, sender),
+            Ok(Some((step, folder))) => self.ask_step(step, folder, caller, id, sender),
+        }
+    }
+
+    /// The checks in their order, and what has to be asked of a worker; nothing for a download that is on its way.
+    fn first_step(&self, caller: Caller, id: JobId) -> Result<Option<(Step, Option<FileId>)>, Failure> {
+        let job = self.queue.job(caller, id)?;
+        let (Some(delivery), Some(status)) = (job.delivery.as_deref(), status::of(job)) else {
+            return Err(codes::E_NOT_SET.into());
+        };
+        match status.state {
+            status::State::Transferring | status::State::Transferred => return Ok(None),
+            status::State::Paused => return Ok(Some((Step::Still, None))),
+            status::State::Created => {}
+        }
+        if delivery.uri.is_empty() {
+            return Err(Failure::new(codes::DO_E_DOWNLOAD_NO_URI, "the download has no URL"));
+        }
+        if delivery.path.is_empty() {
+            let code = codes::DO_E_FILE_DOWNLOADSINK_UNSPECIFIED;
+            return Err(Failure::new(code, "the download has no path"));
+        }
+        self.check_resume(caller, id)?;
+        self.check_security(&delivery.uri, &route::absolute(&delivery.path))?;
+        // Root may write everywhere; what the agent's account may not, it is refused all the same.
+        let other = delivery.runs_as.is_some_and(|agent| agent != caller.uid) && !caller.is_administrator();
+        Ok(Some((if other { Step::Entry } else { Step::Make }, None)))
+    }
+
+    fn ask_step(
+        &mut self,
+        step: Step,
+        folder: Option<FileId>,
+        caller: Caller,
+        id: JobId,
+        sender: oneshot::Sender<CallResult>,
+    ) {
+        let Some(job) = self.queue.get(id) else {
+            return drop(sender.send(Err(codes::E_NOT_SET.into())));
+        };
+        let path =
+            job.delivery.as_deref().map(|delivery| route::absolute(&delivery.path)).unwrap_or_default();
+        let (worker, purpose) = match (step, job.made()) {
+            (Step::Entry, _) => (caller.uid, Purpose::Entry),
+            (Step::Make, _) => (self.queue.file_worker(job), Purpose::Make { folder }),
+            (Step::Still, Some(made)) => (self.queue.file_worker(job), Purpose::Still { made }),
+            (Step::Still, None) => return self.call(caller, id, Call::Resume, sender),
+        };
+        self.probe(caller, worker, Probing::Start(step, id, sender), vec![path], purpose);
+    }
+
+    pub(super) fn on_start_step(
+        &mut self,
+        step: Step,
+        caller: Caller,
+        id: JobId,
+        outcome: Result<Option<FileId>, HResult>,
+        sender: oneshot::Sender<CallResult>,
+    ) {
+        let found = match outcome {
+            Ok(found) => found,
+            Err(code) => {
+                let text = match step {
+                    Step::Entry => "the caller may not make a file there",
+                    Step::Make => "the download's file cannot be made",
+                    Step::Still => "the download's file is gone",
+                };
+                return drop(sender.send(Err(Failure::new(code, text))));
+            }
+        };
+        match (step, found) {
+            (Step::Entry, folder) => self.ask_step(Step::Make, folder, caller, id, sender),
+            (Step::Still, _) => self.call(caller, id, Call::Resume, sender),
+            (Step::Make, made) => {
+                let delivery = self.queue.get(id).and_then(|job| job.delivery.as_deref());
+                let parts = delivery.zip(made).and_then(|(delivery, made)| {
+                    let remote = route::fetched(&delivery.uri).ok()?;
+                    Some(Call::Deliver { remote, local: route::absolute(&delivery.path), made })
+                });
+                match parts {
+                    Some(call) => self.call(caller, id, call, sender),
+                    None => drop(sender.send(Err(codes::E_NOT_SET.into()))),
+                }
+            }
+        }
+    }
+}

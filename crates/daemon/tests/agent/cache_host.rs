@@ -1,0 +1,87 @@
+//! The SDK's tests of the cache host (14.2), and what the agent's own say of the fall-back (14.3, section 8).
+
+use crate::sdk::Download;
+use crate::service::{SMALL, Service};
+use std::time::{Duration, Instant};
+
+const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn configured(admin: &str, sdk: &str) -> Service {
+    let service = Service::start();
+    let put =
+        |name: &str, text: &str| std::fs::write(service.folder.path().join("etc").join(name), text).unwrap();
+    put("admin-config.json", admin);
+    put("sdk-config.json", sdk);
+    service
+}
+
+fn begin(service: &Service, url: &str) -> Download {
+    let download = service.sdk().make(url, &service.path("f")).unwrap();
+    download.start().unwrap();
+    download
+}
+
+const GATEWAY: &str = r#"{"ADUC_IoTConnectionString":"HostName=h;DeviceId=d;GatewayHostName=127.0.0.1"}"#;
+/// A name that no name server knows (RFC 2606).
+const NOWHERE: &str = r#"{"ADUC_IoTConnectionString":"HostName=h;GatewayHostName=cache.invalid"}"#;
+
+/// The origin of the tests is the cache host as well; it is asked with the origin's name.
+#[test]
+fn mcc_download_with_mock_iot_connection_string() {
+    let service = configured("{}", GATEWAY);
+    let url = service.url("small").replace("127.0.0.1", "localhost");
+    let download = begin(&service, &url);
+    assert_eq!(download.reaches("Transferred", seconds(20)).transferred, SMALL);
+    download.finalize().unwrap();
+    assert!(service.is_whole("f", "small"));
+    let asked = service.origin.log().pop().unwrap();
+    assert_eq!(asked.target, "/small?cacheHostOrigin=localhost");
+    let host = asked.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host")).unwrap();
+    assert!(host.1.starts_with("127.0.0.1:"), "the cache host's own name: {}", host.1);
+}
+
+#[test]
+fn mcc_download_with_mock_iot_connection_string_invalid_host() {
+    let service = configured("{}", NOWHERE);
+    let begun = Instant::now();
+    let download = begin(&service, &service.url("small"));
+    download.reaches("Transferred", seconds(60));
+    assert!(begun.elapsed() < seconds(60));
+    assert_eq!(service.origin.log().pop().unwrap().target, "/small", "from the origin itself");
+}
+
+#[test]
+fn mcc_download_with_invalid_host_and_url() {
+    let service = configured("{}", NOWHERE);
+    let download = begin(&service, "http://origin.invalid/f");
+    let end = Instant::now() + seconds(20);
+    while Instant::now() < end {
+        let status = download.status();
+        assert_eq!((status.state.as_str(), status.transferred), ("Transferring", 0), "{status:?}");
+        std::thread::sleep(seconds(2));
+    }
+    download.abort().unwrap();
+    assert_eq!(service.size("f"), None);
+}
+
+/// A cache host that refuses is left at once, and left alone.
+#[test]
+fn mcc_refusal_leads_to_the_origin() {
+    let service =
+        configured(r#"{"DOCacheHost":"127.0.0.1","DODelayCacheServerFallbackBackground":3600}"#, NOWHERE);
+    use openbits_testkit::{Behaviour, Content, OriginFile};
+    let file = OriginFile::new(Content::new(4, SMALL)).behaviour(Behaviour::Status(403)).times(1);
+    service.origin.put("moody", file);
+    let begun = Instant::now();
+    let url = service.url("moody").replace("127.0.0.1", "localhost");
+    begin(&service, &url).reaches("Transferred", seconds(20));
+    assert!(begun.elapsed() < seconds(10), "at once");
+    let targets: Vec<String> = service.origin.log().into_iter().map(|asked| asked.target).collect();
+    assert_eq!(targets, ["/moody?cacheHostOrigin=localhost", "/moody"]);
+    let second = service.sdk().make(&url, &service.path("g")).unwrap();
+    second.start().unwrap();
+    second.reaches("Transferred", seconds(20));
+    assert_eq!(service.origin.log().pop().unwrap().target, "/moody", "it is left alone for this origin");
+}

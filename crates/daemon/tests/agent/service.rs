@@ -1,0 +1,148 @@
+//! A service of this user with the agent's door open.
+
+use crate::sdk::Sdk;
+use openbits_client::blocking::Client;
+use openbits_client::{Client as Async, Endpoint, Kind, Timeouts};
+use openbits_testkit::{Content, Origin, wait_until};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Size of the SDK's small test file, in bytes.
+pub(crate) const SMALL: u64 = 1837;
+/// Of its large one.
+pub(crate) const LARGE: u64 = 536_870_440;
+/// Of the one between.
+pub(crate) const OTHER: u64 = 25_006_511;
+
+pub(crate) struct Service {
+    pub(crate) child: Child,
+    pub(crate) folder: TempDir,
+    pub(crate) origin: Origin,
+    arguments: Vec<String>,
+}
+
+impl Service {
+    /// A service of this user.
+    pub(crate) fn start() -> Self {
+        Self::start_with(&["--user"])
+    }
+
+    /// The machine's service; downloads are done by this account.
+    pub(crate) fn start_system(account: &str) -> Self {
+        Self::start_with(&["--system", "--do-agent-account", account])
+    }
+
+    fn start_with(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("run")).unwrap();
+        std::fs::create_dir(folder.path().join("files")).unwrap();
+        std::fs::create_dir(folder.path().join("etc")).unwrap();
+        std::fs::write(folder.path().join("policy.toml"), "").unwrap();
+        let origin = Origin::start();
+        origin.put("small", Content::new(1, SMALL));
+        origin.put("other", Content::new(2, OTHER));
+        origin.put("large", Content::new(3, LARGE));
+        origin.throttle("large", Some(4 << 20));
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(folder.path(), open).unwrap();
+        let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
+        let child = run(folder.path(), &arguments);
+        let service = Self { child, folder, origin, arguments };
+        service.ready();
+        service
+    }
+
+    pub(crate) fn ready(&self) {
+        let run = self.run();
+        assert!(wait_until(Duration::from_secs(10), || crate::sdk::port_in(&run).is_some()), "no port file");
+        assert!(wait_until(Duration::from_secs(10), || self.client().service_info().is_ok()), "no service");
+    }
+
+    /// SIGKILL, and no successor yet.
+    pub(crate) fn stop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub(crate) fn start_again(&mut self) {
+        self.child = run(self.folder.path(), &self.arguments);
+    }
+
+    pub(crate) fn run(&self) -> PathBuf {
+        self.folder.path().join("run")
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join("files").join(name)
+    }
+
+    pub(crate) fn size(&self, name: &str) -> Option<u64> {
+        std::fs::metadata(self.path(name)).ok().map(|about| about.len())
+    }
+
+    pub(crate) fn url(&self, name: &str) -> String {
+        self.origin.url(name)
+    }
+
+    pub(crate) fn sdk(&self) -> Sdk {
+        Sdk::new(&self.run())
+    }
+
+    /// The ordinary door.
+    pub(crate) fn client(&self) -> Client {
+        let socket = self.folder.path().join("s.sock");
+        let endpoint = Endpoint { path: socket, kind: Kind::Given, owner: None };
+        Client::new(Async::new(endpoint, None, Timeouts::default())).unwrap()
+    }
+
+    /// The file holds exactly what the origin has.
+    pub(crate) fn is_whole(&self, name: &str, remote: &str) -> bool {
+        let content = self.origin.content(remote).unwrap();
+        openbits_testkit::sha256_file(self.path(name)).unwrap() == content.sha256_hex()
+    }
+}
+
+fn run(at: &Path, arguments: &[String]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_bitsd"))
+        .args(arguments)
+        .arg("--socket")
+        .arg(at.join("s.sock"))
+        .arg("--database")
+        .arg(at.join("queue.db"))
+        .arg("--policy")
+        .arg(at.join("policy.toml"))
+        .arg("--do-agent")
+        .arg("--do-agent-run")
+        .arg(at.join("run"))
+        .arg("--do-agent-config")
+        .arg(at.join("etc"))
+        .env("XDG_CONFIG_HOME", at.join("config"))
+        .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")
+        .env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere")
+        .env_remove("http_proxy")
+        .env_remove("https_proxy")
+        .env_remove("HTTPS_PROXY")
+        .env_remove("all_proxy")
+        .env_remove("ALL_PROXY")
+        .stderr(
+            std::fs::File::options()
+                .create(true)
+                .append(true)
+                .open(at.join("log"))
+                .map_or(Stdio::null(), Into::into),
+        )
+        .spawn()
+        .unwrap()
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default());
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
