@@ -155,7 +155,7 @@ mod tests {
             (20, 1),  // another port
             (24, 10), // another address
             (84, 0),  // no inode
-            (43, 1),  // rubbish in the peer's own address
+            (43, 2),  // another address of ours
         ];
         for (at, value) in spoilt {
             let mut bytes = good();
