@@ -42,7 +42,7 @@ pub(crate) fn com(cycles: &str) -> Result<()> {
     let mut command = cargo(&["test", "--package", "openbits-e2e", "--test", "cpp", "--"]);
     command.args(["--nocapture", "--test-threads=1"]);
     command.env("OPENBITS_CYCLES", cycles).env("OPENBITS_VALGRIND_CYCLES", "200");
-    command.env("OPENBITS_RACE_S", "300").env("OPENBITS_RACE_PERCENT", "0").env("OPENBITS_KILL_S", "300");
+    command.env("OPENBITS_RACE_S", "300").env("OPENBITS_KILL_S", "300");
     step(command)
 }
 

@@ -453,11 +453,15 @@ fn floods_are_refused_and_survived() {
         }
     }
     eprintln!("{} connections at once", idle.len());
-    std::thread::sleep(Duration::from_millis(500));
-    let used = cpu_time(pid).unwrap();
-    std::thread::sleep(Duration::from_secs(1));
-    let used = cpu_time(pid).unwrap() - used;
-    assert!(used < Duration::from_millis(300), "it spins under the flood: {used:?} in a second");
+    // Once all are accepted it rests, however long a busy machine takes to get there; a loop that spins never does.
+    let mut used = Vec::new();
+    let rests = (0..20).any(|_| {
+        let before = cpu_time(pid).unwrap();
+        std::thread::sleep(Duration::from_secs(1));
+        used.push(cpu_time(pid).unwrap() - before);
+        used.last().is_some_and(|used| *used < Duration::from_millis(100))
+    });
+    assert!(rests, "it spins under the flood: {used:?} of each second");
     drop(idle);
     assert!(door.answers(Duration::from_secs(10)));
     assert_eq!(user.service_pid(), pid, "the same process");

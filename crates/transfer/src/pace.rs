@@ -26,7 +26,7 @@ const LOWER_EFFORT: u8 = 1;
 /// Window of a connection that is not paced any more: none.
 const UNCLAMPED: u64 = i32::MAX as u64;
 /// Times that a reader is woken in a round trip, about; and least and largest bytes that wake it.
-const WAKES: u64 = 64;
+const WAKES: u64 = 16;
 const MARK_MIN: u32 = 3_000;
 const MARK_MAX: u32 = 512 << 10;
 /// Longest pause of the program in which the window stays as it is.
@@ -271,8 +271,8 @@ async fn tick(path: Rc<Path>) {
 }
 
 impl Member {
-    /// A reader that is woken for every packet costs a tenth of a core for each 100 Mbit/s without offloads; one that is woken some tens of times in a round trip
-    /// still leaves enough moments with an empty queue, in which the kernel measures a longer delay.
+    /// A reader that is woken for every packet costs a tenth of a core for each 100 Mbit/s without offloads; one that is woken [`WAKES`]
+    /// times in a round trip still leaves enough moments with an empty queue, in which the kernel measures a longer delay.
     fn fit_mark(&self, window: u64) {
         let part = u32::try_from(window / WAKES).unwrap_or(u32::MAX).min(MARK_MAX);
         let wanted = if self.batches.get() && part >= MARK_MIN { part } else { 1 };
