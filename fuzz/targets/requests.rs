@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use openbits_api::{AddFiles, CreateJob, SetProperties};
-use openbits_core::job::Extras;
+use openbits_core::job::{Dialect, Extras};
 use openbits_core::queue::{Call, NewJob};
 use openbits_core::{Caller, FileTime, JobId, JobType, Limits, Mono, Now, Queue};
 use openbits_daemon::clock::Clock;
@@ -31,7 +31,8 @@ fn new_job(body: CreateJob) -> NewJob {
         properties: jobs::properties(&vault(), id(), body.properties).unwrap_or_default(),
         files: intake::files(&vault(), id(), body.files).expect("sealed"),
         resume: body.resume,
-        extras: Extras::NONE,
+        extras: Extras { dialect: body.dialect, ..Extras::NONE },
+        delivery: None,
     }
 }
 
@@ -69,6 +70,7 @@ fuzz_target!(|data: &[u8]| {
         resume: false,
         properties: SetProperties::default(),
         environment_proxy: None,
+        dialect: Dialect::Bits,
     };
     let job = queue.create(OWNER, new_job(plain), NOW).expect("a plain job");
     if let Ok(body) = serde_json::from_slice::<SetProperties>(data) {

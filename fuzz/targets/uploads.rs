@@ -248,6 +248,7 @@ fuzz_target!(|input: Input| {
                     headers: &headers,
                     body: &body,
                     took_ms: (*took_ms).into(),
+                    repeated: *took_ms % 2 == 1,
                 };
                 if let Some(ask) = cancel(&target, plan.state()) {
                     check_ask(&ask, input.https, size);

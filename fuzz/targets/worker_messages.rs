@@ -34,6 +34,7 @@ fn queue() -> Queue {
         files: vec![file(0), file(1)],
         resume: true,
         extras: Extras::NONE,
+        delivery: None,
     };
     queue.create(OWNER, new, now(0)).expect("a plain job");
     queue

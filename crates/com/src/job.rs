@@ -115,10 +115,18 @@ impl Job {
             }
             Ok(outcome)
         });
-        if let Some(view) = last {
-            if view.files.is_some() {
-                self.finish(view);
+        if let Some(view) = last.filter(|view| view.files.is_some()) {
+            self.finish(view);
+        }
+        // Who came too late looks whether it is over: whoever was faster may never hear the answer.
+        let over = match &done {
+            Ok(_) => true,
+            Err(h::BG_E_INVALID_STATE) => {
+                self.view().map_or_else(|e| e == h::BG_E_NOT_FOUND, |v| v.state.is_final())
             }
+            Err(_) => false,
+        };
+        if over {
             notify::forget(self.id);
         }
         done
