@@ -33,10 +33,14 @@ codes! {
     DO_E_DOWNLOAD_NO_URI = 0x80D0_2200;
     /// Held by the cost of the network, or by another policy.
     DO_E_BLOCKED_BY_COST_TRANSFER_POLICY = 0x80D0_3801;
+    /// Held on a cellular network.
+    DO_E_BLOCKED_BY_CELLULAR_POLICY = 0x80D0_3803;
     /// Held on battery.
     DO_E_BLOCKED_BY_POWER_STATE = 0x80D0_3804;
     /// There is no network.
     DO_E_BLOCKED_BY_NO_NETWORK = 0x80D0_3805;
+    /// The server sent another amount of bytes than was asked for.
+    DO_E_HTTP_BLOCKSIZE_MISMATCH = 0x80D0_5001;
     /// The server does not do ranges.
     DO_E_INSUFFICIENT_RANGE_SUPPORT = 0x80D0_5011;
 }
