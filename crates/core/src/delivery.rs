@@ -5,6 +5,7 @@ pub mod cache;
 pub mod certificate;
 pub mod codes;
 pub mod cost;
+pub mod download;
 pub mod headers;
 pub mod reply;
 pub mod request;
