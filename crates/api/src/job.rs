@@ -104,6 +104,9 @@ pub struct JobView {
     pub cost_flags: u32,
     /// The mask is the job's own.
     pub cost_flags_set: bool,
+    /// Not over cellular networks.
+    #[serde(default)]
+    pub disallow_cellular: bool,
     /// GUID of the class that is activated for notification.
     pub notification_clsid: Option<String>,
     /// The content is made on request.

@@ -198,6 +198,9 @@ pub struct SetProperties {
     /// Mask of the network costs at which the job may run; goes before the policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_flags: Option<u32>,
+    /// True: not over cellular networks, whatever they cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disallow_cellular: Option<bool>,
     /// GUID of the class that is activated for notification; an empty text for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notification_clsid: Option<String>,

@@ -97,6 +97,8 @@ pub enum Wait {
     Policy,
     /// Until the network costs less, or the job may pay more.
     Cost,
+    /// Until the network is no cellular one.
+    Cellular,
     /// Until the machine has mains power again.
     Battery,
     /// Until the power saver is off.
@@ -113,6 +115,7 @@ impl Wait {
             Self::Network => Some(Gate::Network),
             Self::Policy => Some(Gate::Policy),
             Self::Cost => Some(Gate::Cost),
+            Self::Cellular => Some(Gate::Cellular),
             Self::Battery => Some(Gate::Battery),
             Self::Saver => Some(Gate::Saver),
             Self::Game => Some(Gate::Game),
@@ -126,6 +129,7 @@ impl From<Gate> for Wait {
             Gate::Network => Self::Network,
             Gate::Policy => Self::Policy,
             Gate::Cost => Self::Cost,
+            Gate::Cellular => Self::Cellular,
             Gate::Battery => Self::Battery,
             Gate::Saver => Self::Saver,
             Gate::Game => Self::Game,

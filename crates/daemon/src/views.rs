@@ -83,6 +83,7 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         maximum_download_time_s: job.maximum_download_time_s(queue.limits()),
         cost_flags: job.cost_flags(queue.limits()),
         cost_flags_set: options.cost_flags.is_some(),
+        disallow_cellular: options.disallow_cellular,
         notification_clsid: options.notification_class.map(|class| class.to_string()),
         dynamic_content: options.dynamic_content,
         high_performance: options.high_performance,
@@ -396,6 +397,11 @@ fn words(reason: Reason) -> (&'static str, &'static str, &'static str) {
             "blocked-by-cost",
             "The network costs what the job is not allowed to pay.",
             "The job goes on by itself on a cheaper network; `bits set JOB priority=FOREGROUND` may pay more (cost.* in the policy).",
+        ),
+        Reason::BlockedByCellular => (
+            "blocked-by-cellular",
+            "The network is a cellular one, and the job stays away from those (disallow_cellular).",
+            "The job goes on by itself on another network, or now with `bits set JOB cellular=yes`.",
         ),
         Reason::OnBattery => (
             "on-battery",

@@ -145,6 +145,7 @@ impl State {
             maximum_download_time_s: 7_776_000,
             cost_flags: 0x8000_006F,
             cost_flags_set: false,
+            disallow_cellular: false,
             notification_clsid: None,
             dynamic_content: false,
             high_performance: false,

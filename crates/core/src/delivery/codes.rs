@@ -159,6 +159,7 @@ pub const fn of_wait(wait: Wait) -> Option<HResult> {
         Wait::Retry { .. } | Wait::Volume => None,
         Wait::Network => Some(DO_E_BLOCKED_BY_NO_NETWORK),
         Wait::Battery | Wait::Saver => Some(DO_E_BLOCKED_BY_POWER_STATE),
+        Wait::Cellular => Some(DO_E_BLOCKED_BY_CELLULAR_POLICY),
         Wait::Policy | Wait::Cost | Wait::Game => Some(DO_E_BLOCKED_BY_COST_TRANSFER_POLICY),
     }
 }

@@ -243,6 +243,7 @@ impl Job {
             | Wait::Volume
             | Wait::Policy
             | Wait::Cost
+            | Wait::Cellular
             | Wait::Battery
             | Wait::Saver
             | Wait::Game => self.enter_gate(now.mono),
