@@ -3,6 +3,7 @@
 
 pub mod cache;
 pub mod codes;
+pub mod integrity;
 pub mod reply;
 pub mod request;
 pub mod route;

@@ -27,6 +27,10 @@ codes! {
     DO_E_READ_ONLY_PROPERTY = 0x80D0_2012;
     /// Not in this state.
     DO_E_INVALID_STATE = 0x80D0_2013;
+    /// The pieces must be checked, and nothing says where their digests are.
+    DO_E_INTEGRITYCHECKINFO_UNSPECIFIED = 0x80D0_2016;
+    /// The pieces must be checked, and their digests cannot be had.
+    DO_E_INTEGRITYCHECKINFO_UNAVAILABLE = 0x80D0_2017;
     /// Start without a path.
     DO_E_FILE_DOWNLOADSINK_UNSPECIFIED = 0x80D0_2018;
     /// Start without a URL.
