@@ -7,6 +7,7 @@ pub mod codes;
 pub mod cost;
 pub mod download;
 pub mod headers;
+pub mod integrity;
 pub mod reply;
 pub mod request;
 pub mod route;

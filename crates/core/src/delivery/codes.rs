@@ -45,6 +45,10 @@ codes! {
     DO_E_INVALID_RANGE = 0x80D0_5010;
     /// Ranges overlap, or one comes twice.
     DO_E_OVERLAPPING_RANGES = 0x80D0_5012;
+    /// The pieces must be checked, and nothing says where their digests are.
+    DO_E_INTEGRITYCHECKINFO_UNSPECIFIED = 0x80D0_2016;
+    /// The pieces must be checked, and their digests cannot be had.
+    DO_E_INTEGRITYCHECKINFO_UNAVAILABLE = 0x80D0_2017;
     /// Start without a path.
     DO_E_FILE_DOWNLOADSINK_UNSPECIFIED = 0x80D0_2018;
     /// Start without a URL.
