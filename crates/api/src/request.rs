@@ -81,6 +81,9 @@ pub struct AddFile {
     /// A Metalink 4 document that tells digests, size and mirrors of this file. Its location may be the remote name itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metalink: Option<DigestSourceRequest>,
+    /// Expected size of the remote file, in bytes: another one is an error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
     /// Other remote names of the same file, at most 32, tried in this order when the first one fails.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mirrors: Vec<String>,
@@ -252,6 +255,15 @@ pub struct SetFile {
     /// Absolute local path; while the job is suspended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local_name: Option<String>,
+    /// Expected size in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// JSON that names a piece hash file; never shown. An empty text takes it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integrity_check_info: Option<String>,
+    /// Without a good piece hash file the file fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integrity_check_mandatory: Option<bool>,
 }
 
 /// `PUT /v1/jobs/{id}/helper-token`: the caller becomes the job's helper (IBitsTokenOptions::SetHelperToken).

@@ -67,6 +67,7 @@ pub fn files(vault: &Vault, job: JobId, files: Vec<AddFile>) -> Result<Vec<NewFi
             sha256: file.sha256.map(|hex| hex.to_ascii_lowercase()),
             expect: Expect {
                 digests: file.digests,
+                size: file.size,
                 sources: std::iter::empty()
                     .chain(file.metalink.map(|metalink| source(SourceKind::Metalink, metalink)))
                     .chain(file.checksum.map(|checksum| source(SourceKind::Checksums, checksum)))
