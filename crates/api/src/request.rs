@@ -78,6 +78,9 @@ pub struct AddFile {
     /// A Metalink 4 document that tells digests, size and mirrors of this file. Its location may be the remote name itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metalink: Option<DigestSourceRequest>,
+    /// Expected size of the remote file, in bytes: another one is an error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
     /// Other remote names of the same file, at most 32, tried in this order when the first one fails.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mirrors: Vec<String>,
@@ -172,6 +175,12 @@ pub struct SetProperties {
     #[serde(default, with = "openbits_core::secret::clear_option", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "X-Build: 7\r\n")]
     pub custom_headers: Option<Secret>,
+    /// Headers that are held back until the server of the remote name answers 401, or a proxy 407: then they go to it, once. Those whose
+    /// names begin with `Proxy-` are for proxies, all others for the server. Form and limits are those of `custom_headers`; an empty text
+    /// removes them. Only for the owner.
+    #[serde(default, with = "openbits_core::secret::clear_option", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "Authorization: Bearer 7\r\n")]
+    pub challenge_headers: Option<Secret>,
     /// True: nobody may read the headers back from now on, for good. False is refused. Only for the owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom_headers_write_only: Option<bool>,

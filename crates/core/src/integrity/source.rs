@@ -16,6 +16,9 @@ pub struct Expect {
     /// All of them must hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub digests: Vec<Digest>,
+    /// Bytes of the remote file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
     /// Lists with more of them, fetched when the file is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<DigestSource>,

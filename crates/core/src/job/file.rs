@@ -161,7 +161,8 @@ impl File {
 
     /// What is expected besides `sha256`, and mirrors.
     pub fn expect(&self) -> &Expect {
-        const NONE: &Expect = &Expect { digests: Vec::new(), sources: Vec::new(), mirrors: Vec::new() };
+        const NONE: &Expect =
+            &Expect { digests: Vec::new(), size: None, sources: Vec::new(), mirrors: Vec::new() };
         self.expect.as_deref().unwrap_or(NONE)
     }
 
