@@ -13,7 +13,10 @@ pub struct HttpView {
     pub security_flags: u32,
     /// There are custom headers.
     pub custom_headers: bool,
-    /// Nobody may read them back.
+    /// There are headers that are held back until a server or proxy asks who is there.
+    #[serde(default)]
+    pub challenge_headers: bool,
+    /// Nobody may read the headers back, of either kind.
     pub custom_headers_write_only: bool,
     /// Client certificate.
     pub client_certificate: Option<CertificateView>,
@@ -37,8 +40,8 @@ pub struct CertificateView {
     pub subject: String,
 }
 
-/// `PUT /v1/jobs/{id}/client-certificate`: name a certificate by its hash or by a part of its subject. It is looked for at once, with the
-/// owner's rights.
+/// `PUT /v1/jobs/{id}/client-certificate`: name a certificate by its hash, by a part of its subject, or by itself. It is looked for at once,
+/// with the owner's rights.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetClientCertificate {
@@ -57,6 +60,10 @@ pub struct SetClientCertificate {
     /// Part of the subject, at most 255 characters; the first certificate that matches and may identify a client is taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// The certificate itself, in base64: DER, or a serialized certificate context, at most 64 KiB; instead of `hash` and `subject`. Its key
+    /// is in the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
 }
 
 fn current_user() -> String {
@@ -67,7 +74,7 @@ fn my() -> String {
     "MY".to_owned()
 }
 
-/// `GET /v1/jobs/{id}/custom-headers`: for the owner only, and not once they are write-only.
+/// `GET /v1/jobs/{id}/custom-headers` and `GET /v1/jobs/{id}/challenge-headers`: for the owner only, and not once they are write-only.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CustomHeaders {
     /// Version of this form.

@@ -234,6 +234,9 @@ pub struct FileView {
     /// More expected digests, `ALGORITHM:HEX`.
     #[serde(default)]
     pub digests: Vec<String>,
+    /// Expected size of the remote file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_size: Option<u64>,
     /// Location of the list of digests.
     #[serde(default)]
     pub checksum: Option<String>,

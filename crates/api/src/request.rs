@@ -178,6 +178,12 @@ pub struct SetProperties {
     #[serde(default, with = "openbits_core::secret::clear_option", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "X-Build: 7\r\n")]
     pub custom_headers: Option<Secret>,
+    /// Headers that are held back until the server of the remote name answers 401, or a proxy 407: then they go to it, once. Those whose
+    /// names begin with `Proxy-` are for proxies, all others for the server. Form and limits are those of `custom_headers`; an empty text
+    /// removes them. Only for the owner.
+    #[serde(default, with = "openbits_core::secret::clear_option", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "Authorization: Bearer 7\r\n")]
+    pub challenge_headers: Option<Secret>,
     /// True: nobody may read the headers back from now on, for good. False is refused. Only for the owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom_headers_write_only: Option<bool>,

@@ -240,6 +240,9 @@ pub(crate) struct Expect {
     /// Expected digest as ALGORITHM:HEX, with sha-256, sha-512 or blake3; may be repeated (one URL)
     #[arg(long, value_name = "DIGEST", value_parser = digest)]
     pub(crate) digest: Vec<Digest>,
+    /// Expected size of the file in bytes; another one is an error (one URL)
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) size: Option<u64>,
     /// List of digests (SHA256SUMS and its relatives) that names every file of the command
     #[arg(long, value_name = "URL|FILE")]
     pub(crate) checksum: Option<String>,
@@ -261,6 +264,7 @@ impl Expect {
             || self.sha512.is_some()
             || self.blake3.is_some()
             || !self.digest.is_empty()
+            || self.size.is_some()
             || self.metalink.is_some()
             || self.listed_as.is_some()
             || !self.mirror.is_empty()
@@ -385,7 +389,7 @@ pub(crate) struct Set {
     /// peer-caching-flags, max-download-time, cost (always, unless-roaming, unless-surcharge, unless-near-limit, unconstrained or a
     /// mask), cellular=no (wait for another network), notification-clsid, dynamic, high-performance, max-download-size (bytes), stored-credentials (PROXY or NONE),
     /// notification-interval (milliseconds), on-demand, helper-token-flags,
-    /// headers (@FILE or -, never the text itself; empty for none), headers-write-only=yes, http-method, security-flags (a number or names such
+    /// headers and challenge-headers (@FILE or -, never the text itself; empty for none), headers-write-only=yes, http-method, security-flags (a number or names such
     /// as crl-check,ignore-ca,redirect-report), client-certificate ([LOCATION,][STORE,]HASH or ...subject:TEXT; empty for none),
     /// certificate-validation=no
     #[arg(required_unless_present_any = ["credentials", "remove_credentials"], value_name = "KEY=VALUE")]
@@ -565,6 +569,8 @@ mod tests {
             &format!("bits get http://h/a --sha256 {hex}"),
             "bits --socket /s list --state queued,TRANSIENT-ERROR --json",
             &format!("bits get http://h/a --sha512 {hex}{hex} --blake3 {hex} --digest sha-256:{hex}"),
+            "bits get http://h/a --size 123 --no-cellular",
+            "bits get http://h/a --headers @f --challenge-headers @g",
             "bits get http://h/a --checksum SHA256SUMS --mirror http://i/a --mirror smb://j/s/a",
             "bits get --metalink http://h/a.meta4 -d x",
             "bits list --user",

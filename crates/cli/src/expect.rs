@@ -21,6 +21,7 @@ pub(crate) fn apply(expect: &Expect, files: &mut [AddFile]) -> Result<(), Failur
             file.sha256 = Some(sha256.clone());
         }
         file.digests = expect.sha512.iter().chain(&expect.blake3).chain(&expect.digest).cloned().collect();
+        file.size = expect.size;
         file.checksum = expect.checksum.as_ref().map(source).transpose()?;
         file.metalink = expect.metalink.as_ref().map(source).transpose()?;
         file.mirrors = expect.mirror.iter().map(|url| names::remote_name(url)).collect::<Result<_, _>>()?;

@@ -95,6 +95,7 @@ pub(crate) fn job(job: &JobView) -> Vec<String> {
         ("HTTP method", clean(&job.http.method)),
         ("Security flags", security_names(job.http.security_flags)),
         ("Custom headers", headers.to_owned()),
+        ("Challenge headers", if job.http.challenge_headers { "set" } else { "none" }.to_owned()),
         ("Client certificate", certificate),
         (
             "Server validation",

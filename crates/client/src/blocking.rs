@@ -178,6 +178,8 @@ impl Client {
         remove_client_certificate(id: JobId) -> Outcome;
         /// See [`crate::Client::custom_headers`].
         custom_headers(id: JobId) -> CustomHeaders;
+        /// See [`crate::Client::challenge_headers`].
+        challenge_headers(id: JobId) -> CustomHeaders;
         /// See [`crate::Client::answer_certificate_check`].
         answer_certificate_check(id: JobId, check: u64, code: HResult) -> CertificateAnswer;
         /// See [`crate::Client::stop_certificate_checks`].

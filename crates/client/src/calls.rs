@@ -494,6 +494,11 @@ impl Client {
         self.get(&format!("/v1/jobs/{id}/custom-headers")).await
     }
 
+    /// `GET /v1/jobs/{id}/challenge-headers` (owner only): E_ACCESSDENIED once headers are write-only.
+    pub async fn challenge_headers(&self, id: JobId) -> Result<CustomHeaders, Error> {
+        self.get(&format!("/v1/jobs/{id}/challenge-headers")).await
+    }
+
     /// `POST /v1/jobs/{id}/certificate-checks`: from now on this program has to accept the job's servers.
     pub async fn certificate_checks(&self, id: JobId) -> Result<CertificateChecks, Error> {
         CertificateChecks::open(self, id).await

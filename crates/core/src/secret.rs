@@ -117,6 +117,8 @@ pub enum Slot {
     EnvironmentProxy,
     /// Custom request headers.
     Headers,
+    /// Request headers that are held back until a server or proxy asks who is there.
+    ChallengeHeaders,
     /// Password of the client certificate's key.
     ClientCertificate,
 }
@@ -128,6 +130,7 @@ impl Slot {
             Self::ProxyList => "proxy-list",
             Self::EnvironmentProxy => "environment-proxy",
             Self::Headers => "headers",
+            Self::ChallengeHeaders => "challenge-headers",
             Self::ClientCertificate => "client-certificate",
         }
     }

@@ -89,6 +89,7 @@ pub fn router(app: App) -> Router {
             get(options::certificate).put(options::set_certificate).delete(options::remove_certificate),
         )
         .route("/v1/jobs/{id}/custom-headers", get(options::headers))
+        .route("/v1/jobs/{id}/challenge-headers", get(options::challenge_headers))
         .route("/v1/jobs/{id}/certificate-checks", post(options::listen).delete(options::stop_listening))
         .route("/v1/jobs/{id}/certificate-checks/{check}", put(options::answer))
         .route("/v1/jobs/{id}/error", get(jobs::error))

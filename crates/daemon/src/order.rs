@@ -4,11 +4,12 @@ use crate::policy::Settings;
 use crate::secrets::Vault;
 use crate::secrets::outgoing::Lost;
 use openbits_core::delivery::cache::rewrite;
+use openbits_core::delivery::codes::DO_E_HTTP_BLOCKSIZE_MISMATCH;
 use openbits_core::enums::notify;
 use openbits_core::hresult::ERROR_DISK_FULL;
 use openbits_core::job::api::FinishPlan;
 use openbits_core::job::http::{CertificateName, CertificateQuery, RedirectPolicy, parse_headers, security};
-use openbits_core::job::{ErrorRecord, File, REPLY_INDEX};
+use openbits_core::job::{Dialect, ErrorRecord, File, REPLY_INDEX};
 use openbits_core::queue::FileReport;
 use openbits_core::{
     AttemptId, AuthScheme, AuthTarget, FileTime, Job, JobType, Mono, Priority, ProxyUsage, Secret, Slot,
@@ -73,6 +74,7 @@ fn file_order(job: &Job, index: u32, file: &File, settings: &Settings, remote: S
         done: file.done.clone(),
         validator: validator(file),
         digests: file.digests(),
+        expected_size: file.expect().size,
         sources: file.expect().sources.clone(),
         mirrors: file.expect().mirrors.iter().map(ToString::to_string).collect(),
         moved: file.moved,
@@ -128,6 +130,9 @@ fn options(job: &Job, settings: &Settings, vault: &Vault) -> Result<TransferOpti
         },
     };
     http_options(job, vault, &mut options)?;
+    if job.dialect() == Dialect::DeliveryOptimization {
+        options.wrong_size = DO_E_HTTP_BLOCKSIZE_MISMATCH;
+    }
     if job.delivery.is_some() {
         // Spec/delivery-optimization-linux-agent.md 7.1.
         options.user_agent = DELIVERY_AGENT.to_owned();
@@ -144,13 +149,10 @@ const DELIVERY_AGENT: &str = "Microsoft-Delivery-Optimization-Lite/10.0.0.1";
 /// What the job's HTTP options say, over what the policy says.
 fn http_options(job: &Job, vault: &Vault, options: &mut TransferOptions) -> Result<(), Lost> {
     let http = job.http();
-    if let Some(text) = vault.slot(job, Slot::Headers)? {
-        // They were checked when they were set; what cannot be read is not sent.
-        options.headers = parse_headers(text.reveal(), job.kind)
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(name, value)| Header { name: name.to_owned(), value: Secret::new(value) })
-            .collect();
+    options.headers = headers(job, vault, Slot::Headers)?;
+    // They are for the origin; a cache host that stands in for it has not earned them.
+    if job.asks_cache_host().is_none() {
+        options.challenge_headers = headers(job, vault, Slot::ChallengeHeaders)?;
     }
     options.headers_stay = http.write_only;
     options.method = http.method.as_deref().map(str::to_owned);
@@ -166,6 +168,13 @@ fn http_options(job: &Job, vault: &Vault, options: &mut TransferOptions) -> Resu
     });
     options.tls.validate = http.validates;
     Ok(())
+}
+
+/// The headers in a slot. They were checked when they were set; what cannot be read is not sent.
+fn headers(job: &Job, vault: &Vault, slot: Slot) -> Result<Vec<Header>, Lost> {
+    let Some(text) = vault.slot(job, slot)? else { return Ok(Vec::new()) };
+    let lines = parse_headers(text.reveal(), job.kind).unwrap_or_default().into_iter();
+    Ok(lines.map(|(name, value)| Header { name: name.to_owned(), value: Secret::new(value) }).collect())
 }
 
 /// Where the policy lets the owner's own credentials be sent without a word of the application (spec/policy.md A8): the ticket cache,

@@ -3,9 +3,12 @@
 //! The strongest scheme that is offered and that the job has credentials for is tried first: Negotiate, NTLM, Digest, Basic. An answer
 //! goes only to whom the credentials are for: the first origin of a file, or the proxy; never to where a redirect leads. Basic goes to
 //! a server over https only, unless the policy says otherwise.
+//!
+//! Headers that the job holds back (HttpCustomAuthHeaders) come last: when nothing else answers the challenge, they go to whom asks, once.
 
 mod challenge;
 mod gss;
+mod held_back;
 mod netrc;
 
 #[cfg(fuzzing)]
@@ -16,6 +19,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use challenge::Challenge;
 use gss::Handshake;
+use held_back::HeldBack;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
 use http_auth::{DigestClient, PasswordParams};
 use openbits_core::{AuthScheme, AuthTarget};
@@ -56,6 +60,8 @@ struct Session {
     offered: Vec<String>,
     rounds: u32,
     accepted: bool,
+    /// The headers that are held back go to it, since it asked.
+    told: bool,
 }
 
 #[derive(Debug)]
@@ -102,6 +108,7 @@ pub(crate) struct Auth {
     credentials: Vec<Credential>,
     plaintext_basic: bool,
     stored: bool,
+    held_back: HeldBack,
     sessions: Vec<Session>,
     notes: Vec<Note>,
 }
@@ -112,6 +119,7 @@ impl Auth {
             credentials: options.credentials.clone(),
             plaintext_basic: options.plaintext_basic,
             stored: options.stored_proxy_credentials,
+            held_back: HeldBack::new(&options.challenge_headers),
             ..Self::default()
         }
     }
@@ -128,6 +136,7 @@ impl Auth {
                     offered: Vec::new(),
                     rounds: 0,
                     accepted: false,
+                    told: false,
                 });
                 self.sessions.len() - 1
             }
@@ -135,8 +144,16 @@ impl Auth {
         &mut self.sessions[at]
     }
 
-    /// Puts what the peer wants to see into a request. A header of the same name that the caller set stays.
+    /// Puts what the peer wants to see into a request.
     pub(crate) fn dress<B>(&mut self, request: &mut http::Request<B>, peer: &Peer) {
+        self.show_credentials(request, peer);
+        if self.session(peer).told {
+            self.held_back.put(peer.target, request.headers_mut());
+        }
+    }
+
+    /// A header of the same name that the caller set stays.
+    fn show_credentials<B>(&mut self, request: &mut http::Request<B>, peer: &Peer) {
         let name = match peer.target {
             AuthTarget::Server => AUTHORIZATION,
             AuthTarget::Proxy => PROXY_AUTHORIZATION,
@@ -186,9 +203,24 @@ impl Auth {
 
     /// The peer wants to know who asks. True: send the request again ([`Auth::is_bound`]: on the same connection).
     pub(crate) async fn challenged(&mut self, peer: &Peer, headers: &HeaderMap) -> bool {
-        let (mut challenges, offered) = challenge::read(headers, peer.target);
+        let (challenges, offered) = challenge::read(headers, peer.target);
         let session = self.session(peer);
         session.offered = offered;
+        if session.told {
+            session.why.push("The headers that the job has for that were refused.".to_owned());
+            return false;
+        }
+        if self.answers(peer, challenges).await {
+            return true;
+        }
+        let told = self.held_back.is_for(peer.target);
+        self.session(peer).told = told;
+        told
+    }
+
+    /// The job has credentials that the peer did not refuse yet.
+    async fn answers(&mut self, peer: &Peer, mut challenges: Vec<Challenge>) -> bool {
+        let session = self.session(peer);
         session.rounds += 1;
         if session.rounds > MAX_ROUNDS {
             session.why.push("It asks again and again.".to_owned());

@@ -16,5 +16,5 @@ pub(crate) use link::{Link, Opening, Piece, Reply};
 pub(crate) use payload::{Payload, Sent};
 pub(crate) use pool::{Pool, Route};
 pub(crate) use proxy::{Via, routes};
-pub(crate) use request::build;
+pub(crate) use request::{build, put};
 pub(crate) use upload_request::build_upload;

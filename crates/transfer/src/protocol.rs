@@ -262,6 +262,9 @@ pub struct FileOrder {
     /// Expected content: all of them must hold.
     #[serde(default)]
     pub digests: Vec<Digest>,
+    /// Expected size of the remote file: another one is fatal ([`TransferOptions::wrong_size`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_size: Option<u64>,
     /// Lists that tell more digests, size and mirrors: fetched with the file.
     #[serde(default)]
     pub sources: Vec<DigestSource>,
@@ -290,6 +293,7 @@ impl FileOrder {
             done: RangeSet::new(),
             validator: None,
             digests: Vec::new(),
+            expected_size: None,
             sources: Vec::new(),
             mirrors: Vec::new(),
             moved: false,

@@ -65,6 +65,45 @@ fn every_digest_must_hold() {
 }
 
 #[test]
+fn the_expected_size_must_hold() {
+    let (origin, mut bench) = (Origin::start(), Bench::new());
+    for (size, behaviour) in
+        [(0, Behaviour::Good), (1000, Behaviour::Good), (SIZE, Behaviour::Good), (SIZE, Behaviour::Chunked)]
+    {
+        let content = Content::new(1, size);
+        origin.put("f", OriginFile::new(content.clone()).behaviour(behaviour));
+        let mut job = bench.job(&[(&origin.url("f"), "f")]);
+        job.files[0].order.expected_size = Some(size);
+        assert_eq!(bench.attempt(&mut job).end, End::Done, "{size} {behaviour}");
+        assert_content(&job.temp(0), &content);
+        let mut job = bench.job(&[(&origin.url("f"), "g")]);
+        job.files[0].order.expected_size = Some(size + 1);
+        let run = bench.attempt(&mut job);
+        let found = (run.failure().code, run.failure().class);
+        assert_eq!(found, (BG_E_VALIDATION_FAILED, FailureClass::Fatal), "{size} {behaviour}");
+        assert!(!job.temp(0).exists());
+    }
+    // A mirror may have the right one, and a Metalink must say the same.
+    let other = Origin::start();
+    let content = Content::new(1, SIZE);
+    other.put("f", content.clone());
+    origin.put("f", Content::new(2, SIZE - 1));
+    let mut job = bench.job(&[(&origin.url("f"), "h")]);
+    job.files[0].order.expected_size = Some(SIZE);
+    job.files[0].order.mirrors = vec![other.url("f")];
+    assert_eq!(bench.attempt(&mut job).end, End::Done);
+    assert_content(&job.temp(0), &content);
+    other.put("f.meta4", text(&metalink("f", &content, &[&other.url("f")])));
+    for (size, fits) in [(SIZE, true), (SIZE + 1, false)] {
+        let mut job = bench.job(&[(&other.url("f"), &format!("i{fits}"))]);
+        job.files[0].order.expected_size = Some(size);
+        job.files[0].order.sources = vec![source(SourceKind::Metalink, &other.url("f.meta4"))];
+        let run = bench.attempt(&mut job);
+        assert_eq!(run.end == End::Done, fits, "{:?}", run.end);
+    }
+}
+
+#[test]
 fn what_the_server_says_of_the_whole_file_must_hold() {
     let (origin, mut bench) = (Origin::start(), Bench::new());
     let content = Content::new(1, SIZE);

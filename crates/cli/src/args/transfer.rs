@@ -49,6 +49,9 @@ pub(crate) struct Http {
     /// Send these headers too: a file with lines `Name: value`, or `-` for standard input; never the text itself
     #[arg(long, value_name = "@FILE|-")]
     pub(crate) headers: Option<String>,
+    /// Headers for a server that answers 401, or (those that begin with `Proxy-`) a proxy that answers 407; sent to nobody else. As --headers
+    #[arg(long, value_name = "@FILE|-")]
+    pub(crate) challenge_headers: Option<String>,
     /// Nobody can read the headers back, and they go to the URL's own server only
     #[arg(long, requires = "headers")]
     pub(crate) headers_write_only: bool,
@@ -87,6 +90,7 @@ impl Http {
     pub(crate) fn read(&self) -> Result<HttpOptions, Failure> {
         let properties = SetProperties {
             custom_headers: self.headers.as_deref().map(http::headers).transpose()?,
+            challenge_headers: self.challenge_headers.as_deref().map(http::headers).transpose()?,
             custom_headers_write_only: self.headers_write_only.then_some(true),
             http_method: self.http_method.clone(),
             security_flags: self.security_flags,
@@ -131,6 +135,8 @@ mod tests {
                 "--headers",
                 &headers,
                 "--headers-write-only",
+                "--challenge-headers",
+                &headers,
                 "--http-method",
                 "POST",
                 "--security-flags",
@@ -142,6 +148,7 @@ mod tests {
             ];
             let HttpOptions { properties, certificate } = read(&[start, &words].concat()).unwrap();
             assert_eq!(properties.custom_headers.unwrap().reveal(), "X-A: 1\r\n");
+            assert_eq!(properties.challenge_headers.unwrap().reveal(), "X-A: 1\r\n");
             assert_eq!(properties.custom_headers_write_only, Some(true));
             assert_eq!(properties.http_method.as_deref(), Some("POST"));
             assert_eq!(properties.security_flags, Some(0x108));

@@ -83,8 +83,13 @@ pub(crate) fn certificate(value: &str) -> Option<SetClientCertificate> {
             (places, Some(hash.replace(':', "")), None)
         }
     };
-    let mut certificate =
-        SetClientCertificate { location: "CURRENT_USER".to_owned(), store: "MY".to_owned(), hash, subject };
+    let mut certificate = SetClientCertificate {
+        location: "CURRENT_USER".to_owned(),
+        store: "MY".to_owned(),
+        hash,
+        subject,
+        context: None,
+    };
     for place in places.split(',').filter(|place| !place.is_empty()) {
         match place.to_ascii_uppercase().replace('-', "_").as_str() {
             location @ ("CURRENT_USER" | "LOCAL_MACHINE") => certificate.location = location.to_owned(),

@@ -50,6 +50,7 @@ pub(super) fn changes(pairs: &[String]) -> Result<Changes, Failure> {
             "reply-file" => put(&mut set.reply_file_name, value.to_owned()),
             "notify-command" => put(&mut set.notify_command, command(value)),
             "headers" => put(&mut set.custom_headers, http::headers(value)?),
+            "challenge-headers" => put(&mut set.challenge_headers, http::headers(value)?),
             "headers-write-only" => match switch(value) {
                 Some(true) => put(&mut set.custom_headers_write_only, true),
                 _ => return Err(bad("yes; it cannot be taken back")),
@@ -70,7 +71,7 @@ pub(super) fn changes(pairs: &[String]) -> Result<Changes, Failure> {
                     "unknown property `{key}`; there are name, description, priority, notify-flags, retry-delay, \
                      no-progress-timeout, proxy, auto-complete, bind, upload-protocol, reply-file, notify-command, acl-flags, peer-caching-flags, \
                      max-download-time, cost, cellular, notification-clsid, dynamic, high-performance, max-download-size, \
-                     stored-credentials, notification-interval, on-demand, helper-token-flags, headers, headers-write-only, \
+                     stored-credentials, notification-interval, on-demand, helper-token-flags, headers, challenge-headers, headers-write-only, \
                      http-method, security-flags, client-certificate and certificate-validation"
                 )));
             }

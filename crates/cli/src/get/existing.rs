@@ -62,6 +62,7 @@ fn checks(view: &FileView, file: &AddFile) -> bool {
     };
     (file.sha256.is_none() || file.sha256 == view.sha256)
         && file.digests.iter().all(|digest| view.digests.contains(&digest.to_string()))
+        && (file.size.is_none() || file.size == view.expected_size)
         && same(&file.checksum, &view.checksum)
         && same(&file.metalink, &view.metalink)
         && file.ranges == view.ranges

@@ -339,6 +339,7 @@ fn file_views(files: &[AddFile]) -> Vec<FileView> {
         sha256: file.sha256.clone(),
         digests: file.digests.iter().map(ToString::to_string).collect(),
         checksum: file.checksum.as_ref().map(|source| source.location.clone()),
+        expected_size: file.size,
         metalink: file.metalink.as_ref().map(|source| source.location.clone()),
         mirrors: file.mirrors.clone(),
         mirror: None,

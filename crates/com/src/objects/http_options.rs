@@ -39,6 +39,7 @@ impl<T: OfJob> IBackgroundCopyJobHttpOptionsMethods for T {
             store,
             hash: Some(hash),
             subject: None,
+            context: None,
         };
         self.job().change(async |client, id| client.set_client_certificate(id, &certificate).await)
     }
@@ -49,6 +50,7 @@ impl<T: OfJob> IBackgroundCopyJobHttpOptionsMethods for T {
             store,
             hash: None,
             subject: Some(subject),
+            context: None,
         };
         self.job().change(async |client, id| client.set_client_certificate(id, &certificate).await)
     }

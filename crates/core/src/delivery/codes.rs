@@ -102,6 +102,7 @@ pub(crate) fn is_fatal(code: HResult) -> bool {
         h::BG_E_INSUFFICIENT_RANGE_SUPPORT,
         h::BG_E_MAXDOWNLOAD_TIMEOUT,
         h::BG_E_TOKEN_REQUIRED,
+        DO_E_HTTP_BLOCKSIZE_MISMATCH,
     ];
     fatal.contains(&code)
 }
@@ -165,5 +166,37 @@ pub const fn of_wait(wait: Wait) -> Option<HResult> {
         Wait::Battery | Wait::Saver => Some(DO_E_BLOCKED_BY_POWER_STATE),
         Wait::Cellular => Some(DO_E_BLOCKED_BY_CELLULAR_POLICY),
         Wait::Policy | Wait::Cost | Wait::Game => Some(DO_E_BLOCKED_BY_COST_TRANSFER_POLICY),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_download_waits_for_has_a_transient_code() {
+        for (wait, code) in [
+            (Wait::Network, 0x80D0_3805),
+            (Wait::Cellular, 0x80D0_3803),
+            (Wait::Cost, 0x80D0_3801),
+            (Wait::Policy, 0x80D0_3801),
+            (Wait::Game, 0x80D0_3801),
+            (Wait::Battery, 0x80D0_3804),
+            (Wait::Saver, 0x80D0_3804),
+        ] {
+            let told = of_wait(wait).map(HResult::bits);
+            assert_eq!(told, Some(code), "{wait:?}");
+            assert_eq!(code & 0xFFFF_F800, 0x80D0_3800, "the kind that clients take for a pause");
+        }
+        assert_eq!(of_wait(Wait::Volume), None);
+    }
+
+    /// A download tries again whatever the transfer thinks of an error, but for these.
+    #[test]
+    fn a_wrong_size_is_final() {
+        for code in [DO_E_HTTP_BLOCKSIZE_MISMATCH, h::BG_E_INSUFFICIENT_RANGE_SUPPORT] {
+            assert!(is_fatal(code), "{code}");
+        }
+        assert!(!is_fatal(h::ERROR_WINHTTP_TIMEOUT));
     }
 }

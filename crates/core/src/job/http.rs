@@ -175,7 +175,7 @@ pub struct ClientCertificate {
 /// HTTP options of a job; absent is the default of each.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct HttpOptions {
-    /// Nobody may read the headers (which are the job's secret [`Slot::Headers`]) back; never taken back.
+    /// Nobody may read the headers (which are the job's secrets [`Slot::Headers`] and [`Slot::ChallengeHeaders`]) back; never taken back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub write_only: bool,
     /// Method other than the default.
@@ -332,9 +332,19 @@ impl Job {
         if self.http().write_only { Err(h::E_ACCESSDENIED) } else { Ok(self.secrets.get(&Slot::Headers)) }
     }
 
+    /// The headers that are held back until somebody asks who is there, for the owner; as [`Job::read_custom_headers`].
+    pub fn read_challenge_headers(&self) -> Result<Option<&Sealed>, HResult> {
+        self.read_custom_headers().map(|_| self.secrets.get(&Slot::ChallengeHeaders))
+    }
+
     /// There are custom headers.
     pub fn has_custom_headers(&self) -> bool {
         self.secrets.contains_key(&Slot::Headers)
+    }
+
+    /// There are headers that are held back until somebody asks who is there.
+    pub fn has_challenge_headers(&self) -> bool {
+        self.secrets.contains_key(&Slot::ChallengeHeaders)
     }
 
     /// GetClientCertificate: 0x800706F7 if none is set.
@@ -342,10 +352,10 @@ impl Job {
         self.http().certificate.as_deref().ok_or(h::RPC_X_BAD_STUB_DATA)
     }
 
-    pub(super) fn set_custom_headers(&mut self, headers: CheckedHeaders) {
+    pub(super) fn set_headers(&mut self, slot: Slot, headers: CheckedHeaders) {
         match headers.sealed {
-            Some(sealed) => drop(self.secrets.insert(Slot::Headers, sealed)),
-            None => drop(self.secrets.remove(&Slot::Headers)),
+            Some(sealed) => drop(self.secrets.insert(slot, sealed)),
+            None => drop(self.secrets.remove(&slot)),
         }
     }
 

@@ -143,6 +143,8 @@ pub enum Property {
     Bind(Option<String>),
     /// SetCustomHeaders
     CustomHeaders(CheckedHeaders),
+    /// Headers that are sent only to who asks with 401 or 407 (HttpCustomAuthHeaders)
+    ChallengeHeaders(CheckedHeaders),
     /// MakeCustomHeadersWriteOnly
     HeadersWriteOnly,
     /// SetHttpMethod
@@ -180,12 +182,12 @@ impl Property {
 
     /// Only the owner himself may set it, no administrator (spec/bits-extended.md 3.1, A2).
     pub const fn is_owners_alone(&self) -> bool {
-        matches!(self, Self::CustomHeaders(_) | Self::HeadersWriteOnly)
+        matches!(self, Self::CustomHeaders(_) | Self::ChallengeHeaders(_) | Self::HeadersWriteOnly)
     }
 
     /// A running attempt does not notice it: the job has to begin another one.
     const fn needs_new_attempt(&self) -> bool {
-        matches!(self, Self::CustomHeaders(_) | Self::SecurityFlags(_))
+        matches!(self, Self::CustomHeaders(_) | Self::ChallengeHeaders(_) | Self::SecurityFlags(_))
     }
 
     /// Type, value and syntax: steps 3 to 5 of the order of checks (spec/bits-core.md 4.1).
@@ -222,7 +224,7 @@ impl Property {
                 (JobType::UploadReply, Some(name)) => names::check_local_name(name, false),
                 _ => Err(h::E_NOTIMPL),
             },
-            Self::CustomHeaders(headers) => headers.check(kind),
+            Self::CustomHeaders(headers) | Self::ChallengeHeaders(headers) => headers.check(kind),
             Self::HeadersWriteOnly => Ok(()),
             Self::HttpMethod(method) => check_method(method, kind),
             Self::SecurityFlags(flags) => check_security_flags(*flags),
@@ -378,7 +380,8 @@ impl Job {
             Property::ReplyFileName(name) => self.set_reply_file_name(name),
             Property::AutoComplete(on) => self.extras_mut().auto_complete = on,
             Property::Bind(name) => self.extras_mut().bind = name,
-            Property::CustomHeaders(headers) => self.set_custom_headers(headers),
+            Property::CustomHeaders(headers) => self.set_headers(Slot::Headers, headers),
+            Property::ChallengeHeaders(headers) => self.set_headers(Slot::ChallengeHeaders, headers),
             Property::HeadersWriteOnly => self.make_headers_write_only(),
             Property::HttpMethod(method) => self.set_http_method(method),
             Property::SecurityFlags(flags) => self.set_security_flags(flags),

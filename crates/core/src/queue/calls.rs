@@ -571,13 +571,14 @@ impl Queue {
         Ok(Called::Done(Ok(change.code)))
     }
 
-    /// GetCustomHeaders: only the owner himself, and nobody once they are write-only.
-    pub fn custom_headers(&self, caller: Caller, id: JobId) -> Result<Option<&Sealed>, Failure> {
+    /// GetCustomHeaders, or the headers for challenges: only the owner himself, and nobody once they are write-only.
+    pub fn headers(&self, caller: Caller, id: JobId, challenge: bool) -> Result<Option<&Sealed>, Failure> {
         let job = self.held_job(caller, id)?;
         if job.owner != caller.uid {
             return Err(Failure::new(h::E_ACCESSDENIED, "only the job's owner may read its headers"));
         }
-        job.read_custom_headers().map_err(|code| {
+        let read = if challenge { job.read_challenge_headers() } else { job.read_custom_headers() };
+        read.map_err(|code| {
             Failure::new(code, "the job's headers were made write-only: nobody may read them")
         })
     }

@@ -59,6 +59,9 @@ pub fn properties(vault: &Vault, job: JobId, set: SetProperties) -> Result<Vec<P
     if let Some(text) = set.custom_headers {
         list.push(intake::headers(vault, job, &text)?);
     }
+    if let Some(text) = set.challenge_headers {
+        list.push(intake::challenge_headers(vault, job, &text)?);
+    }
     match set.custom_headers_write_only {
         Some(true) => list.push(Property::HeadersWriteOnly),
         Some(false) => {

@@ -19,6 +19,7 @@ use utoipa::{Modify, OpenApi};
         jobs::resume, jobs::suspend, jobs::cancel, jobs::complete, jobs::take_ownership, jobs::error, jobs::reply, jobs::why, events::events,
         events::job_log, callbacks::callbacks, callbacks::answer, callbacks::get, callbacks::set, callbacks::clear, metrics::metrics,
         options::certificate, options::set_certificate, options::remove_certificate, options::headers,
+        options::challenge_headers,
         options::listen, options::answer, options::stop_listening,
         properties::get, properties::set,
         ranges::ranges, ranges::filled, ranges::request, ranges::position,

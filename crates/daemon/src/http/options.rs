@@ -7,6 +7,8 @@ use crate::views;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::stream::{self, Stream};
 use openbits_api::{
     CertificateAnswer, CertificateCheck, CertificateView, CustomHeaders, Outcome, Problem, SCHEMA,
@@ -15,7 +17,7 @@ use openbits_api::{
 use openbits_core::hresult as h;
 use openbits_core::job::http::{CertificateLocation, CertificateName, CertificateQuery};
 use openbits_core::queue::Call;
-use openbits_core::{HResult, Sealed, Slot};
+use openbits_core::{Caller, HResult, JobId, Sealed, Slot};
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -33,13 +35,25 @@ pub async fn set_certificate(
         "LOCAL_MACHINE" => CertificateLocation::LocalMachine,
         _ => return Err(Refusal::new(h::E_NOTIMPL, "location is neither CURRENT_USER nor LOCAL_MACHINE")),
     };
-    let name = match (body.hash, body.subject) {
-        (Some(hash), None) => CertificateName::Hash(hash.to_ascii_lowercase()),
-        (None, Some(subject)) => CertificateName::Subject(subject),
-        _ => return Err(Refusal::new(h::E_INVALIDARG, "give either hash or subject")),
+    let name = match (body.hash, body.subject, body.context) {
+        (Some(hash), None, None) => CertificateName::Hash(hash.to_ascii_lowercase()),
+        (None, Some(subject), None) => CertificateName::Subject(subject),
+        (None, None, Some(context)) => CertificateName::Hash(thumbprint(&context)?),
+        _ => return Err(Refusal::new(h::E_INVALIDARG, "give one of hash, subject and context")),
     };
     let query = CertificateQuery { location, store: body.store, name };
     Ok(Json(outcome(app.brain.find_certificate(caller, id, query).await?)))
+}
+
+/// The hash of a certificate that was handed over itself.
+fn thumbprint(context: &str) -> Answer<String> {
+    let bytes = STANDARD
+        .decode(context)
+        .map_err(|_| Refusal::new(h::CRYPT_E_FILE_ERROR, "context is no base64 with padding"))?;
+    let print = openbits_transfer::thumbprint(&bytes).map_err(|code| {
+        Refusal::new(code, "context is neither a certificate nor a serialized certificate context")
+    })?;
+    Ok(print.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// GetClientCertificate.
@@ -72,10 +86,26 @@ pub async fn remove_certificate(
 #[utoipa::path(get, path = "/v1/jobs/{id}/custom-headers", tag = "jobs", operation_id = "get_custom_headers", params(("id" = String, Path, description = "GUID")),
     responses((status = 200, description = "The headers.", body = CustomHeaders), (status = "4XX", description = "Refused.", body = Problem)))]
 pub async fn headers(State(app): State<App>, Peer(caller): Peer, Id(id): Id) -> Answer<Json<CustomHeaders>> {
+    read_headers(app, caller, id, Slot::Headers).await
+}
+
+/// The headers that are held back until somebody asks who is there (owner only; refused once headers are write-only).
+#[utoipa::path(get, path = "/v1/jobs/{id}/challenge-headers", tag = "jobs", operation_id = "get_challenge_headers", params(("id" = String, Path, description = "GUID")),
+    responses((status = 200, description = "The headers.", body = CustomHeaders), (status = "4XX", description = "Refused.", body = Problem)))]
+pub async fn challenge_headers(
+    State(app): State<App>,
+    Peer(caller): Peer,
+    Id(id): Id,
+) -> Answer<Json<CustomHeaders>> {
+    read_headers(app, caller, id, Slot::ChallengeHeaders).await
+}
+
+async fn read_headers(app: App, caller: Caller, id: JobId, slot: Slot) -> Answer<Json<CustomHeaders>> {
+    let challenge = slot == Slot::ChallengeHeaders;
     let sealed =
-        app.brain.read(move |view| view.queue.custom_headers(caller, id).map(Option::<&Sealed>::cloned));
+        app.brain.read(move |view| view.queue.headers(caller, id, challenge).map(Option::<&Sealed>::cloned));
     let open = |sealed| {
-        let opened = app.vault.open_sealed(id, Slot::Headers.name(), &sealed);
+        let opened = app.vault.open_sealed(id, slot.name(), &sealed);
         opened.map_err(|why| {
             Refusal::new(h::BG_E_INVALID_CREDENTIALS, format!("the headers cannot be read any more: {why}"))
         })

@@ -137,8 +137,20 @@ pub(super) fn redacted(given: &EnvironmentProxy) -> EnvironmentProxy {
 /// # Errors
 /// Nothing can be sealed.
 pub fn headers(vault: &Vault, job: JobId, text: &Secret) -> Result<Property, CannotSeal> {
-    let sealed = (!text.is_empty()).then(|| vault.seal(job, Slot::Headers.name(), text)).transpose()?;
-    Ok(Property::CustomHeaders(CheckedHeaders::new(text.reveal(), sealed)))
+    checked(vault, job, Slot::Headers, text).map(Property::CustomHeaders)
+}
+
+/// Headers that are held back until somebody asks who is there, in the same way.
+///
+/// # Errors
+/// Nothing can be sealed.
+pub fn challenge_headers(vault: &Vault, job: JobId, text: &Secret) -> Result<Property, CannotSeal> {
+    checked(vault, job, Slot::ChallengeHeaders, text).map(Property::ChallengeHeaders)
+}
+
+fn checked(vault: &Vault, job: JobId, slot: Slot, text: &Secret) -> Result<CheckedHeaders, CannotSeal> {
+    let sealed = (!text.is_empty()).then(|| vault.seal(job, slot.name(), text)).transpose()?;
+    Ok(CheckedHeaders::new(text.reveal(), sealed))
 }
 
 /// A credential: its values looked at, name and password sealed together.

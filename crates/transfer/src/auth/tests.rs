@@ -37,6 +37,102 @@ const BASIC: &str = r#"Basic realm="r""#;
 use AuthScheme::{Basic, Digest, Ntlm};
 use AuthTarget::{Proxy, Server};
 
+/// A job that holds these headers back.
+fn holding_back(lines: &[(&str, &str)], mut auth: Auth) -> Auth {
+    let header = |(name, value): &(&str, &str)| crate::protocol::Header {
+        name: (*name).to_owned(),
+        value: Secret::new(*value),
+    };
+    auth.held_back = HeldBack::new(&lines.iter().map(header).collect::<Vec<_>>());
+    auth
+}
+
+/// All headers of a request, by name and in order.
+fn dressed(auth: &mut Auth, peer: &Peer) -> Vec<(String, String)> {
+    let mut request = http::Request::get("/x").header("x-own", "default").body(()).unwrap();
+    auth.dress(&mut request, peer);
+    let headers = request.headers().iter();
+    headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect()
+}
+
+fn has(headers: &[(String, String)], name: &str) -> bool {
+    headers.iter().any(|(n, _)| n == name)
+}
+
+#[tokio::test]
+async fn headers_that_are_held_back_go_to_whom_asks_and_once() {
+    let lines = [("X-Key", "k"), ("x-key", "l"), ("X-Own", "mine"), ("Host", "evil"), ("Proxy-Key", "p")];
+    let mut auth = holding_back(&lines, auth(&[]));
+    let server = peer(Server, false, None);
+    let pairs = |list: &[(&str, &str)]| -> Vec<(String, String)> {
+        list.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect()
+    };
+    assert_eq!(dressed(&mut auth, &server), pairs(&[("x-own", "default")]), "not unasked");
+    // Whatever it asks for, and also if it does not say what.
+    assert!(auth.challenged(&server, &HeaderMap::new()).await);
+    let mut sent = dressed(&mut auth, &server);
+    sent.sort();
+    assert_eq!(
+        sent,
+        pairs(&[("x-key", "k"), ("x-key", "l"), ("x-own", "mine")]),
+        "the server's, and no others"
+    );
+    // Another server, the same one by another port or without TLS, and the proxy have not asked.
+    for other in [
+        Peer { host: "other".into(), ..server.clone() },
+        Peer { port: 8080, ..server.clone() },
+        Peer { private: true, ..server.clone() },
+        peer(Proxy, false, None),
+    ] {
+        assert_eq!(dressed(&mut auth, &other), pairs(&[("x-own", "default")]), "{other:?}");
+    }
+    auth.accepted(&server);
+    assert!(has(&dressed(&mut auth, &server), "x-key"), "from now on");
+    assert!(!auth.challenged(&server, &asks(Server, &[BASIC])).await, "a second challenge is final");
+    let why = auth.why(&server);
+    assert!(
+        why.contains("accepts Basic") && why.contains("were refused") && !why.contains("no credentials"),
+        "{why}"
+    );
+}
+
+#[tokio::test]
+async fn credentials_go_before_headers_that_are_held_back() {
+    let mut auth = holding_back(&[("Authorization", "Bearer t")], auth(&[(Server, Basic, Some("b"))]));
+    let server = peer(Server, true, None);
+    assert!(auth.challenged(&server, &asks(Server, &[BASIC])).await);
+    assert_eq!(sent(&mut auth, &server).as_deref(), Some("Basic Yjpwdw=="));
+    assert!(auth.challenged(&server, &asks(Server, &[BASIC])).await);
+    assert_eq!(sent(&mut auth, &server).as_deref(), Some("Bearer t"));
+    assert!(!auth.challenged(&server, &asks(Server, &[BASIC])).await);
+    let why = auth.why(&server);
+    assert!(why.contains("BASIC was refused") && why.contains("headers"), "{why}");
+    // Credentials for another scheme do not help: the headers go at once.
+    let mut auth = holding_back(&[("Authorization", "Bearer t")], self::auth(&[(Server, Digest, Some("d"))]));
+    assert!(auth.challenged(&server, &asks(Server, &[BASIC])).await);
+    assert_eq!(sent(&mut auth, &server).as_deref(), Some("Bearer t"));
+    // Nor is the rest of the job's headers: what was sent unasked is replaced.
+    let mut request = http::Request::get("/x").header(AUTHORIZATION, "Bearer old").body(()).unwrap();
+    auth.dress(&mut request, &server);
+    assert_eq!(request.headers()[AUTHORIZATION], "Bearer t");
+}
+
+#[tokio::test]
+async fn of_headers_that_are_held_back_a_proxy_gets_its_own() {
+    let lines = [("Proxy-Authorization", "Bearer p"), ("Authorization", "Bearer s")];
+    let mut auth = holding_back(&lines, auth(&[]));
+    let (server, proxy) = (peer(Server, true, None), peer(Proxy, false, None));
+    assert!(auth.challenged(&proxy, &asks(Proxy, &[BASIC])).await);
+    let told = dressed(&mut auth, &proxy);
+    assert!(has(&told, "proxy-authorization") && !has(&told, "authorization"), "{told:?}");
+    assert_eq!(sent(&mut auth, &server), None, "the server has not asked");
+    assert!(auth.challenged(&server, &asks(Server, &[BASIC])).await);
+    let told = dressed(&mut auth, &server);
+    assert!(has(&told, "authorization") && !has(&told, "proxy-authorization"), "{told:?}");
+    let mut none = holding_back(&lines[1..], self::auth(&[]));
+    assert!(!none.challenged(&proxy, &asks(Proxy, &[BASIC])).await, "nothing for a proxy");
+}
+
 #[tokio::test]
 async fn nothing_is_sent_unasked_and_the_strongest_goes_first() {
     let mut auth = auth(&[(Server, Basic, Some("b")), (Server, Digest, Some("d"))]);

@@ -104,13 +104,17 @@ pub(super) fn custom(
         if CONTROLLED_HEADERS.contains(&name.as_str()) || stays {
             continue;
         }
-        // The first value of a name replaces our default; further ones are added.
-        if seen.contains(&name) {
-            headers.append(name, value);
-        } else {
-            seen.push(name.clone());
-            headers.insert(name, value);
-        }
+        put(headers, &mut seen, name, value);
     }
     Ok(())
+}
+
+/// A header of the caller's: the first value of a name replaces what is there, further ones (`seen`) are added.
+pub(crate) fn put(headers: &mut HeaderMap, seen: &mut Vec<HeaderName>, name: HeaderName, value: HeaderValue) {
+    if seen.contains(&name) {
+        headers.append(name, value);
+    } else {
+        seen.push(name.clone());
+        headers.insert(name, value);
+    }
 }

@@ -1,7 +1,8 @@
 //! How a job is transferred.
 
+use openbits_core::hresult::BG_E_VALIDATION_FAILED;
 use openbits_core::job::http::{CertificateQuery, RedirectPolicy};
-use openbits_core::{AuthScheme, AuthTarget, Secret};
+use openbits_core::{AuthScheme, AuthTarget, HResult, Secret};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,9 @@ pub struct TransferOptions {
     pub user_agent: String,
     /// Request headers of the job's own.
     pub headers: Vec<Header>,
+    /// Request headers of the job's own that are held back until the server of the remote name answers 401, or a proxy 407. Those whose
+    /// names begin with `Proxy-` are for proxies, all others for the server.
+    pub challenge_headers: Vec<Header>,
     /// The headers never leave the origin of the remote name (write-only ones).
     pub headers_stay: bool,
     /// Headers that may carry a key do not leave it either (default true).
@@ -59,6 +63,8 @@ pub struct TransferOptions {
     pub max_bytes: Option<u64>,
     /// Nothing of a file is reported durable before all of it is there (default false): HIGH_PERFORMANCE, DYNAMIC_CONTENT.
     pub volatile: bool,
+    /// Code of a file of another size than is expected (default `BG_E_VALIDATION_FAILED`).
+    pub wrong_size: HResult,
     /// Report the ranges that are written, not only their number (default false).
     pub tell_ranges: bool,
 }
@@ -79,6 +85,7 @@ impl Default for TransferOptions {
             max_redirects: 10,
             user_agent: concat!("openbits/", env!("CARGO_PKG_VERSION")).to_owned(),
             headers: Vec::new(),
+            challenge_headers: Vec::new(),
             headers_stay: false,
             strip_on_redirect: true,
             method: None,
@@ -91,6 +98,7 @@ impl Default for TransferOptions {
             allow_https_to_http: false,
             max_bytes: None,
             volatile: false,
+            wrong_size: BG_E_VALIDATION_FAILED,
             tell_ranges: false,
         }
     }

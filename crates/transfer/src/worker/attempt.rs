@@ -422,9 +422,7 @@ impl Attempt {
         }
         match decision {
             Decision::Accept(accept) => {
-                if current.plan.layout().is_whole() {
-                    wanted.check_size(accept.total)?;
-                }
+                wanted.check_size(accept.total)?;
                 let surroundings = Surroundings {
                     order: &self.order,
                     reporter: &self.reporter,

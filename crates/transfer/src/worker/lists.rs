@@ -19,10 +19,13 @@ use std::time::Duration;
 const REMEMBERED: usize = 16 << 20;
 
 /// Everything that is expected of a file.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Wanted {
     pub(super) digests: Vec<Digest>,
+    /// Of the remote file.
     pub(super) size: Option<u64>,
+    /// Code of a file of another size.
+    wrong_size: HResult,
     /// Remote names in the order in which they are tried; the file's own is among them unless it is that of a Metalink.
     pub(super) places: Vec<String>,
 }
@@ -38,7 +41,7 @@ impl Wanted {
         match (self.size, size) {
             (Some(wanted), Some(size)) if wanted != size => {
                 let detail = format!("The file has {size} bytes instead of the {wanted} that are expected.");
-                let mut fail = with(ErrorContext::RemoteFile, BG_E_VALIDATION_FAILED, Class::Fatal, detail);
+                let mut fail = with(ErrorContext::RemoteFile, self.wrong_size, Class::Fatal, detail);
                 fail.discard = true;
                 Err(fail)
             }
@@ -57,17 +60,20 @@ pub(super) struct Lists {
 impl Attempt {
     /// What is expected of a file, lists included. `fresh`: past all caches, because what was told before proved wrong.
     pub(super) async fn wanted(&mut self, file: &FileOrder, fresh: bool) -> Outcome<Rc<Wanted>> {
-        let mut wanted = Wanted { digests: file.digests.clone(), ..Wanted::default() };
+        let mut wanted = Wanted {
+            digests: file.digests.clone(),
+            size: file.expected_size,
+            wrong_size: self.order.options.wrong_size,
+            places: Vec::new(),
+        };
         let mut of_metalink = Vec::new();
         let mut stands_for = false;
         for source in &file.sources {
             let list = self.list(source, file, fresh).await?;
             let told = tell(source.clone(), list, file.remote.clone()).await?;
             wanted.digests.extend(told.digests);
-            if let Some(size) = told.size {
-                wanted.check_size(Some(size))?;
-                wanted.size = Some(size);
-            }
+            wanted.check_size(told.size)?;
+            wanted.size = told.size.or(wanted.size);
             of_metalink.extend(told.places);
             stands_for |= source.kind == SourceKind::Metalink && *source.location == *file.remote;
         }
@@ -183,13 +189,21 @@ fn too_large() -> Box<Fail> {
     bad(BG_E_TOO_LARGE, "It is larger than 8 MiB.")
 }
 
+/// What a list says of a file.
+#[derive(Debug, Default)]
+struct Told {
+    digests: Vec<Digest>,
+    size: Option<u64>,
+    places: Vec<String>,
+}
+
 /// What a list says of the file; outside of the event loop, for lists may be long.
-async fn tell(source: DigestSource, list: Arc<Vec<u8>>, remote: String) -> Outcome<Wanted> {
+async fn tell(source: DigestSource, list: Arc<Vec<u8>>, remote: String) -> Outcome<Told> {
     let work = move || match source.kind {
         SourceKind::Checksums => {
             let name = source.name.map_or_else(|| file_name(&remote), Into::into);
             sums::find(&list, &file_name(&source.location), &name)
-                .map(|digests| Wanted { digests, ..Wanted::default() })
+                .map(|digests| Told { digests, ..Told::default() })
                 .map_err(|error| bad(BG_E_VALIDATION_FAILED, format!("Of {name:?}: {error}.")))
         }
         SourceKind::Metalink => {
@@ -207,7 +221,7 @@ async fn tell(source: DigestSource, list: Arc<Vec<u8>>, remote: String) -> Outco
                 }),
             };
             found
-                .map(|file| Wanted { digests: file.digests, size: file.size, places: file.urls })
+                .map(|file| Told { digests: file.digests, size: file.size, places: file.urls })
                 .map_err(|error| bad(BG_E_VALIDATION_FAILED, format!("Refused: {error}.")))
         }
     };

@@ -99,6 +99,49 @@ fn job_http_options_set_custom_headers_in_every_state_but_the_final_ones() {
     assert!(!job.has_custom_headers());
 }
 
+/// HttpCustomAuthHeaders: the same syntax and limits, and a slot of its own.
+#[test]
+fn challenge_headers_have_the_rules_of_custom_headers() {
+    let held_back = |text: &str| {
+        let sealed = (!text.is_empty()).then(|| Sealed::new(format!("sealed {text}")));
+        Property::ChallengeHeaders(CheckedHeaders::new(text, sealed))
+    };
+    let limit = format!("A: {}\r\n", "x".repeat(HEADERS_MAX - 5));
+    let beyond = format!("A: {}\r\n", "x".repeat(HEADERS_MAX - 4));
+    for (text, kind, expected) in [
+        ("Authorization: Bearer x\r\n", Download, Ok(h::S_OK)),
+        ("Proxy-Authorization: Basic eA==\r\n", Upload, Ok(h::S_OK)),
+        (&limit, Download, Ok(h::S_OK)),
+        (&beyond, Download, Err(h::BG_E_STRING_TOO_LONG)),
+        ("A: b\n", Download, Err(h::E_INVALIDARG)),
+        ("Name=value\r\n", Download, Err(h::E_INVALIDARG)),
+        ("Host: h\r\n", Download, Err(h::E_INVALIDARG)),
+        ("BITS-Session-Id: x\r\n", UploadReply, Err(h::E_INVALIDARG)),
+    ] {
+        let mut job = job(kind);
+        assert_eq!(set(&mut job, held_back(text)), expected, "{text:.30}");
+        assert_eq!((job.has_challenge_headers(), job.has_custom_headers()), (expected.is_ok(), false));
+    }
+    for state in JobState::ALL {
+        let mut job = job(Download);
+        job.state = *state;
+        let expected = if state.is_final() { Err(h::BG_E_INVALID_STATE) } else { Ok(h::S_OK) };
+        assert_eq!(set(&mut job, held_back("A: b\r\n")), expected, "{state}");
+        let after = if state.is_running() { JobState::Queued } else { *state };
+        assert_eq!(job.state, after, "a running attempt has the old ones");
+    }
+    let mut job = job(Download);
+    let _ = set(&mut job, held_back("A: hunter2\r\n"));
+    assert!(!format!("{job:?}").contains("hunter2"), "no debug text has it");
+    assert_eq!(job.read_challenge_headers().unwrap().unwrap().as_str(), "sealed A: hunter2\r\n");
+    let stored: Job = serde_json::from_str(&serde_json::to_string(&job).unwrap()).unwrap();
+    assert!(stored.has_challenge_headers(), "also after a restart");
+    assert_eq!(set(&mut job, held_back("")), Ok(h::S_OK));
+    assert_eq!(job.read_challenge_headers(), Ok(None));
+    let _ = set(&mut job, Property::HeadersWriteOnly);
+    assert_eq!(job.read_challenge_headers(), Err(h::E_ACCESSDENIED));
+}
+
 #[test]
 fn job_http_options_get_custom_headers_and_write_only() {
     let mut job = job(Download);
@@ -333,13 +376,15 @@ fn job_http_options3_set_server_certificate_validation_interface_states() {
 fn conformance_25_take_ownership_removes_headers_and_certificate() {
     let mut job = job(Download);
     let _ = set(&mut job, headers("A: b\r\n"));
+    let held_back = CheckedHeaders::new("C: d\r\n", Some(Sealed::new("C: d\r\n")));
+    let _ = set(&mut job, Property::ChallengeHeaders(held_back));
     let _ = set(&mut job, Property::HeadersWriteOnly);
     let _ = set(&mut job, Property::SecurityFlags(8));
     let _ = set(&mut job, method("POST"));
     let _ = job.set_client_certificate(certificate(), NOW);
     let _ = job.require_validation(true, NOW);
     let _ = job.take_ownership(Uid(0), NOW).unwrap();
-    assert!(!job.has_custom_headers());
+    assert!(!job.has_custom_headers() && !job.has_challenge_headers());
     assert_eq!(job.client_certificate(), Err(h::RPC_X_BAD_STUB_DATA));
     let http = job.http();
     assert!(http.write_only && http.validates, "the marks stay");

@@ -21,6 +21,10 @@ fn headers(text: &str) -> Call {
     set(Property::CustomHeaders(CheckedHeaders::new(text, Some(Sealed::new(text)))))
 }
 
+fn challenge_headers(text: &str) -> Call {
+    set(Property::ChallengeHeaders(CheckedHeaders::new(text, Some(Sealed::new(text)))))
+}
+
 fn certificate() -> Call {
     Call::SetClientCertificate(Box::new(ClientCertificate {
         location: CertificateLocation::LocalMachine,
@@ -33,8 +37,13 @@ fn certificate() -> Call {
 
 #[test]
 fn job_http_options_set_custom_headers_and_certificates_are_the_owners_alone() {
-    let calls =
-        [headers("A: b\r\n"), set(Property::HeadersWriteOnly), certificate(), Call::RemoveClientCertificate];
+    let calls = [
+        headers("A: b\r\n"),
+        challenge_headers("A: b\r\n"),
+        set(Property::HeadersWriteOnly),
+        certificate(),
+        Call::RemoveClientCertificate,
+    ];
     for call in calls {
         let mut w = World::new();
         let job = w.create(ALICE, Plan { resume: false, ..Plan::default() });
@@ -57,19 +66,32 @@ fn job_http_options_get_custom_headers_is_the_owners_alone() {
     let mut w = World::new();
     let job = w.create(ALICE, Plan { resume: false, ..Plan::default() });
     let read = |w: &World, caller: Caller| {
-        w.q.custom_headers(caller, job).map(|text| text.map(|t| t.as_str().to_owned())).map_err(|f| f.code)
+        let of = |challenge| {
+            let text = w.q.headers(caller, job, challenge).map_err(|f| f.code)?;
+            Ok(text.map(|t| t.as_str().to_owned()))
+        };
+        (of(false), of(true))
     };
-    assert_eq!(read(&w, ALICE), Ok(None));
+    let some = |text: &str| Ok(Some(text.to_owned()));
+    let denied = || (Err(h::E_ACCESSDENIED), Err(h::E_ACCESSDENIED));
+    assert_eq!(read(&w, ALICE), (Ok(None), Ok(None)));
     assert_eq!(w.call(ALICE, job, headers("A: b\r\n")), Ok(h::S_OK));
-    assert_eq!(read(&w, ALICE), Ok(Some("A: b\r\n".to_owned())));
-    assert_eq!((read(&w, ROOT), read(&w, BOB)), (Err(h::E_ACCESSDENIED), Err(h::E_ACCESSDENIED)));
+    assert_eq!(read(&w, ALICE), (some("A: b\r\n"), Ok(None)));
+    assert_eq!(w.call(ALICE, job, challenge_headers("C: d\r\n")), Ok(h::S_OK));
+    assert_eq!(read(&w, ALICE), (some("A: b\r\n"), some("C: d\r\n")), "each for itself");
+    assert_eq!((read(&w, ROOT), read(&w, BOB)), (denied(), denied()));
     assert_eq!(w.call(ALICE, job, set(Property::HeadersWriteOnly)), Ok(h::S_OK));
-    assert_eq!(read(&w, ALICE), Err(h::E_ACCESSDENIED), "nobody, the owner included");
+    assert_eq!(read(&w, ALICE), denied(), "nobody, the owner included");
 }
 
 #[test]
 fn options_of_a_running_job_count_from_its_next_attempt_which_begins_at_once() {
-    for call in [headers("A: b\r\n"), set(Property::SecurityFlags(0x10)), certificate()] {
+    for call in [
+        headers("A: b\r\n"),
+        challenge_headers("A: b\r\n"),
+        set(Property::SecurityFlags(0x10)),
+        certificate(),
+    ] {
         let mut w = World::new();
         let job = w.job_at(Priority::Normal);
         w.connect(job);
@@ -156,17 +178,22 @@ fn conformance_25_take_ownership_removes_credentials_headers_certificate_and_com
     let mut w = World::new();
     let job = w.create(ALICE, Plan { resume: false, ..Plan::default() });
     w.call(ALICE, job, headers("X-Key: secret\r\n")).expect("set");
+    w.call(ALICE, job, challenge_headers("Authorization: Bearer x\r\n")).expect("set");
     w.call(ALICE, job, certificate()).expect("set");
     w.set_credentials(ALICE, job, (1, 1), Some("u"), Some("p")).expect("set");
     let notify = Property::NotifyCommand { program: Some("/bin/true".into()), parameters: None };
     w.call(ALICE, job, Call::Set(vec![notify])).expect("set");
     let before = w.job(job);
-    assert!(before.has_custom_headers() && before.client_certificate().is_ok());
+    assert!(
+        before.has_custom_headers() && before.has_challenge_headers() && before.client_certificate().is_ok()
+    );
     assert!(!before.credentials.is_empty() && before.notify_command.is_some());
     w.call(ROOT, job, Call::TakeOwnership).expect("an administrator");
     let after = w.job(job);
     assert_eq!(after.owner, Uid::ROOT);
     assert!(after.credentials.is_empty() && after.notify_command.is_none());
-    assert!(!after.has_custom_headers() && after.client_certificate().is_err());
+    assert!(
+        !after.has_custom_headers() && !after.has_challenge_headers() && after.client_certificate().is_err()
+    );
     assert!(after.secrets.is_empty(), "nothing is left, not even sealed");
 }
