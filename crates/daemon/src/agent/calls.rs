@@ -11,6 +11,7 @@ use openbits_core::job::property::EnvironmentProxy;
 use openbits_core::job::{Delivery, DeliveryChange, Dialect, Extras};
 use openbits_core::queue::{Call, Failure, NewJob};
 use openbits_core::{Caller, HResult, JobId, JobType, Uid};
+use tokio::sync::watch;
 
 /// Name of every download in lists.
 const NAME: &str = "Delivery Optimization";
@@ -19,14 +20,15 @@ const NAME: &str = "Delivery Optimization";
 #[derive(Clone)]
 pub(crate) struct Calls {
     app: App,
-    runs_as: Option<Uid>,
+    /// Of new downloads; a change of the policy changes it.
+    runs_as: watch::Receiver<Option<Uid>>,
     config: super::Config,
 }
 
 type Answer = Result<Vec<u8>, HResult>;
 
 impl Calls {
-    pub(super) fn new(app: App, runs_as: Option<Uid>, config: super::Config) -> Self {
+    pub(super) fn new(app: App, runs_as: watch::Receiver<Option<Uid>>, config: super::Config) -> Self {
         Self { app, runs_as, config }
     }
 
@@ -70,7 +72,7 @@ impl Calls {
         let mut delivery = Delivery {
             path: values.path.unwrap_or_default(),
             no_progress_s: values.no_progress_s,
-            runs_as: self.runs_as.filter(|agent| *agent != caller.uid),
+            runs_as: self.runs_as.borrow().filter(|agent| *agent != caller.uid),
             ..Delivery::default()
         };
         if let Some(uri) = values.uri {
