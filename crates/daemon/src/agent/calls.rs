@@ -1,5 +1,6 @@
 //! The verbs: from a request to the brain, and from its answer to the bytes that the client expects.
 
+use crate::brain::forbidden;
 use crate::http::App;
 use crate::secrets::intake;
 use openbits_api::EnvironmentProxyView;
@@ -89,7 +90,7 @@ impl Calls {
             extras,
             delivery: Some(Box::new(delivery)),
         };
-        self.app.brain.create(caller, new).await.map_err(|failure| failure.code)?;
+        self.app.brain.create(caller, new).await.map_err(|failure| code(&failure))?;
         Ok(reply::created(id))
     }
 
@@ -121,7 +122,7 @@ impl Calls {
             let job = view.queue.job(caller, id).ok()?;
             Some(job.delivery.as_deref()?.route.is_some())
         });
-        if cache.is_some() || had.await.map_err(|failure| failure.code)?.unwrap_or(false) {
+        if cache.is_some() || had.await.map_err(|failure| code(&failure))?.unwrap_or(false) {
             let change = DeliveryChange { cache: Some(cache), ..DeliveryChange::default() };
             self.call(caller, id, Call::SetDelivery(change)).await?;
         }
@@ -157,8 +158,20 @@ impl Calls {
 
     /// The status of a download that this caller may see. Another's is not there at all.
     async fn status(&self, caller: Caller, id: JobId) -> Result<status::Status, HResult> {
-        let found = self.app.brain.read(move |view| view.queue.job(caller, id).ok().and_then(status::of));
-        found.await.map_err(|failure| failure.code)?.ok_or(codes::E_NOT_SET)
+        let found = self.app.brain.read(move |view| {
+            let job = view.queue.job(caller, id).ok()?;
+            let mut status = status::of(job)?;
+            // The SDK takes a pause without a code for the client's own, and reports success (section 11).
+            let unexplained = (status.error, status.extended) == (h::S_OK, h::S_OK);
+            if status.state == status::State::Paused
+                && unexplained
+                && forbidden(&view.settings.security, job).is_some()
+            {
+                status.error = h::E_ACCESSDENIED;
+            }
+            Some(status)
+        });
+        found.await.map_err(|failure| code(&failure))?.ok_or(codes::E_NOT_SET)
     }
 
     async fn property(&self, caller: Caller, key: Key, id: JobId) -> Result<String, HResult> {
@@ -173,7 +186,7 @@ impl Calls {
                 Key::NoProgressTimeoutSeconds => delivery.no_progress_s.unwrap_or(0).to_string(),
             })
         });
-        read.await.map_err(|failure| failure.code)?.ok_or(codes::E_NOT_SET)
+        read.await.map_err(|failure| code(&failure))?.ok_or(codes::E_NOT_SET)
     }
 }
 
