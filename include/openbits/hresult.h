@@ -62,6 +62,8 @@
 #define CRYPT_E_NOT_FOUND ((HRESULT)0x80092004)
 /* property never set (HRESULT_FROM_WIN32(ERROR_NOT_FOUND)) */
 #define E_NOT_SET ((HRESULT)0x80070490)
+/* No certificate, and no serialized certificate context. */
+#define CRYPT_E_FILE_ERROR ((HRESULT)0x80092003)
 
 #define ERROR_FILE_NOT_FOUND 2
 #define ERROR_PATH_NOT_FOUND 3

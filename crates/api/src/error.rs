@@ -81,6 +81,11 @@ pub fn row(code: HResult) -> ErrorRow {
         h::ERROR_PATH_NOT_FOUND => {
             (400, exit::OTHER, "Create the destination folder first, or give another path.")
         }
+        h::CRYPT_E_FILE_ERROR => (
+            400,
+            exit::USAGE,
+            "Give a certificate in DER, or a context as CertSerializeCertificateStoreElement writes it.",
+        ),
         h::CRYPT_E_NOT_FOUND => (
             404,
             exit::NOT_FOUND,

@@ -383,7 +383,7 @@ pub(crate) struct Set {
     /// OVERRIDE:list[;bypass]), auto-complete, bind, upload-protocol, reply-file,
     /// notify-command (program and arguments; empty for none), acl-flags (letters of OGDS),
     /// peer-caching-flags, max-download-time, cost (always, unless-roaming, unless-surcharge, unless-near-limit, unconstrained or a
-    /// mask), notification-clsid, dynamic, high-performance, max-download-size (bytes), stored-credentials (PROXY or NONE),
+    /// mask), cellular=no (wait for another network), notification-clsid, dynamic, high-performance, max-download-size (bytes), stored-credentials (PROXY or NONE),
     /// notification-interval (milliseconds), on-demand, helper-token-flags,
     /// headers (@FILE or -, never the text itself; empty for none), headers-write-only=yes, http-method, security-flags (a number or names such
     /// as crl-check,ignore-ca,redirect-report), client-certificate ([LOCATION,][STORE,]HASH or ...subject:TEXT; empty for none),

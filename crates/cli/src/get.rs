@@ -99,6 +99,7 @@ fn request(args: &Get, http: &HttpOptions, batch: &Batch) -> CreateJob {
             minimum_retry_delay_s: retry,
             no_progress_timeout_s: transfer.no_progress_timeout,
             auto_complete: Some(true),
+            disallow_cellular: transfer.no_cellular.then_some(true),
             bind: transfer.interface.clone(),
             upload_protocol: args.upload.as_ref().map(|upload| upload.protocol),
             reply_file_name: args.upload.as_ref().and_then(|upload| upload.reply.clone()),

@@ -171,6 +171,7 @@ fn later(job: &JobView) -> Vec<(&'static str, String)> {
     add("ACL flags", job.acl_flags != 0, job.acl_flags.to_string());
     add("Peer caching flags", job.peer_caching_flags != 0, job.peer_caching_flags.to_string());
     add("Dynamic content", job.dynamic_content, yes());
+    add("Cellular networks", job.disallow_cellular, "not used".to_owned());
     add("High performance", job.high_performance, yes());
     add("On demand", job.on_demand_mode, yes());
     let size = job.max_download_size;

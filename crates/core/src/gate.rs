@@ -23,6 +23,8 @@ pub enum Gate {
     Policy,
     /// The network costs what the job does not want to pay.
     Cost,
+    /// The network is a cellular one, and the job stays away from those.
+    Cellular,
     /// The machine runs on battery.
     Battery,
     /// The power saver is on.
@@ -33,15 +35,16 @@ pub enum Gate {
 
 impl Gate {
     /// All of them, in the order in which they are looked at.
-    pub const ALL: [Self; 6] =
-        [Self::Network, Self::Policy, Self::Cost, Self::Battery, Self::Saver, Self::Game];
+    pub const ALL: [Self; 7] =
+        [Self::Network, Self::Policy, Self::Cost, Self::Cellular, Self::Battery, Self::Saver, Self::Game];
 
     /// Code of a job that waits before it.
     pub const fn code(self) -> HResult {
         match self {
             Self::Network => h::BG_E_NETWORK_DISCONNECTED,
             Self::Policy => h::BG_E_BLOCKED_BY_POLICY,
-            Self::Cost => h::BG_E_BLOCKED_BY_COST_TRANSFER_POLICY,
+            // To callers of BITS it is one more network that the job may not use.
+            Self::Cost | Self::Cellular => h::BG_E_BLOCKED_BY_COST_TRANSFER_POLICY,
             Self::Battery => h::BG_E_BLOCKED_BY_BATTERY_POLICY,
             Self::Saver => h::BG_E_BLOCKED_BY_BATTERY_SAVER,
             Self::Game => h::BG_E_BLOCKED_BY_GAME_MODE,
@@ -56,6 +59,8 @@ pub struct Machine {
     pub network: bool,
     /// State of the network's cost: bits of [`cost`].
     pub cost: u32,
+    /// The way out is a cellular network.
+    pub cellular: bool,
     /// It runs on battery.
     pub on_battery: bool,
     /// The power saver is on.
@@ -74,6 +79,7 @@ impl Default for Machine {
         Self {
             network: true,
             cost: cost::UNRESTRICTED,
+            cellular: false,
             on_battery: false,
             saver: false,
             game: false,
@@ -102,6 +108,15 @@ pub enum OnBattery {
     Stop,
 }
 
+/// Which networks a job may use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Networks {
+    /// Of these costs: a mask of [`cost`].
+    pub costs: u32,
+    /// Cellular ones, too.
+    pub cellular: bool,
+}
+
 /// What the policy makes of the machine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Rules {
@@ -114,15 +129,22 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// True if the gate is closed for a job of this level that may use networks of these costs (a mask of [`cost`]).
-    /// [`Gate::Policy`] has its own times and is never closed here.
-    pub const fn closes(&self, gate: Gate, machine: &Machine, priority: Priority, mask: u32) -> bool {
+    /// True if the gate is closed for a job of this level that may use these networks. [`Gate::Policy`] has its own times and is never
+    /// closed here.
+    pub const fn closes(
+        &self,
+        gate: Gate,
+        machine: &Machine,
+        priority: Priority,
+        networks: Networks,
+    ) -> bool {
         let background = !matches!(priority, Priority::Foreground);
         match gate {
             Gate::Network => !machine.network,
             Gate::Policy => false,
             // Nothing on Linux reports congestion.
-            Gate::Cost => !cost::may_run(mask, machine.cost, false),
+            Gate::Cost => !cost::may_run(networks.costs, machine.cost, false),
+            Gate::Cellular => machine.cellular && !networks.cellular,
             Gate::Battery if machine.on_battery => match self.on_battery {
                 OnBattery::Run => false,
                 OnBattery::ForegroundOnly => background,
@@ -140,8 +162,24 @@ mod tests {
     use super::*;
 
     fn closed(rules: &Rules, machine: &Machine, priority: Priority) -> Vec<Gate> {
-        let mask = if priority == Priority::Foreground { cost::ALWAYS } else { 0x8000_0021 };
-        Gate::ALL.into_iter().filter(|gate| rules.closes(*gate, machine, priority, mask)).collect()
+        let costs = if priority == Priority::Foreground { cost::ALWAYS } else { 0x8000_0021 };
+        let networks = Networks { costs, cellular: true };
+        Gate::ALL.into_iter().filter(|gate| rules.closes(*gate, machine, priority, networks)).collect()
+    }
+
+    #[test]
+    fn a_cellular_network_is_closed_to_the_jobs_that_say_so_whatever_it_costs() {
+        let rules = Rules::default();
+        for (in_use, allowed, closed) in
+            [(false, false, false), (false, true, false), (true, false, true), (true, true, false)]
+        {
+            let machine = Machine { cellular: in_use, ..Machine::default() };
+            for priority in Priority::ALL {
+                let networks = Networks { costs: cost::ALWAYS, cellular: allowed };
+                assert_eq!(rules.closes(Gate::Cellular, &machine, *priority, networks), closed);
+                assert!(!rules.closes(Gate::Cost, &machine, *priority, networks));
+            }
+        }
     }
 
     #[test]
@@ -172,7 +210,8 @@ mod tests {
         let stop = Rules { on_battery: OnBattery::Stop, ..rules };
         assert_eq!(closed(&stop, &machine, Priority::Foreground), [Gate::Network, Gate::Battery]);
         assert_eq!(closed(&Rules::default(), &machine, Priority::Low), [Gate::Network, Gate::Cost]);
-        assert!(!rules.closes(Gate::Cost, &machine, Priority::Low, cost::ALWAYS));
+        let all = Networks { costs: cost::ALWAYS, cellular: true };
+        assert!(!rules.closes(Gate::Cost, &machine, Priority::Low, all));
     }
 
     #[test]

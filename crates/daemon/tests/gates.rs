@@ -286,6 +286,44 @@ fn conformance_34_a_metered_network() {
 }
 
 #[test]
+fn a_job_that_stays_away_from_cellular_networks_waits_for_another() {
+    let Some((bus, service)) = on_a_bus("") else { return };
+    let network = bus.service(NM);
+    let kind = |kind: &str| {
+        network.set(NM_PATH, NM, "PrimaryConnectionType", Property::Text(kind.to_owned()));
+    };
+    kind("802-11-wireless");
+    let url = format!("{}/slow", origin(ADDRESS));
+    let mut request = service.request_of(Priority::Foreground, &url, "careful");
+    request.properties.disallow_cellular = Some(true);
+    let careful: JobId = service.client.create_job(&request).unwrap().job.id.parse().unwrap();
+    let other = service.fetch(Priority::Foreground, &url, "other");
+    for id in [careful, other] {
+        service.until(id, JobState::Transferring);
+    }
+    assert!(service.job(careful).disallow_cellular && !service.job(other).disallow_cellular);
+    kind("gsm");
+    let took = service.until_code(careful, h::BG_E_BLOCKED_BY_COST_TRANSFER_POLICY);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(
+        (service.state(careful), service.why_not(careful)),
+        (JobState::TransientError, "blocked-by-cellular".into())
+    );
+    assert_eq!(service.state(other), JobState::Transferring);
+    // Its owner may think otherwise, and think again.
+    let set = |on| {
+        let change = openbits_api::SetProperties { disallow_cellular: Some(on), ..Default::default() };
+        service.client.set_properties(careful, &change).unwrap();
+    };
+    set(false);
+    assert!(service.until(careful, JobState::Transferring) < Duration::from_secs(1));
+    set(true);
+    service.until_code(careful, h::BG_E_BLOCKED_BY_COST_TRANSFER_POLICY);
+    kind("802-3-ethernet");
+    assert!(service.until(careful, JobState::Transferring) < Duration::from_secs(1));
+}
+
+#[test]
 fn policy_09_the_jobs_own_mask_goes_before_the_policys() {
     let Some((bus, service)) = on_a_bus("[cost]\nnormal = \"unconstrained\"\n") else { return };
     let network = bus.service(NM);

@@ -29,6 +29,8 @@ pub struct Network {
     pub up: bool,
     /// Interface of the default route.
     pub interface: Option<String>,
+    /// The kernel knows that interface as a cellular modem's.
+    pub wwan: bool,
     /// Addresses that are reached without a router.
     pub subnets: Subnets,
 }
@@ -40,7 +42,7 @@ pub struct Connection {
     pub name: Option<String>,
     /// It is paid by use; `None`: nobody knows.
     pub metered: Option<bool>,
-    /// It goes through a modem; `None`: nobody knows.
+    /// It goes through a cellular modem, a telephone's over Bluetooth (dial-up networking) included; `None`: nobody knows.
     pub mobile: Option<bool>,
     /// It ends at a portal that wants somebody to log on.
     pub portal: bool,

@@ -14,6 +14,7 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::{AsyncSocket, AsyncSocketExt, Socket, SocketAddr, TokioSocket, protocols::NETLINK_ROUTE};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 use std::time::Duration;
 use tokio::sync::watch::Sender;
 
@@ -26,6 +27,8 @@ const FAR: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(1, 1, 1, 1)),
     IpAddr::V6(Ipv6Addr::new(0x2606, 0x4700, 0x4700, 0, 0, 0, 0, 0x1111)),
 ];
+/// Where the kernel shows its interfaces.
+const INTERFACES: &str = "/sys/class/net";
 /// Answers read for one question: far more than any machine has interfaces and addresses.
 const ANSWERS_MAX: usize = 200_000;
 
@@ -64,7 +67,15 @@ pub(crate) fn scan() -> io::Result<Network> {
             }
         });
     }
-    Ok(judge(&links, &addresses, &ways))
+    let mut network = judge(&links, &addresses, &ways);
+    network.wwan = network.interface.as_deref().is_some_and(|name| is_wwan(Path::new(INTERFACES), name));
+    Ok(network)
+}
+
+/// The drivers of cellular modems say so in sysfs. A modem that is dialled (`ppp0`) looks like any other line.
+fn is_wwan(interfaces: &Path, name: &str) -> bool {
+    let told = std::fs::read_to_string(interfaces.join(name).join("uevent"));
+    told.is_ok_and(|told| told.lines().any(|line| line == "DEVTYPE=wwan"))
 }
 
 fn read_link(message: &LinkMessage) -> Link {

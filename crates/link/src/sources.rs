@@ -11,6 +11,13 @@ const PEOPLE_MAX: usize = 1000;
 /// Longest name of a connection that is kept, in bytes.
 const NAME_MAX: usize = 256;
 
+/// Devices of a connection that are asked.
+const DEVICES_MAX: usize = 8;
+/// NM_DEVICE_TYPE_BT
+const BLUETOOTH: u32 = 5;
+/// NM_DEVICE_TYPE_MODEM
+const MODEM: u32 = 8;
+
 /// A service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
@@ -206,8 +213,31 @@ async fn network_manager(bus: &Connection, owner: &str) -> zbus::Result<Tell> {
         let active = "org.freedesktop.NetworkManager.Connection.Active";
         let all = properties(bus, owner, path.as_str(), active).await?;
         connection.name = text(&all, "Id").filter(|name| name.len() <= NAME_MAX);
+        let devices = all.get("Devices").and_then(|paths| paths.try_clone().ok());
+        let devices = devices.and_then(|paths| Vec::<OwnedObjectPath>::try_from(paths).ok());
+        // What the connection goes through says more than its type: over Bluetooth there are two ways.
+        let mut mobile = None;
+        for device in devices.unwrap_or_default().iter().take(DEVICES_MAX) {
+            let told = device_is_mobile(bus, owner, device.as_str()).await.unwrap_or_default();
+            mobile = mobile.max(told);
+        }
+        connection.mobile = mobile.or(connection.mobile);
     }
     Ok(Box::new(move |facts| facts.connection = Some(connection)))
+}
+
+/// A modem, or a telephone that is dialled over Bluetooth. `None`: it does not tell.
+async fn device_is_mobile(bus: &Connection, owner: &str, path: &str) -> zbus::Result<Option<bool>> {
+    let all = properties(bus, owner, path, "org.freedesktop.NetworkManager.Device").await?;
+    let interface = text(&all, "IpInterface").filter(|name| !name.is_empty());
+    Ok(match get::<u32>(&all, "DeviceType") {
+        Some(MODEM) => Some(true),
+        // The other way over Bluetooth is a network of its own (PAN), over `bnep0`.
+        Some(BLUETOOTH) => interface.map(|name| name.starts_with("ppp")),
+        // 0: unknown.
+        Some(0) | None => None,
+        Some(_) => Some(false),
+    })
 }
 
 async fn modem_manager(bus: &Connection, owner: &str) -> zbus::Result<Tell> {

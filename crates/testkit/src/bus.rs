@@ -28,6 +28,8 @@ pub enum Property {
     Text(String),
     /// `o`
     Path(String),
+    /// `ao`
+    Paths(Vec<String>),
 }
 
 impl Property {
@@ -39,6 +41,10 @@ impl Property {
             Self::Text(value) => Variant::from(value.clone()),
             Self::Path(value) => {
                 Variant::from(ObjectPath::try_from(value.clone()).expect("a path of an object"))
+            }
+            Self::Paths(values) => {
+                let path = |value: &String| ObjectPath::try_from(value.clone()).expect("a path of an object");
+                Variant::from(values.iter().map(path).collect::<Vec<_>>())
             }
         }
     }

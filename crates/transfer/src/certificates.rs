@@ -67,6 +67,22 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// SHA-1 of the certificate in a serialized context, or of a bare one in DER: what the property SecurityContext of Delivery Optimization
+/// brings ([`openbits_core::delivery::certificate`]). It names the certificate in its store as a hash does.
+///
+/// # Errors
+/// `CRYPT_E_FILE_ERROR` for what is no certificate, and above 64 KiB.
+pub fn thumbprint(context: &[u8]) -> Result<[u8; 20], HResult> {
+    let der = openbits_core::delivery::certificate::der(context)?;
+    match X509Certificate::from_der(der) {
+        Ok(([], _)) => {
+            let digest = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, der);
+            Ok(digest.as_ref().try_into().expect("20 bytes are a SHA-1"))
+        }
+        _ => Err(CRYPT_E_FILE_ERROR),
+    }
+}
+
 /// Looks for a certificate.
 ///
 /// # Errors

@@ -20,6 +20,8 @@ mod sys;
 mod upload;
 pub mod worker;
 
+pub use certificates::thumbprint;
+
 /// Ways in for the fuzz targets (docs/fuzzing.md); not there in any other build.
 #[cfg(fuzzing)]
 #[doc(hidden)]

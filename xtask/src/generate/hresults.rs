@@ -24,6 +24,7 @@ pub(crate) const EXTRA: &[(&str, u32, &str)] = &[
         0x8007_06F7,
         "No client certificate is set, or a certificate hash has a wrong length.",
     ),
+    ("CRYPT_E_FILE_ERROR", 0x8009_2003, "No certificate, and no serialized certificate context."),
     ("CRYPT_E_NOT_FOUND", 0x8009_2004, "No such certificate in the store."),
     (
         "ERROR_WINHTTP_CLIENT_CERT_NO_ACCESS_PRIVATE_KEY",

@@ -29,6 +29,9 @@ pub(crate) struct Transfer {
     /// Seconds without progress until the transfer fails; 0: no second attempt [default: 14 days]
     #[arg(long, value_name = "S", value_parser = text::seconds)]
     pub(crate) no_progress_timeout: Option<u32>,
+    /// Not over cellular networks: wait for another one
+    #[arg(long)]
+    pub(crate) no_cellular: bool,
     /// Make new jobs, also where a job transfers the same file already
     #[arg(long)]
     pub(crate) new: bool,

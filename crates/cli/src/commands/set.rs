@@ -69,7 +69,7 @@ pub(super) fn changes(pairs: &[String]) -> Result<Changes, Failure> {
                 return Err(Failure::Usage(format!(
                     "unknown property `{key}`; there are name, description, priority, notify-flags, retry-delay, \
                      no-progress-timeout, proxy, auto-complete, bind, upload-protocol, reply-file, notify-command, acl-flags, peer-caching-flags, \
-                     max-download-time, cost, notification-clsid, dynamic, high-performance, max-download-size, \
+                     max-download-time, cost, cellular, notification-clsid, dynamic, high-performance, max-download-size, \
                      stored-credentials, notification-interval, on-demand, helper-token-flags, headers, headers-write-only, \
                      http-method, security-flags, client-certificate and certificate-validation"
                 )));
@@ -95,6 +95,7 @@ fn later(set: &mut SetProperties, key: &str, value: &str) -> Result<Option<bool>
                 "always, unless-roaming, unless-surcharge, unless-near-limit, unconstrained, or a mask",
             )?,
         ),
+        "cellular" => put(&mut set.disallow_cellular, !on_off()?),
         "notification-clsid" => put(&mut set.notification_clsid, value.to_owned()),
         "dynamic" => put(&mut set.dynamic_content, on_off()?),
         "high-performance" => put(&mut set.high_performance, on_off()?),
@@ -226,6 +227,7 @@ mod tests {
             "peer-caching-flags=4",
             "max-download-time=1h",
             "cost=unless-roaming",
+            "cellular=no",
             "notification-clsid={6D18AD12-BDE3-4393-B311-099C346E6DF9}",
             "dynamic=yes",
             "high-performance=no",
@@ -247,11 +249,18 @@ mod tests {
         );
         assert_eq!((set.max_download_size, set.minimum_notification_interval_ms), (Some(1 << 32), Some(0)));
         assert_eq!(set.use_stored_credentials.as_deref(), Some("PROXY"));
+        assert_eq!(set.disallow_cellular, Some(true));
+        assert_eq!(read(&["cellular=yes"]).unwrap().disallow_cellular, Some(false));
         assert_eq!(read(&["cost=0x67"]).unwrap().cost_flags, Some(0x67));
         assert_eq!(read(&["acl-flags="]).unwrap().acl_flags, Some(0));
-        for bad in
-            ["acl-flags=x", "cost=cheap", "dynamic=perhaps", "max-download-size=-1", "max-download-time=soon"]
-        {
+        for bad in [
+            "acl-flags=x",
+            "cost=cheap",
+            "cellular=5G",
+            "dynamic=perhaps",
+            "max-download-size=-1",
+            "max-download-time=soon",
+        ] {
             assert!(matches!(read(&[bad]), Err(Failure::Usage(_))), "{bad}");
         }
     }

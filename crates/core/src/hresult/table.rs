@@ -420,6 +420,8 @@ pub const ERROR_WINHTTP_SECURE_CERT_WRONG_USAGE: HResult = HResult::from_bits(0x
 pub const BG_E_HTTP_ERROR_308: HResult = HResult::from_bits(0x8019_0134);
 /// No client certificate is set, or a certificate hash has a wrong length.
 pub const RPC_X_BAD_STUB_DATA: HResult = HResult::from_bits(0x8007_06F7);
+/// No certificate, and no serialized certificate context.
+pub const CRYPT_E_FILE_ERROR: HResult = HResult::from_bits(0x8009_2003);
 /// No such certificate in the store.
 pub const CRYPT_E_NOT_FOUND: HResult = HResult::from_bits(0x8009_2004);
 /// The private key of the client certificate cannot be used.
@@ -1116,6 +1118,7 @@ pub const TABLE: &[(HResult, &str, &str)] = &[
         "RPC_X_BAD_STUB_DATA",
         "No client certificate is set, or a certificate hash has a wrong length.",
     ),
+    (CRYPT_E_FILE_ERROR, "CRYPT_E_FILE_ERROR", "No certificate, and no serialized certificate context."),
     (CRYPT_E_NOT_FOUND, "CRYPT_E_NOT_FOUND", "No such certificate in the store."),
     (
         ERROR_WINHTTP_CLIENT_CERT_NO_ACCESS_PRIVATE_KEY,

@@ -2,6 +2,7 @@
 
 use super::Job;
 use crate::enums::{AuthTarget, JobType};
+use crate::gate::Networks;
 use crate::hresult::{self as h, HResult};
 use crate::id::{ClassId, Uid};
 use crate::limits::Limits;
@@ -78,6 +79,9 @@ pub struct Options {
     /// COST_FLAGS; `None`: what priority and policy give.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_flags: Option<u32>,
+    /// Not over cellular networks (DisallowOnCellular).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub disallow_cellular: bool,
     /// NOTIFICATION_CLSID.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notification_class: Option<ClassId>,
@@ -139,6 +143,7 @@ impl Options {
         peer_caching_flags: 0,
         max_download_s: None,
         cost_flags: None,
+        disallow_cellular: false,
         notification_class: None,
         dynamic_content: false,
         high_performance: false,
@@ -169,6 +174,8 @@ pub enum Setting {
     HelperTokenFlags(u32),
     /// SetProperty 1; a mask of cost states
     CostFlags(u32),
+    /// Not over cellular networks
+    DisallowCellular(bool),
     /// SetProperty 2; the nil class clears
     NotificationClass(ClassId),
     /// SetProperty 3
@@ -230,6 +237,7 @@ impl Setting {
             | Self::DynamicContent(_)
             | Self::HighPerformance(_)
             | Self::MinimumNotificationInterval(_)
+            | Self::DisallowCellular(_)
             | Self::OnDemandMode(_) => Ok(()),
         }
     }
@@ -286,6 +294,7 @@ impl Job {
             Setting::MaximumDownloadTime(seconds) => options.max_download_s = Some(seconds),
             Setting::HelperTokenFlags(bits) => options.helper_flags = bits,
             Setting::CostFlags(mask) => options.cost_flags = Some(mask),
+            Setting::DisallowCellular(on) => options.disallow_cellular = on,
             Setting::NotificationClass(class) => {
                 options.notification_class = Some(class).filter(|c| !c.is_nil());
             }
@@ -353,6 +362,11 @@ impl Job {
     /// COST_FLAGS in force: the job's, else what its priority has by the policy (spec/bits-extended.md 6.4).
     pub fn cost_flags(&self, limits: &Limits) -> u32 {
         limits.cost_masks.of(self.options().cost_flags, self.priority)
+    }
+
+    /// Which networks the job may use.
+    pub fn networks(&self, limits: &Limits) -> Networks {
+        Networks { costs: self.cost_flags(limits), cellular: !self.options().disallow_cellular }
     }
 }
 

@@ -177,8 +177,8 @@ impl Queue {
             Gate::Policy => false,
             _ => {
                 let rules = &self.gate_rules;
-                rules.closes(gate, &self.machine, job.priority, job.cost_flags(&self.limits))
-                    && (!matches!(gate, Gate::Network | Gate::Cost)
+                rules.closes(gate, &self.machine, job.priority, job.networks(&self.limits))
+                    && (!matches!(gate, Gate::Network | Gate::Cost | Gate::Cellular)
                         || !job.comes_from(|address| address.is_loopback()))
             }
         }

@@ -118,7 +118,7 @@ impl Queue {
 
     pub(super) fn record_blocked(&mut self, id: JobId, gate: Gate) {
         match gate {
-            Gate::Cost => self.log_of(34, id, |record, _| record),
+            Gate::Cost | Gate::Cellular => self.log_of(34, id, |record, _| record),
             gate => self.log_of(213, id, |record, _| record.with("BlockReasonErrorCode", gate.code())),
         }
     }

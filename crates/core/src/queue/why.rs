@@ -30,6 +30,8 @@ pub enum Reason {
     BlockedByPolicy,
     /// The network costs what the job may not pay.
     BlockedByCost,
+    /// The network is a cellular one, and the job stays away from those.
+    BlockedByCellular,
     /// The machine runs on battery.
     OnBattery,
     /// The power saver is on.
@@ -90,6 +92,7 @@ impl Queue {
                 Some(Wait::Volume) => Reason::VolumeLocked,
                 Some(Wait::Policy) => Reason::BlockedByPolicy,
                 Some(Wait::Cost) => Reason::BlockedByCost,
+                Some(Wait::Cellular) => Reason::BlockedByCellular,
                 Some(Wait::Battery) => Reason::OnBattery,
                 Some(Wait::Saver) => Reason::PowerSaver,
                 Some(Wait::Game) => Reason::GameMode,

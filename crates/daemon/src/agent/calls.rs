@@ -89,6 +89,7 @@ impl Calls {
             resume: false,
             extras,
             delivery: Some(Box::new(delivery)),
+            download: None,
         };
         self.app.brain.create(caller, new).await.map_err(|failure| code(&failure))?;
         Ok(reply::created(id))

@@ -27,6 +27,10 @@ pub(super) fn machine(settings: &Settings, facts: &Facts) -> Machine {
         // Behind a portal nobody can be reached.
         network: network.is_none_or(|network| network.up) && !connection.is_some_and(|c| c.portal),
         cost: policy.cost_state(&names, metered, roaming),
+        // NetworkManager knows what its connection goes through; without it the interface has to tell.
+        cellular: connection
+            .and_then(|connection| connection.mobile)
+            .unwrap_or_else(|| network.is_some_and(|network| network.wwan)),
         on_battery: facts.on_battery == Some(true),
         saver: facts.saver == Some(true),
         game: facts.game == Some(true),
@@ -51,6 +55,9 @@ impl Brain {
         }
         if machine.cost != before.cost {
             records.push(Record::new(37).with("nlmCost", format!("{:#04x}", machine.cost)));
+        }
+        if machine.cellular != before.cellular {
+            tracing::info!(cellular = machine.cellular, ?facts, "the network");
         }
         let power = |m: &Machine| (m.on_battery, m.saver, m.game);
         if power(&machine) != power(before) {
@@ -134,6 +141,26 @@ mod tests {
         assert_eq!(cost(&word("phone", "near-cap"), &abroad), 0x08, "by the connection's name");
         assert_eq!(cost(&word("wwan0", "unrestricted"), &abroad), 0x01, "by the interface's");
         assert_eq!(cost(&word("other", "near-cap"), &connected("phone", None)), 0x01);
+    }
+
+    #[test]
+    fn a_cellular_network_is_known_from_networkmanager_or_from_the_interface() {
+        for (told, wwan, expected) in [
+            (None, false, false),
+            (None, true, true),
+            (Some(true), false, true),
+            (Some(false), false, false),
+            // Its word goes first.
+            (Some(false), true, false),
+        ] {
+            let mut facts = connected("phone", None);
+            facts.connection.as_mut().expect("set").mobile = told;
+            facts.network.as_mut().expect("set").wwan = wwan;
+            assert_eq!(machine(&settings(&[]), &facts).cellular, expected, "{told:?} {wwan}");
+        }
+        let network = Network { wwan: true, ..Network::default() };
+        let alone = Facts { network: Some(network), ..Facts::default() };
+        assert!(machine(&settings(&[]), &alone).cellular, "no NetworkManager");
     }
 
     #[test]

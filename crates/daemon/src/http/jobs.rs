@@ -77,6 +77,7 @@ pub fn properties(vault: &Vault, job: JobId, set: SetProperties) -> Result<Vec<P
         set.peer_caching_flags.map(Setting::PeerCachingFlags),
         set.maximum_download_time_s.map(Setting::MaximumDownloadTime),
         set.cost_flags.map(Setting::CostFlags),
+        set.disallow_cellular.map(Setting::DisallowCellular),
         text(PropertyId::NotificationClsid, set.notification_clsid)?,
         set.dynamic_content.map(Setting::DynamicContent),
         set.high_performance.map(Setting::HighPerformance),
@@ -142,6 +143,7 @@ pub async fn create(
         resume: body.resume,
         extras: Extras { dialect: body.dialect, environment_proxy, ..Extras::NONE },
         delivery: None,
+        download: None,
     };
     let result = app.brain.create(caller, new).await?;
     Ok((StatusCode::CREATED, Json(outcome(result))))

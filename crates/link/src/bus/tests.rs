@@ -66,6 +66,45 @@ async fn network_manager_tells_cost_name_and_portal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cellular_connection_is_known_by_its_device() {
+    let Some(mut lab) = Lab::start(Which::System) else { return };
+    let nm = lab.bus.service("org.freedesktop.NetworkManager");
+    let (path, interface) = ("/org/freedesktop/NetworkManager", "org.freedesktop.NetworkManager");
+    let (active, active_interface) = (
+        "/org/freedesktop/NetworkManager/ActiveConnection/7",
+        "org.freedesktop.NetworkManager.Connection.Active",
+    );
+    let (device, device_interface) =
+        ("/org/freedesktop/NetworkManager/Devices/4", "org.freedesktop.NetworkManager.Device");
+    nm.set(active, active_interface, "Id", P::Text("phone".into()));
+    nm.set(path, interface, "PrimaryConnection", P::Path(active.into()));
+    let mobile = |wanted: Option<bool>| {
+        move |facts: &Facts| facts.connection.as_ref().is_some_and(|connection| connection.mobile == wanted)
+    };
+    // By the type alone, while no device is told.
+    for (kind, expected) in [("gsm", true), ("802-3-ethernet", false), ("bluetooth", true)] {
+        nm.set(path, interface, "PrimaryConnectionType", P::Text(kind.into()));
+        lab.until(kind, mobile(Some(expected))).await;
+    }
+    nm.set(active, active_interface, "Devices", P::Paths(vec![device.into()]));
+    // NM_DEVICE_TYPE: 5 Bluetooth, 8 modem, 1 Ethernet, 0 unknown; then what the type of the connection says.
+    for (kind, name, expected) in [
+        (5, "bnep0", false),
+        (5, "ppp0", true),
+        (1, "eth0", false),
+        (8, "wwan0", true),
+        (2, "wlan0", false),
+        (0, "", true),
+    ] {
+        nm.set(device, device_interface, "IpInterface", P::Text(name.into()));
+        nm.set(device, device_interface, "DeviceType", P::U32(kind));
+        // Only the manager's own signals lead to questions.
+        nm.set(path, interface, "Metered", P::U32(kind));
+        lab.until(name, mobile(Some(expected))).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn power_and_modem() {
     let Some(mut lab) = Lab::start(Which::System) else { return };
     let power = lab.bus.service("org.freedesktop.UPower");

@@ -40,6 +40,7 @@ pub(crate) fn judge(links: &[Link], addresses: &[Address], ways: &[u32]) -> Netw
     Network {
         up: way.is_some() || own,
         interface: way.map(|link| link.name.clone()),
+        wwan: false,
         subnets: Subnets::new(neighbours.map(|address| (address.address, address.bits))),
     }
 }

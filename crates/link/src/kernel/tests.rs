@@ -27,6 +27,23 @@ fn this_machine_is_understood() {
     assert!(network.interface.is_none_or(|interface| names.contains(&interface)), "{names:?}");
 }
 
+#[test]
+fn modems_are_known_by_their_device_type() {
+    let sysfs = tempfile::tempdir().expect("a folder");
+    for (name, uevent, expected) in [
+        ("wwan0", "DEVTYPE=wwan\nINTERFACE=wwan0\nIFINDEX=5\n", true),
+        ("wlan0", "DEVTYPE=wlan\nINTERFACE=wlan0\nIFINDEX=3\n", false),
+        ("eth0", "INTERFACE=eth0\nIFINDEX=2\n", false),
+        // Its name alone makes no modem.
+        ("wwan1", "INTERFACE=DEVTYPE=wwan\nIFINDEX=6\n", false),
+    ] {
+        std::fs::create_dir(sysfs.path().join(name)).expect("new");
+        std::fs::write(sysfs.path().join(name).join("uevent"), uevent).expect("written");
+        assert_eq!(is_wwan(sysfs.path(), name), expected, "{name}");
+    }
+    assert!(!is_wwan(sysfs.path(), "gone"));
+}
+
 /// A cable in a network namespace of its own: in, out, and in again. Needs root and `ip`.
 #[test]
 fn a_cable_is_noticed() {

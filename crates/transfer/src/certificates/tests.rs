@@ -134,3 +134,31 @@ fn stores_are_folders_of_the_owner_the_machine_and_the_system() {
     assert!(at(CurrentUser, "My").ends_with("openbits/certificates/my"));
     assert_eq!(at(CurrentUser, "/home/a/x.p12"), Path::new("/home/a/x.p12"));
 }
+
+/// What a client of Delivery Optimization hands over has more in it than the certificate; cut or spoilt it is none.
+#[test]
+fn the_thumbprint_of_a_serialized_context_is_the_certificates() {
+    let issued = Authority::root("r").issue(&Leaf::client("example", "build", "alice"));
+    let der: &[u8] = &issued.chain[0];
+    let element = |id: u32, content: &[u8]| {
+        let length = u32::try_from(content.len()).unwrap();
+        [&id.to_le_bytes()[..], &1_u32.to_le_bytes(), &length.to_le_bytes(), content].concat()
+    };
+    let key_provider = element(2, &[7; 40]);
+    for context in [der.to_vec(), element(32, der), [key_provider.clone(), element(32, der)].concat()] {
+        let found = thumbprint(&context).map(|print| hex(&print));
+        assert_eq!(found, Ok(sha1(&issued)));
+    }
+    for bad in [
+        &b"garbage"[..],
+        &[],
+        &der[..der.len() - 1],
+        &key_provider,
+        // Whole as DER, and no certificate.
+        &[0x30, 3, 2, 1, 5],
+        &element(32, &[0x30, 3, 2, 1, 5]),
+        &vec![0; 65_537],
+    ] {
+        assert_eq!(thumbprint(bad), Err(CRYPT_E_FILE_ERROR), "{:?}", &bad[..bad.len().min(12)]);
+    }
+}

@@ -30,13 +30,14 @@ fn set(job: &mut Job, setting: Setting) -> Result<HResult, HResult> {
 
 const CLASS: &str = "6d18ad12-bde3-4393-b311-099c346e6df9";
 
-fn every_setting() -> [Setting; 12] {
+fn every_setting() -> [Setting; 13] {
     [
         Setting::FileAclFlags(7),
         Setting::PeerCachingFlags(4),
         Setting::MaximumDownloadTime(60),
         Setting::HelperTokenFlags(3),
         Setting::CostFlags(0x21),
+        Setting::DisallowCellular(true),
         Setting::NotificationClass(CLASS.parse().unwrap()),
         Setting::DynamicContent(true),
         Setting::HighPerformance(true),

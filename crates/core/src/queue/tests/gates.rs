@@ -1,6 +1,7 @@
 //! Cost, power and the owner's presence (spec/behaviour.md 5.1, 21, 22; 31 row 34).
 
 use super::world::{ALICE, BOB, Plan, World, file};
+use crate::delivery::codes;
 use crate::enums::{JobState, Priority};
 use crate::gate::{Machine, OnBattery, Rules};
 use crate::hresult as h;
@@ -20,6 +21,10 @@ impl World {
         change(&mut machine);
         self.q.set_machine(machine, self.now);
         self.drain();
+    }
+
+    fn set_option(&mut self, id: JobId, setting: Setting) {
+        self.set(id, Property::Option(setting)).expect("settable");
     }
 
     fn rules(&mut self, rules: Rules) {
@@ -69,6 +74,40 @@ fn a_network_that_costs_holds_those_whose_mask_forbids_it() {
     assert_eq!(w.state(normal), TransientError);
     w.machine(|m| m.cost = cost::UNRESTRICTED);
     assert_eq!(w.state(normal), Connecting);
+}
+
+/// DisallowOnCellular: whatever the network costs, and for every level.
+#[test]
+fn a_cellular_network_holds_those_that_stay_away_from_it() {
+    let mut w = World::new();
+    let (careful, other) = (w.job_at(Priority::Foreground), w.job_at(Priority::Foreground));
+    w.set_option(careful, Setting::DisallowCellular(true));
+    assert_eq!(w.states(&[careful, other]), [Connecting, Connecting]);
+    w.machine(|m| m.cellular = true);
+    assert_eq!(w.states(&[careful, other]), [TransientError, Connecting]);
+    assert_eq!((w.error(careful), w.job(careful).error_count), (h::BG_E_BLOCKED_BY_COST_TRANSFER_POLICY, 0));
+    assert_eq!(
+        (w.reason(careful), w.q.why(careful).expect("known").until),
+        (Reason::BlockedByCellular, None)
+    );
+    assert_eq!(
+        w.job(careful).wait.and_then(codes::of_wait).map(crate::HResult::bits),
+        Some(0x80D0_3803),
+        "its name in Delivery Optimization"
+    );
+    w.pass(10_000);
+    assert_eq!(w.state(careful), TransientError, "no timer ends it");
+    w.set_option(careful, Setting::DisallowCellular(false));
+    assert_eq!(w.state(careful), Connecting, "at once");
+    w.set_option(other, Setting::DisallowCellular(true));
+    assert_eq!(w.state(other), TransientError, "also while it runs");
+    w.machine(|m| m.cellular = false);
+    assert_eq!(w.state(other), Connecting);
+    // What comes from this machine needs no network.
+    let near = w.from("http://127.0.0.1/f");
+    w.set_option(near, Setting::DisallowCellular(true));
+    w.machine(|m| m.cellular = true);
+    assert_ne!(w.state(near), TransientError);
 }
 
 #[test]
