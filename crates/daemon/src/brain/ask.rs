@@ -561,7 +561,7 @@ impl Brain {
                 match self.first_file(caller, id, ranges.as_deref()) {
                     Err(failure) => drop(sender.send(Err(failure))),
                     Ok(None) => {
-                        self.call(caller, id, Call::Download(DownloadCall::Start(None, ranges)), sender)
+                        self.call(caller, id, Call::Download(DownloadCall::Start(None, ranges)), sender);
                     }
                     Ok(Some(file)) => {
                         let paths = vec![file.local.clone()];
