@@ -150,10 +150,16 @@ impl Job {
         if let Some(view) = last.filter(|view| view.files.is_some()) {
             self.finish(view);
         }
-        // Who came too late looks whether it is over: whoever was faster may never hear the answer.
-        let over = match &done {
+        self.release_if_over(&done);
+        done
+    }
+
+    /// After a call that was to end the job: if it is over, the program's objects for it are released. Who came too late looks whether it
+    /// is over: whoever was faster may never hear the answer.
+    pub(crate) fn release_if_over(&self, done: &Done) {
+        let over = match done {
             Ok(_) => true,
-            Err(code) if *code == self.said(h::BG_E_INVALID_STATE) => {
+            Err(code) if *code == self.said(h::BG_E_INVALID_STATE) || *code == h::QM_E_INVALID_STATE => {
                 let gone = self.said(h::BG_E_NOT_FOUND);
                 self.view().map_or_else(|e| e == gone, |v| v.state.is_final())
             }
@@ -162,7 +168,6 @@ impl Job {
         if over {
             notify::forget(self.id);
         }
-        done
     }
 }
 
