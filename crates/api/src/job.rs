@@ -223,9 +223,6 @@ pub struct FileView {
     pub bytes_from_origin: u64,
     /// Bytes that came from peers.
     pub bytes_from_peers: u64,
-    /// Expected size.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expected_size: Option<u64>,
     /// Without a good piece hash file the file fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integrity_check_mandatory: Option<bool>,

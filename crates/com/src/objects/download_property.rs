@@ -3,7 +3,9 @@
 use super::super::*;
 use super::download::DownloadObject;
 use super::download_watch::Watch;
-use openbits_api::DownloadProperties;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use openbits_api::{DownloadProperties, SetClientCertificate};
 use openbits_core::Secret;
 use openbits_core::delivery::codes;
 
@@ -81,8 +83,15 @@ pub(super) const DO_E_FILE_DOWNLOADSINK_ALREADY_SET: HResult = HResult::from_bit
 
 /// SecurityContext: the certificate names the one in the user's own store that has the key.
 fn set_certificate(download: &DownloadObject, context: &[u8]) -> Done {
-    let _ = (download, context);
-    Err(h::E_NOTIMPL)
+    let certificate = SetClientCertificate {
+        location: "CURRENT_USER".to_owned(),
+        store: "MY".to_owned(),
+        hash: None,
+        subject: None,
+        context: Some(STANDARD.encode(context)),
+    };
+    download.job().change(async |client, id| client.set_client_certificate(id, &certificate).await)?;
+    OK
 }
 
 /// GetProperty.
@@ -103,7 +112,9 @@ pub(super) fn get(download: &DownloadObject, id: i32) -> Result<VARIANT, HResult
             Text::of_text(&answer.headers.ok_or(unset)?)?
         }
         // Any network for foreground downloads, none near its limit for others (4.4).
-        DODownloadProperty_CostPolicy => VARIANT::of_u32(p.cost_policy.unwrap_or(if foreground { 0 } else { 2 })),
+        DODownloadProperty_CostPolicy => {
+            VARIANT::of_u32(p.cost_policy.unwrap_or(if foreground { 0 } else { 2 }))
+        }
         DODownloadProperty_CallbackFreqPercent => VARIANT::of_u32(p.callback_freq_percent.ok_or(unset)?),
         DODownloadProperty_CallbackFreqSeconds => VARIANT::of_u32(p.callback_freq_seconds.unwrap_or(1)),
         DODownloadProperty_NoProgressTimeoutSeconds => {
@@ -123,15 +134,17 @@ pub(super) fn get(download: &DownloadObject, id: i32) -> Result<VARIANT, HResult
         | DODownloadProperty_SecurityContext
         | DODownloadProperty_NetworkToken
         | DODownloadProperty_DecryptionInfo
-        | DODownloadProperty_IntegrityCheckInfo
-        // A secret; nobody documented that it can be read back.
-        | DODownloadProperty_HttpCustomAuthHeaders => return Err(codes::DO_E_WRITE_ONLY_PROPERTY),
+        | DODownloadProperty_IntegrityCheckInfo => return Err(codes::DO_E_WRITE_ONLY_PROPERTY),
         DODownloadProperty_CorrelationVector => text(&p.correlation_vector)?,
         DODownloadProperty_IntegrityCheckMandatory => {
             VARIANT::of_boolean(p.integrity_check_mandatory.ok_or(unset)?)
         }
         DODownloadProperty_TotalSizeBytes => VARIANT::of_u64(p.total_size_bytes.ok_or(unset)?),
         DODownloadProperty_DisallowOnCellular => VARIANT::of_boolean(p.disallow_on_cellular.ok_or(unset)?),
+        DODownloadProperty_HttpCustomAuthHeaders => {
+            let answer = download.job().read(async |client, id| client.challenge_headers(id).await)?;
+            Text::of_text(&answer.headers.ok_or(unset)?)?
+        }
         DODownloadProperty_HttpAllowSecureToNonSecureRedirect => {
             VARIANT::of_boolean(p.http_allow_secure_to_non_secure_redirect.unwrap_or(false))
         }

@@ -336,8 +336,12 @@ impl Job {
         let usual = if foreground { CostPolicy::Always } else { CostPolicy::Standard };
         let set = change.cost_policy.or(before.and_then(|download| download.cost_policy));
         let policy = set.map_or(Ok(usual), CostPolicy::from_value)?;
-        let (mask, _) = policy.to_job();
-        Ok(vec![Property::Option(Setting::CostFlags(mask))])
+        let (mask, no_cellular) = policy.to_job();
+        let asked = change.disallow_cellular.or(before.and_then(|download| download.disallow_cellular));
+        Ok(vec![
+            Property::Option(Setting::CostFlags(mask)),
+            Property::Option(Setting::DisallowCellular(no_cellular || asked.unwrap_or(false))),
+        ])
     }
 
     /// The job's security flags: WinHTTP's bits, and the redirect that is refused unless it is allowed.

@@ -280,7 +280,7 @@ fn do_manager_enum_downloads() {
 }
 
 #[test]
-fn enum_unknown_next_skip_reset_clone() {
+fn enum_unknown_next() {
     run(here!(), |session| {
         let manager = do_manager(session);
         let _three: Vec<_> = (0..3).map(|_| new_download(&manager)).collect();
@@ -307,7 +307,7 @@ fn enum_unknown_next_skip_reset_clone() {
 
 /// Rows 1 to 4 of the checklist.
 #[test]
-fn do_download_there_and_back() {
+fn do_download_get_property_start_pause_finalize() {
     run(here!(), |session| {
         let content = Content::new(3, 200_000);
         session.origin().put("file", content.clone());
@@ -530,7 +530,7 @@ fn delivery_optimization_job2_add_file() {
 }
 
 #[test]
-fn delivery_optimization_job2_get_property_set_property() {
+fn delivery_optimization_job2_get_property() {
     run(here!(), |session| {
         let manager = old_manager(session);
         let job = named_job(&manager, 0, "job").unwrap();
@@ -642,7 +642,7 @@ fn delivery_optimization_file_get_stats() {
 }
 
 #[test]
-fn delivery_optimization_file2_get_property_set_property() {
+fn delivery_optimization_file2_get_property() {
     run(here!(), |session| {
         let manager = old_manager(session);
         let job = named_job(&manager, 0, "job").unwrap();
