@@ -128,6 +128,8 @@ fn options(job: &Job, settings: &Settings, vault: &Vault) -> Result<TransferOpti
         },
     };
     http_options(job, vault, &mut options)?;
+    // Its client removed it, and is told so (spec/delivery-optimization-com.md 4.7).
+    options.loss_is_fatal = job.download.is_some();
     if job.delivery.is_some() {
         // Spec/delivery-optimization-linux-agent.md 7.1.
         options.user_agent = DELIVERY_AGENT.to_owned();

@@ -59,6 +59,8 @@ pub struct TransferOptions {
     pub max_bytes: Option<u64>,
     /// Nothing of a file is reported durable before all of it is there (default false): HIGH_PERFORMANCE, DYNAMIC_CONTENT.
     pub volatile: bool,
+    /// A temporary file that is gone ends the attempt (default false: the file begins again).
+    pub loss_is_fatal: bool,
     /// Report the ranges that are written, not only their number (default false).
     pub tell_ranges: bool,
 }
@@ -91,6 +93,7 @@ impl Default for TransferOptions {
             allow_https_to_http: false,
             max_bytes: None,
             volatile: false,
+            loss_is_fatal: false,
             tell_ranges: false,
         }
     }
