@@ -202,6 +202,10 @@ mod tests {
             ("IBackgroundCopyManager", "EnumJobs", "manager_enum_jobs"),
             ("IBackgroundCopyQMgr", "CreateGroup", "q_mgr_create_group"),
             ("IBackgroundCopyGroup", "get_GroupID", "group_get_group_id"),
+            ("IDOManager", "CreateDownload", "do_manager_create_download"),
+            ("IDODownload", "SetProperty", "do_download_set_property"),
+            ("IDODownloadStatusCallback", "OnStatusChange", "do_download_status_callback_on_status_change"),
+            ("IDeliveryOptimizationJob2", "AddFile", "delivery_optimization_job2_add_file"),
         ];
         for (interface, method, key) in keys {
             assert_eq!(method_key(interface, method), key);
