@@ -58,9 +58,9 @@ fn check(file: &MetalinkFile) {
     }
     assert!(file.size.is_none_or(|size| i64::try_from(size).is_ok()));
     if let Some(pieces) = &file.pieces {
-        let size = file.size.expect("pieces cover a size");
-        assert_eq!(u64::try_from(pieces.digests.len()), Ok(size.div_ceil(pieces.length)));
-        assert!(pieces.digests.iter().all(|digest| digest.algorithm() == pieces.digests[0].algorithm()));
+        assert_eq!(file.size, Some(pieces.size()), "pieces cover the size");
+        assert!(pieces.count() > 0 && pieces.range(pieces.count() - 1).end == pieces.size());
+        assert!(pieces.wrong(pieces.digests()).is_empty());
     }
 }
 

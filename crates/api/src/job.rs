@@ -56,6 +56,9 @@ pub struct JobView {
     pub modification_time_ms: i64,
     /// Entry into TRANSFERRED; null before.
     pub transfer_completion_time_ms: Option<i64>,
+    /// Milliseconds of connecting and transferring since the last resume.
+    #[serde(default)]
+    pub active_time_ms: i64,
     /// Failed attempts so far.
     pub error_count: u32,
     /// Error of the last attempt, while it is readable.
@@ -197,6 +200,9 @@ pub struct FileView {
     pub remote_name: String,
     /// Destination path.
     pub local_name: String,
+    /// The caller's name for the content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_id: Option<String>,
     /// Size; null while unknown.
     pub bytes_total: Option<u64>,
     /// Bytes moved so far.

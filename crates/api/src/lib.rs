@@ -6,6 +6,7 @@
 
 pub mod callback;
 pub mod credentials;
+pub mod download;
 pub mod error;
 pub mod event;
 pub mod group;
@@ -22,6 +23,9 @@ pub use callback::{
     SetNotifyInterface,
 };
 pub use credentials::{CredentialView, SetCredentials};
+pub use download::{
+    CreateDownload, DownloadDone, DownloadIds, DownloadProperties, DownloadView, StartDownload,
+};
 pub use error::{ErrorRow, ErrorText, Problem};
 pub use event::{EventKind, EventView, JobLog, LogView};
 pub use group::{
@@ -41,8 +45,8 @@ pub use policy::{
 };
 pub use request::{
     AddFile, AddFiles, CreateJob, DigestSourceRequest, DownloadPosition, EnvironmentProxyView,
-    NotifyCommandView, ProxyRequest, RangeView, ReplacePrefix, RequestRanges, SetHelperToken, SetNumbered,
-    SetProperties, SetRemoteName, SetValidation,
+    NotifyCommandView, ProxyRequest, RangeView, ReplacePrefix, RequestRanges, SetFile, SetHelperToken,
+    SetNumbered, SetProperties, SetRemoteName, SetValidation,
 };
 pub use service::{ServiceInfo, ServiceLimits};
 pub use why::Why;

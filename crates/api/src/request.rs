@@ -63,8 +63,11 @@ pub struct AddFile {
     /// `file:///path`), `\\server\share\path`, or an absolute path of a mounted file system. A `user:password@` in a URL is kept
     /// sealed and shown by no call.
     pub remote_name: String,
-    /// Absolute local path.
+    /// Absolute local path. Empty, in a job of Delivery Optimization that was not started yet: it is told later.
     pub local_name: String,
+    /// The caller's name for the content, unique in the job, at most 2,200 characters; for jobs of Delivery Optimization.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_id: Option<String>,
     /// Expected SHA-256 of the content, 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
@@ -249,6 +252,15 @@ pub struct ReplacePrefix {
 pub struct SetRemoteName {
     /// URL (http or https), used exactly as given; at most 2,200 characters.
     pub remote_name: String,
+}
+
+/// `PATCH /v1/jobs/{id}/files/{index}`: properties of a file of a Delivery Optimization job, before it is fetched; all or none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetFile {
+    /// Absolute local path; while the job is suspended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_name: Option<String>,
 }
 
 /// `PUT /v1/jobs/{id}/helper-token`: the caller becomes the job's helper (IBitsTokenOptions::SetHelperToken).

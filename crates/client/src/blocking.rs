@@ -2,17 +2,19 @@
 
 use crate::calls::{Action, Client as Async, JobQuery};
 use crate::checks::CertificateChecks as AsyncChecks;
+use crate::downloads::DownloadAction;
 use crate::error::Error;
 use crate::events::{EventStream as AsyncEvents, Item, Scope};
 use crate::groups::GroupAction;
 use crate::start::Starter;
 use openbits_api::socket::{Choice, Endpoint};
 use openbits_api::{
-    AddFile, CertificateAnswer, CertificateCheck, CertificateView, CheckPolicy, CreateGroup, CreateJob,
-    CustomHeaders, ErrorText, ErrorView, FileProperty, FileView, GroupDone, GroupFile, GroupIds,
-    GroupJobView, GroupProgress, GroupView, HelperSet, HelperTicketView, JobPage, JobView, NumberedProperty,
-    Outcome, PolicyExplanation, PolicyOutcome, PolicyView, RangeList, RangeView, ServiceInfo,
-    SetClientCertificate, SetCredentials, SetNumbered, SetProperties, VariantView, Why,
+    AddFile, CertificateAnswer, CertificateCheck, CertificateView, CheckPolicy, CreateDownload, CreateGroup,
+    CreateJob, CustomHeaders, DownloadDone, DownloadIds, DownloadProperties, DownloadView, ErrorText,
+    ErrorView, FileProperty, FileView, GroupDone, GroupFile, GroupIds, GroupJobView, GroupProgress,
+    GroupView, HelperSet, HelperTicketView, JobPage, JobView, NumberedProperty, Outcome, PolicyExplanation,
+    PolicyOutcome, PolicyView, RangeList, RangeView, ServiceInfo, SetClientCertificate, SetCredentials,
+    SetFile, SetNumbered, SetProperties, StartDownload, VariantView, Why,
 };
 use openbits_core::{HResult, JobId};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -106,6 +108,20 @@ impl Client {
         set_credentials(id: JobId, credentials: &SetCredentials) -> Outcome;
         /// See [`crate::Client::remove_credentials`].
         remove_credentials(id: JobId, target: &str, scheme: &str) -> Outcome;
+        /// See [`crate::Client::set_file`].
+        set_file(id: JobId, index: u32, set: &SetFile) -> Outcome;
+        /// See [`crate::Client::create_download`].
+        create_download(download: &CreateDownload) -> DownloadView;
+        /// See [`crate::Client::downloads`].
+        downloads(category: Option<(&str, &str)>) -> DownloadIds;
+        /// See [`crate::Client::download`].
+        download(id: JobId) -> DownloadView;
+        /// See [`crate::Client::set_download`].
+        set_download(id: JobId, properties: &DownloadProperties) -> DownloadDone;
+        /// See [`crate::Client::start_download`].
+        start_download(id: JobId, start: &StartDownload) -> DownloadDone;
+        /// See [`crate::Client::act_on_download`].
+        act_on_download(id: JobId, action: DownloadAction) -> DownloadDone;
         /// See [`crate::Client::create_group`].
         create_group(group: &CreateGroup) -> GroupView;
         /// See [`crate::Client::get_group`].

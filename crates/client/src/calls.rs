@@ -14,8 +14,8 @@ use openbits_api::{
     CustomHeaders, DownloadPosition, ErrorText, ErrorView, FileList, FileProperty, FileView, HelperSet,
     HelperTicketView, JobIds, JobLog, JobPage, JobView, NotifyInterfaceView, NumberedProperty, Outcome,
     PolicyExplanation, PolicyOutcome, PolicyView, Problem, RangeList, RangeView, ReplacePrefix,
-    RequestRanges, ServiceInfo, SetClientCertificate, SetCredentials, SetHelperToken, SetNotifyInterface,
-    SetNumbered, SetProperties, SetRemoteName, SetValidation, Why,
+    RequestRanges, ServiceInfo, SetClientCertificate, SetCredentials, SetFile, SetHelperToken,
+    SetNotifyInterface, SetNumbered, SetProperties, SetRemoteName, SetValidation, Why,
 };
 use openbits_core::hresult::{QM_E_SERVICE_UNAVAILABLE, RPC_E_DISCONNECTED};
 use openbits_core::{HResult, JobId, JobState};
@@ -152,7 +152,7 @@ impl JobQuery {
 
 /// A path with a query that grows.
 pub(crate) struct Query {
-    text: String,
+    pub(crate) text: String,
     separator: char,
 }
 
@@ -341,6 +341,11 @@ impl Client {
     /// `GET /v1/jobs/{id}/files/{index}`
     pub async fn file(&self, id: JobId, index: u32) -> Result<FileView, Error> {
         self.get(&format!("/v1/jobs/{id}/files/{index}")).await
+    }
+
+    /// `PATCH /v1/jobs/{id}/files/{index}`: IDeliveryOptimizationFile2::SetProperty.
+    pub async fn set_file(&self, id: JobId, index: u32, set: &SetFile) -> Result<Outcome, Error> {
+        self.call(Method::PATCH, &format!("/v1/jobs/{id}/files/{index}"), to_json(set)?, true).await
     }
 
     /// `PUT /v1/jobs/{id}/files/{index}/remote-name`: IBackgroundCopyFile2::SetRemoteName.

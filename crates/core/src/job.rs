@@ -4,6 +4,7 @@ pub mod api;
 pub mod credential;
 pub mod delivery;
 pub mod dialect;
+pub mod download;
 pub mod error;
 pub mod event;
 pub mod file;
@@ -31,6 +32,7 @@ use std::collections::BTreeMap;
 pub use credential::Credential;
 pub use delivery::{Delivery, DeliveryChange, FileId};
 pub use dialect::Dialect;
+pub use download::{Download, DownloadCall, DownloadChange, FileChange};
 pub use error::ErrorRecord;
 pub use file::{File, NewFile};
 pub use http::HttpOptions;
@@ -230,6 +232,9 @@ pub struct Job {
     /// What a Delivery Optimization download has beside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Box<Delivery>>,
+    /// What a download of IDOManager has beside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub download: Option<Box<Download>>,
     /// Resume was called at least once: some properties are frozen.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub resumed: bool,
@@ -324,6 +329,7 @@ impl Job {
             http: None,
             options: None,
             delivery: None,
+            download: None,
             resumed: false,
             created: now.wall,
             exempt: false,
@@ -394,10 +400,10 @@ impl Job {
         self.extras.as_deref().unwrap_or(NONE)
     }
 
-    /// The level whose slots the job takes. Downloads of Delivery Optimization do not wait for each other: all of them run at once, as
+    /// The level whose slots the job takes. Jobs of Delivery Optimization do not wait for each other: all of them run at once, as
     /// their clients expect, and their pacing alone keeps them polite.
     pub fn slot_level(&self) -> Priority {
-        if self.delivery.is_some() { Priority::Foreground } else { self.priority }
+        if self.dialect() == Dialect::DeliveryOptimization { Priority::Foreground } else { self.priority }
     }
 
     /// Whose rules the job follows; fixed at creation.
@@ -450,6 +456,14 @@ impl Job {
     /// Records activity (spec/bits-core.md 4.7). The modification time never goes back.
     fn touch(&mut self, now: Now) {
         self.modified = self.modified.max(now.wall);
-        self.last_activity = self.last_activity.max(now.mono);
+        if !self.ages_from_creation() {
+            self.last_activity = self.last_activity.max(now.mono);
+        }
+    }
+
+    /// The clean-up counts from the job's creation, whatever happens to it (spec/delivery-optimization-com.md 5.2). The agent's downloads
+    /// are cleaned up when nobody touched them.
+    pub fn ages_from_creation(&self) -> bool {
+        self.dialect() == Dialect::DeliveryOptimization && self.delivery.is_none()
     }
 }

@@ -32,6 +32,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 pub use calls::{Call, Called, NewJob};
 pub use census::States;
+pub use downloads::Category;
 pub use effect::{Effect, Failure, Notice, NoticeKind};
 pub use facts::PolicyBlocks;
 pub use helper::{HELPER_TICKET_S, HelperTicket};

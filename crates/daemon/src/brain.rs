@@ -203,6 +203,7 @@ impl Brain {
         self.review_machine();
         self.suspend_forbidden();
         self.queue.start(self.clock.now());
+        self.queue.drop_volatile(self.clock.now());
         self.review_rates();
         self.flush();
         loop {

@@ -4,6 +4,8 @@
 pub mod callbacks;
 pub mod credentials;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
+pub mod downloads;
+#[allow(unused_qualifications, reason = "the path macro qualifies")]
 pub mod events;
 pub mod extract;
 #[allow(unused_qualifications, reason = "the path macro qualifies")]
@@ -61,7 +63,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/jobs", get(jobs::list).post(jobs::create))
         .route("/v1/jobs/{id}", get(jobs::show).patch(jobs::set))
         .route("/v1/jobs/{id}/files", get(jobs::files).post(jobs::add_files))
-        .route("/v1/jobs/{id}/files/{file}", get(files::show))
+        .route("/v1/jobs/{id}/files/{file}", get(files::show).patch(files::set))
         .route("/v1/jobs/{id}/files/{file}/remote-name", put(files::set_remote_name))
         .route("/v1/jobs/{id}/files/{file}/validation", put(files::set_validation))
         .route(
@@ -99,6 +101,12 @@ pub fn router(app: App) -> Router {
             "/v1/jobs/{id}/notify-interface",
             get(callbacks::get).put(callbacks::set).delete(callbacks::clear),
         )
+        .route("/v1/downloads", get(downloads::list).post(downloads::create))
+        .route("/v1/downloads/{id}", get(downloads::show).patch(downloads::set))
+        .route("/v1/downloads/{id}/start", post(downloads::start))
+        .route("/v1/downloads/{id}/pause", post(downloads::pause))
+        .route("/v1/downloads/{id}/abort", post(downloads::abort))
+        .route("/v1/downloads/{id}/finalize", post(downloads::finalize))
         .route("/v1/groups", get(groups::list).post(groups::create))
         .route("/v1/groups/{id}", get(groups::show))
         .route("/v1/groups/{id}/get", post(groups::get))

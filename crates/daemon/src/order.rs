@@ -241,7 +241,11 @@ pub fn finish(job: &Job, ticket: Ticket, plan: &FinishPlan, settings: &Settings,
                     index,
                     local: file.local.to_string(),
                     temp: job.temporary_name(index),
-                    size: file.size.unwrap_or_else(|| file.done.len()),
+                    // Of a file of which only ranges were asked for, what is behind the last one was never written.
+                    size: match file.transferred {
+                        true => file.size.unwrap_or_else(|| file.done.len()),
+                        false => file.done.end(),
+                    },
                     validator: validator(file),
                     modified_s: file.modified_s,
                 })

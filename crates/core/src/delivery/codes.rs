@@ -27,6 +27,28 @@ codes! {
     DO_E_READ_ONLY_PROPERTY = 0x80D0_2012;
     /// Not in this state.
     DO_E_INVALID_STATE = 0x80D0_2013;
+    /// No such job.
+    DO_E_JOB_NOT_FOUND = 0x80D0_2003;
+    /// The job has no file.
+    DO_E_JOB_EMPTY = 0x80D0_2004;
+    /// An enumeration found nothing.
+    DO_E_NO_DOWNLOADS = 0x80D0_2005;
+    /// A file has no path yet.
+    DO_E_LOCALPATH_NOT_SET = 0x80D0_200D;
+    /// No file is tied to the error.
+    DO_E_FILE_NOT_AVAILABLE = 0x80D0_2010;
+    /// There is no error.
+    DO_E_ERROR_INFORMATION_UNAVAILABLE = 0x80D0_2014;
+    /// The property cannot be read.
+    DO_E_WRITE_ONLY_PROPERTY = 0x80D0_2015;
+    /// Bad range.
+    DO_E_INVALID_RANGE = 0x80D0_5010;
+    /// Ranges overlap, or one comes twice.
+    DO_E_OVERLAPPING_RANGES = 0x80D0_5012;
+    /// The pieces must be checked, and nothing says where their digests are.
+    DO_E_INTEGRITYCHECKINFO_UNSPECIFIED = 0x80D0_2016;
+    /// The pieces must be checked, and their digests cannot be had.
+    DO_E_INTEGRITYCHECKINFO_UNAVAILABLE = 0x80D0_2017;
     /// Start without a path.
     DO_E_FILE_DOWNLOADSINK_UNSPECIFIED = 0x80D0_2018;
     /// Start without a URL.
@@ -43,6 +65,28 @@ codes! {
     DO_E_HTTP_BLOCKSIZE_MISMATCH = 0x80D0_5001;
     /// The server does not do ranges.
     DO_E_INSUFFICIENT_RANGE_SUPPORT = 0x80D0_5011;
+}
+
+/// What a code of BITS is called in the COM interfaces of Delivery Optimization (spec/delivery-optimization-com.md 5.2, 8); codes of the
+/// machine and of HTTP are the same there.
+pub const fn of_bits(code: HResult) -> HResult {
+    match code {
+        h::BG_E_NOT_FOUND => DO_E_JOB_NOT_FOUND,
+        h::BG_E_EMPTY => DO_E_JOB_EMPTY,
+        h::BG_E_INVALID_STATE => DO_E_INVALID_STATE,
+        h::BG_E_FILE_NOT_AVAILABLE => DO_E_FILE_NOT_AVAILABLE,
+        h::BG_E_ERROR_INFORMATION_UNAVAILABLE => DO_E_ERROR_INFORMATION_UNAVAILABLE,
+        h::BG_E_INVALID_RANGE => DO_E_INVALID_RANGE,
+        h::BG_E_OVERLAPPING_RANGES => DO_E_OVERLAPPING_RANGES,
+        h::BG_E_INSUFFICIENT_RANGE_SUPPORT => DO_E_INSUFFICIENT_RANGE_SUPPORT,
+        h::BG_E_READ_ONLY_PROPERTY => DO_E_READ_ONLY_PROPERTY,
+        h::BG_E_NETWORK_DISCONNECTED => DO_E_BLOCKED_BY_NO_NETWORK,
+        h::BG_E_BLOCKED_BY_COST_TRANSFER_POLICY | h::BG_E_BLOCKED_BY_POLICY => {
+            DO_E_BLOCKED_BY_COST_TRANSFER_POLICY
+        }
+        h::BG_E_BLOCKED_BY_BATTERY_POLICY | h::BG_E_BLOCKED_BY_BATTERY_SAVER => DO_E_BLOCKED_BY_POWER_STATE,
+        code => code,
+    }
 }
 
 /// `0xC0D00000 + errno`: a local file.

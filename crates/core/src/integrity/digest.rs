@@ -96,6 +96,13 @@ impl Digest {
     pub fn hex(&self) -> &str {
         &self.hex
     }
+
+    /// The value itself.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let value = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+        let digits: Vec<u8> = self.hex.bytes().map(|digit| value(digit).unwrap_or_default()).collect();
+        digits.chunks_exact(2).map(|two| (two[0] << 4) | two[1]).collect()
+    }
 }
 
 /// Lower-case hexadecimal digits.
@@ -166,5 +173,7 @@ mod tests {
         let json = serde_json::to_string(&lower.parse::<Digest>().unwrap()).unwrap();
         assert_eq!(serde_json::from_str::<Digest>(&json).unwrap().to_string(), lower);
         assert_eq!(Digest::from_bytes(Algorithm::Sha512, &[0x0f; 64]).unwrap().hex(), "0f".repeat(64));
+        let bytes: Vec<u8> = (0..=255).step_by(8).collect();
+        assert_eq!(Digest::from_bytes(Algorithm::Blake3, &bytes).unwrap().to_bytes(), bytes);
     }
 }

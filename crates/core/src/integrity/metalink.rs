@@ -4,6 +4,7 @@
 //! texts and lists have limits. Signatures in it are not checked. A mirror in it may be http, https or smb; other schemes (ftp, `file`)
 //! are read past, so that a document never makes a worker open a file of its owner.
 
+use super::pieces::{PIECES_MAX, Pieces};
 use super::source::{LIST_BYTES_MAX, MIRRORS_MAX, same_name};
 use super::{Algorithm, Digest};
 use crate::names::{RemoteScheme, check_remote_name};
@@ -19,8 +20,6 @@ const DEPTH_MAX: usize = 16;
 const FILES_MAX: usize = 2_000;
 /// Addresses of one file that are read; the best [`MIRRORS_MAX`] are kept.
 const URLS_MAX: usize = 1_000;
-/// Piece digests of one file.
-const PIECES_MAX: usize = 65_536;
 /// Longest text of an element, in bytes.
 const TEXT_MAX: usize = 8_192;
 
@@ -66,15 +65,6 @@ pub struct MetalinkFile {
     pub pieces: Option<Pieces>,
     /// Mirrors, best first.
     pub urls: Vec<String>,
-}
-
-/// Digests of pieces of equal length (the last may be shorter).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pieces {
-    /// Bytes of a piece; not zero.
-    pub length: u64,
-    /// One for each piece, in order.
-    pub digests: Vec<Digest>,
 }
 
 /// Reads a document and picks one file: the one of this name, or the only one.
@@ -170,7 +160,8 @@ struct State {
     files: Vec<MetalinkFile>,
     size: Option<u64>,
     urls: Vec<(u32, String)>,
-    pieces: Option<(u64, Vec<Digest>)>,
+    /// Function, length and digests.
+    pieces: Option<(Algorithm, u64, Vec<u8>)>,
 }
 
 impl State {
@@ -206,11 +197,12 @@ impl State {
                     .filter(|&length| length > 0)
                     .ok_or(MetalinkError::Contradiction)?;
                 // The first list of a function that is used counts.
-                if function.is_some() && self.pieces.is_none() {
-                    self.pieces = Some((length, Vec::new()));
-                    Element::Pieces(function)
-                } else {
-                    Element::Pieces(None)
+                match function.filter(|_| self.pieces.is_none()) {
+                    Some(function) => {
+                        self.pieces = Some((function, length, Vec::new()));
+                        Element::Pieces(Some(function))
+                    }
+                    None => Element::Pieces(None),
                 }
             }
             (Some(Element::Pieces(function)), "hash") if ours => Element::PieceHash(*function),
@@ -260,11 +252,11 @@ impl State {
             }
             Element::PieceHash(Some(algorithm)) => {
                 let digest = digest(algorithm)?;
-                let Some((_, digests)) = &mut self.pieces else { return Ok(()) };
-                if digests.len() >= PIECES_MAX {
+                let Some((_, _, digests)) = &mut self.pieces else { return Ok(()) };
+                if (digests.len() / algorithm.bytes()) as u64 >= PIECES_MAX {
                     return Err(MetalinkError::Limit);
                 }
-                digests.push(digest);
+                digests.extend(digest.to_bytes());
             }
             Element::Url(priority) => {
                 if self.urls.len() >= URLS_MAX {
@@ -284,10 +276,9 @@ impl State {
                 self.urls.sort_by_key(|(priority, _)| *priority); // stable: then as written
                 file.urls = self.urls.drain(..).take(MIRRORS_MAX).map(|(_, url)| url).collect();
                 // Pieces that do not cover the file exactly are of no use.
-                file.pieces = self.pieces.take().and_then(|(length, digests)| {
-                    let count = self.size?.div_ceil(length);
-                    (count > 0 && u64::try_from(digests.len()) == Ok(count))
-                        .then_some(Pieces { length, digests })
+                file.pieces = self.pieces.take().and_then(|(function, length, digests)| {
+                    let pieces = Pieces::new(function, self.size?, length, digests).ok()?;
+                    (pieces.count() > 0).then_some(pieces)
                 });
             }
             _ => {}

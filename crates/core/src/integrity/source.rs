@@ -25,6 +25,9 @@ pub struct Expect {
     /// Other remote names of the same file, in the order in which they are tried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mirrors: Vec<Box<str>>,
+    /// A piece hash file, fetched when the file is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub piece_file: Option<PieceFile>,
 }
 
 impl Expect {
@@ -35,13 +38,35 @@ impl Expect {
 
     /// Every remote name in it, besides the file's own.
     pub fn locations(&self) -> impl Iterator<Item = &str> {
-        self.mirrors.iter().map(|m| &**m).chain(self.sources.iter().map(|source| &*source.location))
+        let pieces = self.piece_file.iter().map(|file| &*file.location);
+        self.mirrors
+            .iter()
+            .map(|m| &**m)
+            .chain(self.sources.iter().map(|source| &*source.location))
+            .chain(pieces)
     }
 
     /// The file cannot be delivered without a digest that was checked.
     pub fn has_digest(&self) -> bool {
-        !self.digests.is_empty() || !self.sources.is_empty()
+        let pieces = self.piece_file.as_ref().is_some_and(|file| file.mandatory);
+        !self.digests.is_empty() || !self.sources.is_empty() || pieces
     }
+}
+
+/// A file with the digests of the pieces of ours. Only [`super::bpm1`] is read; what the file of another service holds is not known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PieceFile {
+    /// Remote name, or absolute path.
+    pub location: Box<str>,
+    /// Digest of the piece hash file itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// Root of the manifest, where its publisher told one (`HashOfHashes`). What another kind of file would be compared with is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<Digest>,
+    /// Nothing is delivered without its pieces; otherwise the file is fetched without them where they cannot be had.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mandatory: bool,
 }
 
 /// A file that tells digests.

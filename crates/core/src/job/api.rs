@@ -2,6 +2,7 @@
 
 use super::options::OwnerLevel;
 use super::{Change, File, Finishing, Job, NewFile, Notice, REPLY_INDEX};
+use crate::delivery::codes;
 use crate::enums::{JobState, JobType};
 use crate::hresult::{self as h, HResult};
 use crate::id::Uid;
@@ -59,6 +60,21 @@ impl Job {
         if files_max.is_some_and(|max| self.files.len() + files.len() > max as usize) {
             return Err(h::BG_E_TOO_MANY_FILES_IN_JOB);
         }
+        // Only Delivery Optimization adds files before it says where they go (spec/delivery-optimization-com.md 5.3).
+        if files.iter().any(|file| file.local.is_empty()) {
+            if self.dialect() != super::Dialect::DeliveryOptimization {
+                return Err(h::E_INVALIDARG);
+            }
+            if self.state != JobState::Suspended {
+                return Err(h::BG_E_INVALID_STATE);
+            }
+        }
+        let ids = || files.iter().filter_map(|file| file.content_id.as_deref());
+        let known = self.files.iter().filter_map(|file| file.content_id.as_deref());
+        let mut seen: std::collections::BTreeSet<&str> = known.collect();
+        if !ids().all(|id| seen.insert(id)) {
+            return Err(h::E_INVALIDARG);
+        }
         if ranged && (self.options().dynamic_content || self.options().on_demand) {
             return Err(h::BG_E_UNSUPPORTED_JOB_CONFIGURATION);
         }
@@ -85,6 +101,9 @@ impl Job {
         match self.state {
             JobState::Acknowledged | JobState::Cancelled => Err(h::BG_E_INVALID_STATE),
             JobState::Suspended if self.files.is_empty() => Err(h::BG_E_EMPTY),
+            JobState::Suspended if self.files.iter().any(|file| file.local.is_empty()) => {
+                Err(codes::DO_E_LOCALPATH_NOT_SET)
+            }
             JobState::Suspended if self.all_transferred() => {
                 self.resumed = true;
                 self.error = None;
@@ -106,6 +125,9 @@ impl Job {
                 if let Some(delivery) = self.delivery.as_deref_mut() {
                     delivery.begin_afresh();
                     self.no_progress_since = None;
+                }
+                if let Some(download) = self.download.as_deref_mut() {
+                    download.no_progress = false;
                 }
                 if self.state == JobState::Error {
                     self.no_progress_since = None;
@@ -198,8 +220,8 @@ impl Job {
             return FinishPlan::default(); // the file is where it belongs, and may be its client's already
         }
         FinishPlan {
-            rename: self.indexes(|f| f.transferred && !f.completed),
-            remove: self.removable(|f| f.begun && !f.transferred),
+            rename: self.indexes(|f| self.is_ready(f) && !f.completed),
+            remove: self.removable(|f| f.begun && !self.is_ready(f)),
             cancel_upload: false,
         }
     }

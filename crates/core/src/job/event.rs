@@ -131,6 +131,9 @@ impl Job {
                 if let Some(delivery) = self.delivery.as_deref_mut() {
                     delivery.no_progress = true;
                 }
+                if let Some(download) = self.download.as_deref_mut() {
+                    download.no_progress = true;
+                }
                 self.touch(now);
                 self.enter(S::Error, now);
                 Some(Change::ok(Notice::Error))

@@ -14,8 +14,10 @@ pub struct NewFile {
     pub remote: String,
     /// User and password that stood in the URL, sealed for the job and the URL's origin.
     pub login: Option<Sealed>,
-    /// Absolute local path.
+    /// Absolute local path. Empty: it is told later (Delivery Optimization only).
     pub local: String,
+    /// The caller's name for the content, unique in the job (Delivery Optimization).
+    pub content_id: Option<String>,
     /// Size of an upload's source.
     pub size: Option<u64>,
     /// Expected SHA-256, lower-case hexadecimal.
@@ -39,9 +41,12 @@ pub struct File {
     /// Remote name, byte for byte what the caller gave but for user and password.
     #[serde(skip)]
     pub remote: Box<str>,
-    /// Absolute local path.
+    /// Absolute local path. Empty: not told yet (Delivery Optimization only).
     #[serde(skip)]
     pub local: Box<str>,
+    /// The caller's name for the content, unique in the job (Delivery Optimization).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_id: Option<Box<str>>,
     /// User and password that stood in the URL, sealed for the job and the URL's origin; of no use at another origin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<Sealed>,
@@ -150,6 +155,7 @@ impl File {
         Self {
             remote: file.remote.into(),
             local: file.local.into(),
+            content_id: file.content_id.map(Into::into),
             login: file.login,
             size: file.size.or_else(|| layout.local_size(None)),
             layout,
@@ -161,8 +167,13 @@ impl File {
 
     /// What is expected besides `sha256`, and mirrors.
     pub fn expect(&self) -> &Expect {
-        const NONE: &Expect =
-            &Expect { digests: Vec::new(), size: None, sources: Vec::new(), mirrors: Vec::new() };
+        const NONE: &Expect = &Expect {
+            digests: Vec::new(),
+            size: None,
+            sources: Vec::new(),
+            mirrors: Vec::new(),
+            piece_file: None,
+        };
         self.expect.as_deref().unwrap_or(NONE)
     }
 

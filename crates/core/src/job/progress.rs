@@ -41,6 +41,15 @@ impl Job {
     /// IBackgroundCopyJob::GetProgress. The reply of an upload-reply job is not counted.
     pub fn progress(&self) -> JobProgress {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        if let Some((bytes_total, bytes_transferred)) = self.asked_progress() {
+            let there = usize::from(self.files.iter().all(|file| self.is_ready(file)));
+            return JobProgress {
+                bytes_total,
+                bytes_transferred,
+                files_total: count(self.files.len()),
+                files_transferred: count(there),
+            };
+        }
         JobProgress {
             bytes_total: self.files.iter().map(|f| f.size).try_fold(0u64, |sum, size| sum.checked_add(size?)),
             bytes_transferred: self.files.iter().fold(0, |sum, f| sum.saturating_add(f.bytes_transferred())),

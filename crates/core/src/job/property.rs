@@ -1,5 +1,6 @@
 //! Properties and their checks: values, lengths, types (spec/bits-core.md 5.2 setters, 5.3).
 
+use super::download::default_no_progress_s;
 use super::http::{CheckedHeaders, check_method, check_security_flags};
 use super::{Change, Dialect, Job, Notice, Options, RETRY_DELAY_FLOOR_S, Setting};
 use crate::enums::{JobState, JobType, Priority, ProxyUsage, notify};
@@ -349,7 +350,12 @@ impl Job {
             Property::DisplayName(text) => self.display_name = text.into(),
             Property::Description(text) => self.description = text.into(),
             Property::Priority(value) => {
+                let before = self.priority;
                 self.priority = Priority::from_value(value).expect("checked before");
+                // The default of Delivery Optimization depends on the level (spec/delivery-optimization-com.md 5.2).
+                if self.ages_from_creation() && self.no_progress_timeout_s == default_no_progress_s(before) {
+                    self.no_progress_timeout_s = default_no_progress_s(self.priority);
+                }
             }
             Property::NotifyFlags(bits) => self.notify_flags = bits,
             Property::MinimumRetryDelay(s) => self.minimum_retry_delay_s = s.max(RETRY_DELAY_FLOOR_S),

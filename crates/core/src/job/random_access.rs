@@ -22,7 +22,7 @@ impl File {
     }
 
     /// Adds to the requests what is neither there nor asked for already, cut into pieces.
-    fn request(&mut self, ranges: &[FileRange]) -> Result<(), HResult> {
+    pub(super) fn request(&mut self, ranges: &[FileRange]) -> Result<(), HResult> {
         let size = self.size;
         let mut known = self.done.clone();
         known.extend_with(self.requested.iter().map(|range| range.within(size)));

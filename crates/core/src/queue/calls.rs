@@ -6,12 +6,15 @@ use crate::enums::{JobType, notify};
 use crate::group::GroupCall;
 use crate::hresult::{self as h, HResult};
 use crate::id::{JobId, Ticket, Uid};
+use crate::job::Dialect;
 use crate::job::RETRY_DELAY_FLOOR_S;
+use crate::job::download;
 use crate::job::event::Event;
 use crate::job::http::ClientCertificate;
 use crate::job::property::Property;
 use crate::job::{
-    Change, Credential, Delivery, DeliveryChange, Extras, File, FileId, Finishing, Job, NewFile, Setting,
+    Change, Credential, Delivery, DeliveryChange, Download, DownloadCall, Extras, File, FileChange, FileId,
+    Finishing, Job, NewFile, Setting,
 };
 use crate::layout::{self, FileRange};
 use crate::limits::{FILES_PER_CALL, FILES_PER_JOB_EXEMPT, RANGES_PER_FILE_EXEMPT};
@@ -38,6 +41,8 @@ pub struct NewJob {
     pub extras: Extras,
     /// Of a download of Delivery Optimization.
     pub delivery: Option<Box<Delivery>>,
+    /// Of a download of IDOManager.
+    pub download: Option<Box<Download>>,
 }
 
 /// A call that changes a job.
@@ -103,6 +108,15 @@ pub enum Call {
     /// SetCredentials: only by the owner himself. What [`crate::job::credential::check`] said of the values comes with it, since rights are
     /// looked at first.
     SetCredentials(Result<Credential, HResult>),
+    /// What only a download of IDOManager can be asked for.
+    Download(DownloadCall),
+    /// Properties of a file of Delivery Optimization; the owner's access to its path was checked.
+    SetFile {
+        /// Position in the file list.
+        file: u32,
+        /// What is set.
+        change: FileChange,
+    },
     /// SetProperty of a download of Delivery Optimization.
     SetDelivery(DeliveryChange),
     /// Its first Start: its file was made.
@@ -160,6 +174,7 @@ pub enum Called {
 
 const DOWNLOADS_OWN: &str =
     "a download of Delivery Optimization has one file, which its start makes, and a web address for it";
+const DOWNLOADS_FILE: &str = "a download has one file, which its start adds";
 
 /// Calls of one job that may wait for the end of its Complete.
 const DEFERRED_MAX: usize = 8;
@@ -182,6 +197,15 @@ impl Queue {
         job.note_owner_level(caller.level());
         job.minimum_retry_delay_s = self.limits.default_retry_delay_s;
         job.no_progress_timeout_s = self.limits.default_no_progress_s;
+        if new.extras.dialect == Dialect::DeliveryOptimization && new.delivery.is_none() {
+            job.no_progress_timeout_s = download::NO_PROGRESS_BACKGROUND_S;
+            job.minimum_retry_delay_s = download::RETRY_DELAY_S;
+        }
+        if new.download.is_some() {
+            // Its client hears of every change, and draws its own conclusions.
+            job.notify_flags = notify::JOB_TRANSFERRED | notify::JOB_ERROR | notify::JOB_MODIFICATION;
+            job.download = new.download;
+        }
         if let Some(delivery) = new.delivery {
             job.no_progress_timeout_s = crate::job::delivery::NO_PROGRESS_S;
             job.minimum_retry_delay_s = RETRY_DELAY_FLOOR_S;
@@ -237,6 +261,14 @@ impl Queue {
 
     /// Values and quotas of a create, before anybody looks at its paths.
     pub fn may_create(&self, caller: Caller, new: &NewJob) -> Result<(), Failure> {
+        if new.extras.dialect == Dialect::DeliveryOptimization {
+            if new.kind != JobType::Download {
+                return Err(Failure::new(h::E_NOTIMPL, "Delivery Optimization only downloads"));
+            }
+            if new.display_name.is_empty() {
+                return Err(Failure::new(h::E_INVALIDARG, "a job of Delivery Optimization has a name"));
+            }
+        }
         self.check_new_files(caller, &new.files)?;
         for property in &new.properties {
             property.check(new.kind)?;
@@ -294,6 +326,9 @@ impl Queue {
         if let Call::Group(call) = &call {
             Self::check_group_call(job, call)?;
         }
+        if let Call::Download(call) = &call {
+            Self::check_download_call(job, call)?;
+        }
         if let Call::Set(properties) = &call {
             for property in properties {
                 property.check(job.kind)?;
@@ -311,6 +346,9 @@ impl Queue {
         }
         if job.delivery.is_some() && !call.fits_downloads() {
             return Err(Failure::new(h::E_NOTIMPL, DOWNLOADS_OWN));
+        }
+        if job.download.is_some() && matches!(call, Call::AddFiles(_) | Call::SetFile { .. }) {
+            return Err(Failure::new(h::E_NOTIMPL, DOWNLOADS_FILE));
         }
         if job.finishing.is_some() {
             // They wait for a worker, perhaps for long: only sound calls may, and not many.
@@ -405,6 +443,12 @@ impl Queue {
                 change
             }
             Call::Deliver { remote, local, made } => job.deliver(remote, local, made, now)?,
+            Call::Download(call) => return self.perform_download(caller, id, call, now),
+            Call::SetFile { file, change } => {
+                let change = job.set_file(file, change, now)?;
+                self.effects.push(Effect::SaveFile(id, file));
+                change
+            }
             Call::RemoveCredentials { target, scheme } => job.remove_credentials(target, scheme, now)?,
             Call::Cancel => {
                 job.cancel(now)?;
@@ -442,7 +486,7 @@ impl Queue {
     }
 
     /// Files have other names. A transfer that knows the old ones ends, and the job goes on with the new ones in its turn.
-    fn renamed(&mut self, id: JobId, change: Change, files: &[u32], now: Now) -> Called {
+    pub(super) fn renamed(&mut self, id: JobId, change: Change, files: &[u32], now: Now) -> Called {
         if change.notice != crate::job::Notice::None {
             self.save(id);
             self.effects.extend(files.iter().map(|file| Effect::SaveFile(id, *file)));
@@ -568,6 +612,9 @@ impl Queue {
         if job.delivery.is_some() {
             return Err(Failure::new(h::E_NOTIMPL, DOWNLOADS_OWN));
         }
+        if job.download.is_some() {
+            return Err(Failure::new(h::E_NOTIMPL, DOWNLOADS_FILE));
+        }
         if job.kind != JobType::Download && files.iter().any(|file| file.ranges.is_some()) {
             return Err(Failure::new(h::E_NOTIMPL, "only downloads have ranges"));
         }
@@ -609,7 +656,7 @@ impl Queue {
         self.check_ranges(caller, files)
     }
 
-    fn save_files(&mut self, id: JobId, indexes: std::ops::Range<usize>) {
+    pub(super) fn save_files(&mut self, id: JobId, indexes: std::ops::Range<usize>) {
         let indexes = indexes.filter_map(|index| u32::try_from(index).ok());
         self.effects.extend(indexes.map(|index| Effect::SaveFile(id, index)));
     }

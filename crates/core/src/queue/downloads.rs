@@ -1,9 +1,15 @@
-//! Downloads of Delivery Optimization and their cache hosts (spec/delivery-optimization-linux-agent.md 8.4).
+//! Downloads of Delivery Optimization: the agent's and their cache hosts (spec/delivery-optimization-linux-agent.md 8.4), and those of
+//! IDOManager (spec/delivery-optimization-com.md 3, 4).
 
-use super::{Effect, Queue};
+use super::{Called, Effect, Failure, NoticeKind, Queue};
+use crate::caller::Caller;
 use crate::delivery::cache::{BAN_S, Ban, host_of};
+use crate::delivery::codes;
+use crate::delivery::download::{State, status};
+use crate::hresult as h;
 use crate::id::JobId;
-use crate::job::ErrorRecord;
+use crate::job::{Download, DownloadCall, ErrorRecord, Job};
+use crate::secret::split_login;
 use crate::time::{Mono, Now};
 use std::collections::HashMap;
 
@@ -61,5 +67,139 @@ impl Queue {
             self.bans.ban(&host, origin.as_deref(), now.mono);
         }
         retry
+    }
+}
+
+/// What IDOManager enumerates by (spec/delivery-optimization-com.md 3).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Category {
+    /// Id, compared as a GUID is.
+    Id(String),
+    /// Uri, as it was given but for user and password.
+    Uri(String),
+    /// ContentId
+    ContentId(String),
+    /// DisplayName
+    DisplayName(String),
+    /// LocalPath
+    LocalPath(String),
+}
+
+impl Category {
+    fn fits(&self, job: &Job, download: &Download) -> bool {
+        match self {
+            Self::Id(text) => text.parse().is_ok_and(|id: JobId| id == job.id),
+            Self::Uri(text) => download.uri.as_ref() == Some(&split_login(text).0),
+            Self::ContentId(text) => download.content_id.as_ref() == Some(text),
+            Self::DisplayName(text) => download.display_name.as_ref() == Some(text),
+            Self::LocalPath(text) => !download.stream && download.path.as_ref() == Some(text),
+        }
+    }
+}
+
+/// Downloads of IDOManager.
+impl Queue {
+    /// EnumDownloads: those that this caller created and that are not over, by age.
+    pub fn downloads(&self, caller: Caller, category: Option<&Category>) -> Vec<JobId> {
+        let fits = |job: &&Job| {
+            let download = job.download.as_deref();
+            download.is_some_and(|download| category.is_none_or(|wanted| wanted.fits(job, download)))
+        };
+        let mut found: Vec<_> =
+            self.own_jobs(caller.uid, None).filter(fits).map(|job| (job.created, job.id)).collect();
+        found.sort_unstable();
+        found.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// The service began anew: downloads that nobody asked to keep are gone (NonVolatile, 4.4).
+    pub fn drop_volatile(&mut self, now: Now) {
+        let volatile = |job: &Job| {
+            let kept = |download: &Download| download.non_volatile.unwrap_or(false);
+            job.finishing.is_none() && job.download.as_deref().is_some_and(|download| !kept(download))
+        };
+        for id in self.ids_by_age(volatile) {
+            self.abort(id, now);
+        }
+    }
+
+    /// Cancel without a caller.
+    fn abort(&mut self, id: JobId, now: Now) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.cancel(now).is_ok() {
+            self.save(id);
+            self.notice(id, NoticeKind::Modified, now.wall);
+            self.begin_cancel_files(id, None, now);
+        }
+    }
+
+    /// Checks of a download's call that come before it waits for anything.
+    pub(super) fn check_download_call(job: &Job, call: &DownloadCall) -> Result<(), Failure> {
+        let Some(status) = status(job) else {
+            return Err(Failure::new(h::BG_E_NOT_FOUND, format!("there is no download {}", job.id)));
+        };
+        match call {
+            DownloadCall::Set(change) => {
+                change.check().map_err(|code| Failure::new(code, "not a value of the property"))
+            }
+            DownloadCall::Finalize if status.state != State::Transferred => {
+                Err(Failure::new(codes::DO_E_INVALID_STATE, "the download is not transferred"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn perform_download(
+        &mut self,
+        caller: Caller,
+        id: JobId,
+        call: DownloadCall,
+        now: Now,
+    ) -> Result<Called, Failure> {
+        let ranges_max = self.ranges_per_file(caller);
+        let job = self.jobs.get_mut(&id).ok_or(h::BG_E_NOT_FOUND)?;
+        let files_before = job.files.len();
+        let change = match call {
+            DownloadCall::Set(change) => {
+                let renames = change.uri.is_some() && files_before > 0;
+                let change = job.set_download(*change, now)?;
+                if renames {
+                    return Ok(self.renamed(id, change, &[0], now));
+                }
+                change
+            }
+            DownloadCall::Start(file, ranges) => {
+                let change = job.start_download(file.map(|file| *file), ranges, ranges_max, now)?;
+                self.save_files(id, 0..1);
+                if files_before == 0 {
+                    self.replace_paused(id, now);
+                }
+                change
+            }
+            // They were turned into modern calls.
+            DownloadCall::Abort | DownloadCall::Finalize => return Err(h::E_UNEXPECTED.into()),
+        };
+        self.save(id);
+        self.tell(id, change.notice, now);
+        self.settle(id, now);
+        Ok(Called::Done(Ok(change.code)))
+    }
+
+    /// A paused download to the same path is aborted by the second one (4.7).
+    fn replace_paused(&mut self, id: JobId, now: Now) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let Some(path) = job.files.first().map(|file| file.local.clone()) else { return };
+        let same = |other: &Job| {
+            let paused = status(other).is_some_and(|status| status.state == State::Paused);
+            other.id != id
+                && other.owner == job.owner
+                && paused
+                && other.finishing.is_none()
+                && other.files.first().is_some_and(|file| file.local == path)
+        };
+        let others: Vec<JobId> =
+            self.own_jobs(job.owner, None).filter(|other| same(other)).map(|job| job.id).collect();
+        for other in others {
+            self.abort(other, now);
+        }
     }
 }

@@ -6,7 +6,7 @@ use crate::caller::Caller;
 use crate::group::{Group, GroupCall, property};
 use crate::hresult as h;
 use crate::id::JobId;
-use crate::job::{Change, Dialect, Job};
+use crate::job::{Change, Dialect, DownloadCall, Job};
 use crate::time::Now;
 
 impl Queue {
@@ -77,13 +77,15 @@ impl Queue {
         Ok(())
     }
 
-    /// CancelGroup is one of two modern calls.
+    /// CancelGroup is one of two modern calls; Abort and Finalize of a download are modern calls.
     pub(super) fn as_modern(job: &Job, call: Call) -> Call {
         match call {
             Call::Group(GroupCall::Cancel) => match Group::of(job) {
                 Ok(group) if group.is_delivered_by_cancel() => Call::Complete,
                 _ => Call::Cancel,
             },
+            Call::Download(DownloadCall::Abort) => Call::Cancel,
+            Call::Download(DownloadCall::Finalize) => Call::Complete,
             call => call,
         }
     }

@@ -75,6 +75,9 @@ impl Timers {
     }
 }
 
+/// A job that is old enough to go but has a worker is looked at again after so many seconds.
+const BUSY_S: u64 = 3_600;
+
 impl Queue {
     /// When [`Queue::tick`] has to be called next; `None`: nothing waits for time.
     pub fn next_deadline(&self) -> Option<Mono> {
@@ -127,8 +130,14 @@ impl Queue {
             Kind::Inactivity => {
                 // A job that a worker has, or that is being finished, is not abandoned.
                 let busy = self.runs.contains_key(&id) || job.finishing.is_some();
-                let at = job.last_activity.max(if busy { now.mono } else { Mono(i64::MIN) });
-                (Some(at.plus_s(self.inactivity_s(id))), Event::Inactive)
+                let at = match busy {
+                    true if job.ages_from_creation() => {
+                        job.last_activity.plus_s(self.inactivity_s(id)).max(now.mono.plus_s(BUSY_S))
+                    }
+                    true => job.last_activity.max(now.mono).plus_s(self.inactivity_s(id)),
+                    false => job.last_activity.plus_s(self.inactivity_s(id)),
+                };
+                (Some(at), Event::Inactive)
             }
             Kind::Notify => return,
             Kind::Farewell => return,

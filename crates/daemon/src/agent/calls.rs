@@ -86,6 +86,7 @@ impl Calls {
             resume: false,
             extras,
             delivery: Some(Box::new(delivery)),
+            download: None,
         };
         self.app.brain.create(caller, new).await.map_err(|failure| failure.code)?;
         Ok(reply::created(id))

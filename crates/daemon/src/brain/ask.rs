@@ -14,7 +14,7 @@ use openbits_core::hresult as h;
 use openbits_core::integrity::{DIGESTS_MAX, Expect, MIRRORS_MAX};
 use openbits_core::job::http::{CertificateQuery, ClientCertificate};
 use openbits_core::job::property::Property;
-use openbits_core::job::{File, FileId, NewFile, REPLY_INDEX};
+use openbits_core::job::{Dialect, DownloadCall, File, FileId, NewFile, REPLY_INDEX};
 use openbits_core::queue::{Call, CallId, Called, Failure, ListenerId, NewJob, ProgramEnd, Queue};
 use openbits_core::secret::split_login;
 use openbits_core::{Caller, HResult, JobId, JobType, Mono, Ticket, Uid, names};
@@ -277,6 +277,8 @@ pub(super) enum Probing {
     Certificate(JobId, CertificateQuery, oneshot::Sender<CallResult>),
     Reply(oneshot::Sender<ReplyResult>),
     Start(super::downloads::Step, JobId, oneshot::Sender<CallResult>),
+    /// A call that is carried out if the owner may write where it says.
+    Call(JobId, Box<Call>, oneshot::Sender<CallResult>),
 }
 
 struct Probe {
@@ -447,12 +449,13 @@ impl Brain {
                 "this is another user's own service; it takes no jobs of yours",
             ));
         }
-        self.check_files(&new.files)?;
+        self.check_files(&new.files, false)?;
         self.check_new_job(caller, new)?;
         self.queue.may_create(caller, new)
     }
 
-    fn check_files(&self, files: &[NewFile]) -> Result<(), Failure> {
+    /// Names, ranges and what is expected. `later`: a file may come without a path.
+    pub(super) fn check_files(&self, files: &[NewFile], later: bool) -> Result<(), Failure> {
         for file in files {
             let scheme = names::check_remote_name(&file.remote).map_err(|code| {
                 let text = "not a usable URL (http, https, smb, file), UNC name or absolute path";
@@ -461,9 +464,9 @@ impl Brain {
             if file.ranges.is_some() && !scheme.has_ranges() {
                 return Err(Failure::new(h::E_INVALIDARG, "ranges can be asked of http and https only"));
             }
-            names::check_local_name(&file.local, self.settings.limits.strict_names).map_err(|code| {
-                Failure::new(code, format!("not an absolute path of a file: {:?}", short(&file.local)))
-            })?;
+            if !later || !file.local.is_empty() {
+                self.check_local_name(&file.local)?;
+            }
             self.check_security(&file.remote, &file.local)?;
             self.check_expect(&file.expect)?;
             let digest = file.sha256.as_deref().unwrap_or("");
@@ -473,6 +476,11 @@ impl Brain {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn check_local_name(&self, path: &str) -> Result<(), Failure> {
+        names::check_local_name(path, self.settings.limits.strict_names)
+            .map_err(|code| Failure::new(code, format!("not an absolute path of a file: {:?}", short(path))))
     }
 
     /// Limits of what is expected, and the policy for every place that it names.
@@ -510,12 +518,17 @@ impl Brain {
         }
         let refused = match &call {
             Call::AddFiles(files) => {
-                let usable = self.queue.may_add(caller, id, files).and_then(|()| self.check_files(files));
+                let later =
+                    self.queue.get(id).is_some_and(|job| job.dialect() == Dialect::DeliveryOptimization);
+                let usable =
+                    self.queue.may_add(caller, id, files).and_then(|()| self.check_files(files, later));
                 usable
                     .and_then(|()| self.queue.check_ranges(caller, files))
                     .and_then(|()| self.check_added(caller, id, files))
             }
             Call::Resume => self.check_resume(caller, id),
+            Call::Download(DownloadCall::Start(..)) => self.check_resume(caller, id),
+            Call::SetFile { file, change } => self.check_file_change(caller, id, *file, change),
             Call::SetRemoteName { file, name, .. } => self.check_remote_name(caller, id, *file, name),
             Call::ReplaceRemotePrefix { old, new, .. } => self.check_prefix(caller, id, old, new),
             Call::Set(properties) => self.check_properties(caller, id, properties),
@@ -535,12 +548,33 @@ impl Brain {
             return;
         }
         match (call, self.queue.job(caller, id).map(|job| (job.owner, self.queue.file_worker(job)))) {
-            (Call::AddFiles(files), Ok((_, worker))) if !files.is_empty() => {
+            // Files of Delivery Optimization may come without a path; which are refused elsewhere, the call itself says.
+            (Call::AddFiles(files), Ok((_, worker))) if files.iter().any(|file| !file.local.is_empty()) => {
                 let (kind, reply) = self.queue.get(id).map_or((JobType::Download, None), |job| {
                     (job.kind, job.reply_file_name().ok().flatten().map(str::to_owned))
                 });
-                let paths = probed_paths(kind, &files, reply.as_deref());
+                let mut paths = probed_paths(kind, &files, reply.as_deref());
+                paths.retain(|path| !path.is_empty());
                 self.probe(caller, worker, Probing::Add(id, files, sender), paths, purpose_of(kind));
+            }
+            (Call::Download(DownloadCall::Start(None, ranges)), Ok((_, worker))) => {
+                match self.first_file(caller, id, ranges.as_deref()) {
+                    Err(failure) => drop(sender.send(Err(failure))),
+                    Ok(None) => {
+                        self.call(caller, id, Call::Download(DownloadCall::Start(None, ranges)), sender);
+                    }
+                    Ok(Some(file)) => {
+                        let paths = vec![file.local.clone()];
+                        let call = Call::Download(DownloadCall::Start(Some(Box::new(file)), ranges));
+                        let call = Probing::Call(id, Box::new(call), sender);
+                        self.probe(caller, worker, call, paths, Purpose::Destination);
+                    }
+                }
+            }
+            (Call::SetFile { file, change }, Ok((_, worker))) if change.path.is_some() => {
+                let paths = change.path.clone().into_iter().collect();
+                let call = Probing::Call(id, Box::new(Call::SetFile { file, change }), sender);
+                self.probe(caller, worker, call, paths, Purpose::Destination);
             }
             // What the old owner chose as a destination must not steer the new owner's rights.
             (Call::TakeOwnership, Ok((owner, _))) if caller.is_administrator() && owner != caller.uid => {
@@ -750,6 +784,10 @@ impl Brain {
                     self.call(caller, id, Call::AddFiles(files), sender);
                 }
             },
+            Probing::Call(id, call, sender) => match failure() {
+                Some(failure) => drop(sender.send(Err(failure))),
+                None => self.call(caller, id, *call, sender),
+            },
             Probing::Start(step, job, sender) => {
                 let outcome = refused.map_or(Ok(id), |(_, code)| Err(code));
                 self.on_start_step(step, caller, job, outcome, sender);
@@ -820,6 +858,7 @@ impl Brain {
                 | Probing::Add(_, _, sender)
                 | Probing::TakeOwnership(_, sender)
                 | Probing::Start(_, _, sender)
+                | Probing::Call(_, _, sender)
                 | Probing::Certificate(_, _, sender) => drop(sender.send(Err(failure))),
                 Probing::Reply(sender) => drop(sender.send(Err(failure))),
             }

@@ -1,4 +1,4 @@
-//! Start of a download of Delivery Optimization: its file is made before the answer
+//! Start of a download of Delivery Optimization. Of the agent's: its file is made before the answer
 //! (spec/delivery-optimization-linux-agent.md 6.1, docs/decisions/0024).
 //!
 //! Where the agent's account writes in place of the caller, the caller's own worker is asked first whether it could make a file there, and
@@ -7,7 +7,8 @@
 use super::Brain;
 use super::ask::{CallResult, Probing};
 use openbits_core::delivery::{codes, route, status};
-use openbits_core::job::FileId;
+use openbits_core::job::{FileChange, FileId, NewFile};
+use openbits_core::layout::FileRange;
 use openbits_core::queue::{Call, Failure};
 use openbits_core::{Caller, HResult, JobId};
 use openbits_transfer::protocol::Purpose;
@@ -24,6 +25,51 @@ pub(super) enum Step {
     Still,
 }
 
+/// Downloads of IDOManager (spec/delivery-optimization-com.md 4): they write as every job does, beside their place until they are finalized.
+impl Brain {
+    /// The file of the first Start; nothing for a later one.
+    pub(super) fn first_file(
+        &self,
+        caller: Caller,
+        id: JobId,
+        ranges: Option<&[FileRange]>,
+    ) -> Result<Option<NewFile>, Failure> {
+        let job = self.queue.held_job(caller, id)?;
+        let Some(download) =
+            job.download.as_deref().filter(|_| job.files.is_empty() && !job.state.is_final())
+        else {
+            return Ok(None);
+        };
+        let file = download.new_file().map_err(|code| match code {
+            codes::DO_E_DOWNLOAD_NO_URI => Failure::new(code, "the download has no URL"),
+            code => Failure::new(code, "the download has neither a path nor a stream"),
+        })?;
+        self.check_files(std::slice::from_ref(&file), false)?;
+        if let Some(ranges) = ranges.filter(|ranges| !ranges.is_empty()) {
+            self.queue.check_ranges(caller, &[NewFile { ranges: Some(ranges.to_vec()), ..file.clone() }])?;
+        }
+        self.check_added(caller, id, std::slice::from_ref(&file))?;
+        Ok(Some(file))
+    }
+
+    /// Another path for a file is as good as another file.
+    pub(super) fn check_file_change(
+        &self,
+        caller: Caller,
+        id: JobId,
+        file: u32,
+        change: &FileChange,
+    ) -> Result<(), Failure> {
+        let Ok(job) = self.queue.job(caller, id) else { return Ok(()) };
+        let Some((file, path)) = job.files.get(file as usize).zip(change.path.as_deref()) else {
+            return Ok(());
+        };
+        self.check_local_name(path)?;
+        self.check_security(&file.remote, path)
+    }
+}
+
+/// Downloads of the agent.
 impl Brain {
     pub(super) fn on_start(&mut self, caller: Caller, id: JobId, sender: oneshot::Sender<CallResult>) {
         let begun = self.refusal().map_or(Ok(()), Err).and_then(|()| self.first_step(caller, id));

@@ -7,9 +7,11 @@ use crate::secrets::intake;
 use crate::views;
 use axum::Json;
 use axum::extract::{Path, State};
-use openbits_api::{FileProperty, FileView, Outcome, Problem, ReplacePrefix, SetRemoteName, SetValidation};
+use openbits_api::{
+    FileProperty, FileView, Outcome, Problem, ReplacePrefix, SetFile, SetRemoteName, SetValidation,
+};
 use openbits_core::hresult::{self as h, HResult};
-use openbits_core::job::File;
+use openbits_core::job::{File, FileChange};
 use openbits_core::queue::Call;
 use openbits_core::secret::split_login;
 use openbits_core::{Caller, Job, JobId};
@@ -42,6 +44,21 @@ pub async fn show(
         file(job, position).map(|file| views::file(job, position, file))
     });
     Ok(Json(view.await??))
+}
+
+/// Properties of a file of a Delivery Optimization job, before it is fetched.
+#[utoipa::path(patch, path = "/v1/jobs/{id}/files/{file}", tag = "jobs", operation_id = "set_file",
+    params(("id" = String, Path, description = "GUID"), ("file" = u32, Path, description = "Position in the file list, from 0")), request_body = SetFile,
+    responses((status = 200, description = "Stored.", body = Outcome), (status = "4XX", description = "Refused; nothing was changed.", body = Problem)))]
+pub async fn set(
+    State(app): State<App>,
+    Peer(caller): Peer,
+    Id(id): Id,
+    Path((_, position)): Path<(String, String)>,
+    Body(body): Body<SetFile>,
+) -> Answer<Json<Outcome>> {
+    let change = FileChange { path: body.local_name };
+    call(&app, caller, id, Call::SetFile { file: index(&position), change }).await
 }
 
 /// SetRemoteName: the file goes on at its position if the new server has the same size and date.

@@ -179,6 +179,7 @@ pub async fn create(
             ..Extras::NONE
         },
         delivery: None,
+        download: None,
     };
     app.brain.create(caller, new).await.map_err(|failure| app.group_refusal(failure))?;
     let view = app.read_group(caller, id, |group| Ok(view(group))).await?;

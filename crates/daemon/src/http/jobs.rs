@@ -146,6 +146,7 @@ pub async fn create(
         resume: body.resume,
         extras: Extras { dialect: body.dialect, environment_proxy, ..Extras::NONE },
         delivery: None,
+        download: None,
     };
     let result = app.brain.create(caller, new).await?;
     Ok((StatusCode::CREATED, Json(outcome(result))))

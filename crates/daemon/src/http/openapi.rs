@@ -1,8 +1,8 @@
 //! The description of the API, generated from the handlers.
 
 use super::{
-    callbacks, credentials, events, files, groups, helper, jobs, metrics, options, policy, properties,
-    ranges, service,
+    callbacks, credentials, downloads, events, files, groups, helper, jobs, metrics, options, policy,
+    properties, ranges, service,
 };
 use axum::Json;
 use utoipa::openapi::path::Operation;
@@ -23,15 +23,17 @@ use utoipa::{Modify, OpenApi};
         options::listen, options::answer, options::stop_listening,
         properties::get, properties::set,
         ranges::ranges, ranges::filled, ranges::request, ranges::position,
-        files::show, files::set_remote_name, files::set_validation, files::property,
+        files::show, files::set, files::set_remote_name, files::set_validation, files::property,
         files::set_property, files::replace_prefix, helper::ticket, helper::set, helper::clear,
+        downloads::create, downloads::list, downloads::show, downloads::set, downloads::start, downloads::pause,
+        downloads::abort, downloads::finalize,
         groups::create, groups::list, groups::show, groups::get, groups::progress, groups::property, groups::set_property,
         groups::resume, groups::suspend, groups::cancel, groups::switch_to_foreground,
         groups::jobs::list, groups::jobs::create, groups::jobs::show, groups::jobs::progress, groups::jobs::add_files,
         groups::jobs::file, groups::jobs::cancel, groups::jobs::switch_to_foreground,
         policy::show, policy::check, policy::reload, policy::explain,
     ),
-    tags((name = "jobs", description = "Jobs and their files"), (name = "files", description = "Single files"), (name = "groups", description = "Groups of the first generation (qmgr.h)"), (name = "policy", description = "What the administrator says"), (name = "service", description = "The service itself"), (name = "events", description = "What happens"))
+    tags((name = "jobs", description = "Jobs and their files"), (name = "files", description = "Single files"), (name = "downloads", description = "Downloads of Delivery Optimization (deliveryoptimization.h)"), (name = "groups", description = "Groups of the first generation (qmgr.h)"), (name = "policy", description = "What the administrator says"), (name = "service", description = "The service itself"), (name = "events", description = "What happens"))
 )]
 pub struct Document;
 

@@ -61,6 +61,7 @@ pub fn files(vault: &Vault, job: JobId, files: Vec<AddFile>) -> Result<Vec<NewFi
         Ok(NewFile {
             remote: name,
             local: file.local_name,
+            content_id: file.content_id,
             login,
             size: None,
             sha256: file.sha256.map(|hex| hex.to_ascii_lowercase()),
@@ -72,6 +73,7 @@ pub fn files(vault: &Vault, job: JobId, files: Vec<AddFile>) -> Result<Vec<NewFi
                     .chain(file.checksum.map(|checksum| source(SourceKind::Checksums, checksum)))
                     .collect(),
                 mirrors: file.mirrors.into_iter().map(Into::into).collect(),
+                piece_file: None,
             },
             ranges: file.ranges.map(crate::http::ranges::given),
         })

@@ -37,7 +37,7 @@ fn a_whole_document() {
     );
     assert_eq!(file.urls, ["https://b.example/e", "http://c.example/e?a=1&b=2", "https://d.example/e"]);
     let pieces = file.pieces.unwrap();
-    assert_eq!((pieces.length, pieces.digests.len()), (10_000_000, 2));
+    assert_eq!((pieces.length(), pieces.count()), (10_000_000, 2));
     assert_eq!(find(text.as_bytes(), Some("second")).unwrap().name, "dir/second");
     assert_eq!(find(text.as_bytes(), Some("third")), Err(MetalinkError::NotListed));
     assert_eq!(find(text.as_bytes(), None), Err(MetalinkError::NotListed), "which of the two?");

@@ -25,6 +25,7 @@ fn new_group(id: JobId) -> NewJob {
         resume: false,
         extras: Extras { dialect: Dialect::Group, group, ..Extras::NONE },
         delivery: None,
+        download: None,
     }
 }
 

@@ -165,6 +165,7 @@ impl World {
             resume: plan.resume,
             extras: Extras { auto_complete: plan.auto_complete, ..Extras::NONE },
             delivery: None,
+            download: None,
         }
     }
 

@@ -1,0 +1,433 @@
+//! A download of IDOManager: one file, its properties before and after the first Start, and the ranges of the present Start
+//! (spec/delivery-optimization-com.md 4).
+//!
+//! It is an ordinary job with one file. What is peculiar to it is this record; its state is computed from the job's
+//! ([`crate::delivery::download`]).
+
+use super::property::Property;
+use super::{Change, Dialect, File, Job, NewFile, Notice, Setting};
+use crate::delivery::codes;
+use crate::delivery::cost::CostPolicy;
+use crate::delivery::download::{State, status};
+use crate::delivery::security;
+use crate::enums::{JobState, Priority};
+use crate::hresult::{self as h, HResult};
+use crate::integrity::Expect;
+use crate::layout::{self, FileRange, LENGTH_TO_EOF};
+use crate::names;
+use crate::range_set::RangeSet;
+use crate::secret::Sealed;
+use crate::time::Now;
+use serde::{Deserialize, Serialize};
+
+/// Least value of NoProgressTimeoutSeconds (4.4).
+pub const NO_PROGRESS_MIN_S: u32 = 60;
+/// No-progress timeout of foreground downloads that set none, in seconds.
+pub const NO_PROGRESS_FOREGROUND_S: u32 = 3_600;
+/// No-progress timeout of all others, in seconds.
+pub const NO_PROGRESS_BACKGROUND_S: u32 = 86_400;
+/// Seconds between two tries; the reference has no property for it.
+pub const RETRY_DELAY_S: u32 = 30;
+/// Longest ContentId and CorrelationVector, in UTF-16 units.
+pub const TEXT_MAX: usize = 2_200;
+
+/// The no-progress timeout of a level (5.2, ambiguity 10).
+pub const fn default_no_progress_s(priority: Priority) -> u32 {
+    match priority {
+        Priority::Foreground => NO_PROGRESS_FOREGROUND_S,
+        _ => NO_PROGRESS_BACKGROUND_S,
+    }
+}
+
+/// Of a download of IDOManager. A property of `None` was never set.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Download {
+    /// Start was called.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub started: bool,
+    /// Uri, without user and password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uri: Option<String>,
+    /// User and password of the URL, sealed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub login: Option<Sealed>,
+    /// ContentId
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_id: Option<String>,
+    /// DisplayName
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// LocalPath, or the file of a stream's client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The sink is a stream of the client, which reads the data out of the file: `path` is not the client's choice.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stream: bool,
+    /// CostPolicy: DODownloadCostPolicy
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_policy: Option<u32>,
+    /// SecurityFlags: WinHTTP bits
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub security_flags: Option<u32>,
+    /// HttpAllowSecureToNonSecureRedirect
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_downgrade: Option<bool>,
+    /// CallbackFreqPercent
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback_percent: Option<u32>,
+    /// CallbackFreqSeconds
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback_seconds: Option<u32>,
+    /// NoProgressTimeoutSeconds
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_progress_s: Option<u32>,
+    /// BlockingMode
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocking: Option<bool>,
+    /// CorrelationVector
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correlation_vector: Option<String>,
+    /// IntegrityCheckInfo, a JSON text that was checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub integrity: Option<String>,
+    /// IntegrityCheckMandatory
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub integrity_mandatory: Option<bool>,
+    /// TotalSizeBytes that the client expects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_size: Option<u64>,
+    /// DisallowOnCellular
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disallow_cellular: Option<bool>,
+    /// NonVolatile
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub non_volatile: Option<bool>,
+    /// Ranges of the present Start; empty: the whole file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<FileRange>,
+    /// The no-progress period ended it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_progress: bool,
+}
+
+/// Properties to set; all or none. An empty text takes a property back.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct DownloadChange {
+    /// The URL without its login, and that.
+    pub uri: Option<(String, Option<Sealed>)>,
+    /// ContentId
+    pub content_id: Option<String>,
+    /// DisplayName
+    pub display_name: Option<String>,
+    /// LocalPath
+    pub path: Option<String>,
+    /// The path is the file of a stream's client.
+    pub stream: Option<bool>,
+    /// CostPolicy
+    pub cost_policy: Option<u32>,
+    /// SecurityFlags
+    pub security_flags: Option<u32>,
+    /// HttpAllowSecureToNonSecureRedirect
+    pub allow_downgrade: Option<bool>,
+    /// CallbackFreqPercent
+    pub callback_percent: Option<u32>,
+    /// CallbackFreqSeconds
+    pub callback_seconds: Option<u32>,
+    /// NoProgressTimeoutSeconds
+    pub no_progress_s: Option<u32>,
+    /// ForegroundPriority
+    pub foreground: Option<bool>,
+    /// BlockingMode
+    pub blocking: Option<bool>,
+    /// CorrelationVector
+    pub correlation_vector: Option<String>,
+    /// IntegrityCheckInfo
+    pub integrity: Option<String>,
+    /// IntegrityCheckMandatory
+    pub integrity_mandatory: Option<bool>,
+    /// TotalSizeBytes
+    pub total_size: Option<u64>,
+    /// DisallowOnCellular
+    pub disallow_cellular: Option<bool>,
+    /// NonVolatile
+    pub non_volatile: Option<bool>,
+    /// What goes with it that every job has.
+    pub properties: Vec<Property>,
+}
+
+/// Properties of a file of Delivery Optimization to set; all or none.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct FileChange {
+    /// DownloadSinkFilePath
+    pub path: Option<String>,
+}
+
+/// What only a download of IDOManager can be asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DownloadCall {
+    /// SetProperty
+    Set(Box<DownloadChange>),
+    /// Start. The file of the first Start, whose path the owner's worker looked at; `None` of ranges is NULL.
+    Start(Option<Box<NewFile>>, Option<Vec<FileRange>>),
+    /// Abort
+    Abort,
+    /// Finalize
+    Finalize,
+}
+
+impl DownloadChange {
+    /// Values, before rights and state matter.
+    ///
+    /// # Errors
+    /// `E_INVALIDARG`
+    pub fn check(&self) -> Result<(), HResult> {
+        let texts = [&self.content_id, &self.correlation_vector];
+        for text in texts.into_iter().flatten() {
+            names::check_text(text, TEXT_MAX)?;
+        }
+        if let Some(name) = &self.display_name {
+            names::check_text(name, names::DISPLAY_NAME_MAX)?;
+        }
+        let web = |uri: &str| names::check_remote_name(uri).is_ok_and(names::RemoteScheme::has_ranges);
+        if self.uri.as_ref().is_some_and(|(uri, _)| !uri.is_empty() && !web(uri)) {
+            return Err(h::E_INVALIDARG);
+        }
+        let unless = |bad: bool| if bad { Err(h::E_INVALIDARG) } else { Ok(()) };
+        unless(self.no_progress_s.is_some_and(|seconds| seconds < NO_PROGRESS_MIN_S))?;
+        unless(self.callback_percent.is_some_and(|percent| percent > 100))?;
+        unless(self.cost_policy.is_some_and(|policy| policy > 5))?;
+        for property in &self.properties {
+            property.check(crate::enums::JobType::Download)?;
+        }
+        Ok(())
+    }
+
+    /// What is fixed by the first Start (4.4).
+    const fn changes_file(&self) -> bool {
+        self.path.is_some() || self.stream.is_some() || self.total_size.is_some() || self.integrity.is_some()
+    }
+}
+
+/// An empty text takes the property back.
+fn given(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+impl Download {
+    /// The file of the first Start.
+    ///
+    /// # Errors
+    /// `DO_E_DOWNLOAD_NO_URI` (a ContentId alone names nothing here: there is no service that knows it),
+    /// `DO_E_FILE_DOWNLOADSINK_UNSPECIFIED`.
+    pub fn new_file(&self) -> Result<NewFile, HResult> {
+        let remote = self.uri.clone().ok_or(codes::DO_E_DOWNLOAD_NO_URI)?;
+        let local = self.path.clone().ok_or(codes::DO_E_FILE_DOWNLOADSINK_UNSPECIFIED)?;
+        Ok(NewFile {
+            remote,
+            login: self.login.clone(),
+            local,
+            expect: Expect::default(),
+            ..NewFile::default()
+        })
+    }
+}
+
+impl Job {
+    /// All that is asked of the file is there: the whole of it, or the ranges of a download's Start.
+    pub fn is_ready(&self, file: &File) -> bool {
+        let asked = self.download.as_deref().is_some_and(|download| !download.ranges.is_empty());
+        file.transferred
+            || (asked && self.options().on_demand && !file.has_requests() && !file.done.is_empty())
+    }
+
+    /// Size and progress of the ranges of a download's Start; `None`: the whole file counts.
+    pub(super) fn asked_progress(&self) -> Option<(Option<u64>, u64)> {
+        let ranges = &self.download.as_deref().filter(|download| !download.ranges.is_empty())?.ranges;
+        let file = self.files.first()?;
+        let size = |range: &FileRange| match range.is_to_end() {
+            true => file.size.map(|size| size.saturating_sub(range.offset)),
+            false => Some(range.length),
+        };
+        let total = ranges.iter().map(size).try_fold(0_u64, |sum, size| sum.checked_add(size?));
+        let filled = if file.transferred { RangeSet::prefix(file.size.unwrap_or(0)) } else { file.filled() };
+        let of = |range: &FileRange| {
+            filled.parts(range.within(file.size)).map(|part| part.end - part.start).sum::<u64>()
+        };
+        Some((total, ranges.iter().map(of).sum()))
+    }
+
+    /// SetProperty of a download.
+    ///
+    /// # Errors
+    /// `DO_E_INVALID_STATE`, and what [`Job::set`] refuses.
+    pub fn set_download(&mut self, mut change: DownloadChange, now: Now) -> Result<Change, HResult> {
+        let state = status(self).ok_or(h::BG_E_INVALID_STATE)?.state;
+        let begun = state != State::Created;
+        if begun && change.changes_file() || change.uri.is_some() && begun && state != State::Paused {
+            return Err(codes::DO_E_INVALID_STATE);
+        }
+        let mut properties = std::mem::take(&mut change.properties);
+        properties
+            .extend(change.display_name.clone().filter(|name| !name.is_empty()).map(Property::DisplayName));
+        let level = |foreground| if foreground { Priority::Foreground } else { Priority::Normal };
+        properties.extend(change.foreground.map(|on| Property::Priority(level(on).value().into())));
+        properties.extend(change.no_progress_s.map(Property::NoProgressTimeout));
+        properties.extend(self.cost_of(&change)?);
+        properties.extend(self.security_of(&change)?);
+        if !properties.is_empty() {
+            let _ = self.set(properties, now)?;
+        }
+        let Some(download) = self.download.as_deref_mut() else { return Err(h::BG_E_INVALID_STATE) };
+        macro_rules! store {
+            ($($field:ident),*) => { $( if change.$field.is_some() { download.$field = change.$field; } )* };
+        }
+        store!(
+            cost_policy,
+            security_flags,
+            allow_downgrade,
+            callback_percent,
+            callback_seconds,
+            no_progress_s,
+            blocking,
+            integrity_mandatory,
+            total_size,
+            disallow_cellular,
+            non_volatile
+        );
+        macro_rules! store_text {
+            ($($field:ident),*) => { $( if let Some(text) = change.$field { download.$field = given(text); } )* };
+        }
+        store_text!(content_id, display_name, path, correlation_vector, integrity);
+        download.stream = change.stream.unwrap_or(download.stream);
+        if let Some((uri, login)) = change.uri {
+            let other = download.uri.as_deref() != Some(uri.as_str()) || download.login != login;
+            download.uri = given(uri.clone());
+            download.login.clone_from(&login);
+            if other && begun && !self.files.is_empty() {
+                if uri.is_empty() {
+                    return Err(h::E_INVALIDARG);
+                }
+                self.no_progress_since = None;
+                self.rename(0, uri.into(), login);
+            }
+        }
+        self.touch(now);
+        Ok(Change::ok(Notice::Modification))
+    }
+
+    /// What the cost policy and the level make of the job: a default for each level (4.4).
+    fn cost_of(&self, change: &DownloadChange) -> Result<Vec<Property>, HResult> {
+        if change.cost_policy.is_none() && change.foreground.is_none() && change.disallow_cellular.is_none() {
+            return Ok(Vec::new());
+        }
+        let before = self.download.as_deref();
+        let foreground = change.foreground.unwrap_or(self.priority == Priority::Foreground);
+        let usual = if foreground { CostPolicy::Always } else { CostPolicy::Standard };
+        let set = change.cost_policy.or(before.and_then(|download| download.cost_policy));
+        let policy = set.map_or(Ok(usual), CostPolicy::from_value)?;
+        let (mask, _) = policy.to_job();
+        Ok(vec![Property::Option(Setting::CostFlags(mask))])
+    }
+
+    /// The job's security flags: WinHTTP's bits, and the redirect that is refused unless it is allowed.
+    fn security_of(&self, change: &DownloadChange) -> Result<Option<Property>, HResult> {
+        if change.security_flags.is_none() && change.allow_downgrade.is_none() {
+            return Ok(None);
+        }
+        let before = self.download.as_deref();
+        let bits = change.security_flags.or(before.and_then(|download| download.security_flags));
+        let allow = change.allow_downgrade.or(before.and_then(|download| download.allow_downgrade));
+        security::flags(bits.unwrap_or(0), allow.unwrap_or(false))
+            .map(|flags| Some(Property::SecurityFlags(flags)))
+    }
+
+    /// Start (4.1 to 4.3).
+    ///
+    /// # Errors
+    /// `DO_E_INVALID_STATE`; `E_UNEXPECTED` if the first Start comes without a file; `BG_E_INVALID_RANGE`, `BG_E_OVERLAPPING_RANGES`,
+    /// `BG_E_TOO_MANY_RANGES_IN_FILE`.
+    pub fn start_download(
+        &mut self,
+        file: Option<NewFile>,
+        ranges: Option<Vec<FileRange>>,
+        ranges_max: u32,
+        now: Now,
+    ) -> Result<Change, HResult> {
+        let state = status(self).ok_or(codes::DO_E_INVALID_STATE)?.state;
+        if let Some(ranges) = &ranges {
+            layout::check(ranges, ranges_max)?;
+        }
+        // From the first byte to the end is the whole file, also of one that is empty, or of a server without ranges.
+        let is_whole = |ranges: &Vec<FileRange>| ranges[..] == [FileRange::new(0, LENGTH_TO_EOF)];
+        let ranges = ranges.map(|ranges| if is_whole(&ranges) { Vec::new() } else { ranges });
+        match (state, ranges) {
+            (State::Finalized | State::Aborted, _) => Err(codes::DO_E_INVALID_STATE),
+            (State::Transferring, _) | (State::Transferred, None) => Ok(Change::ok(Notice::None)),
+            (State::Created, ranges) => {
+                if self.files.is_empty() {
+                    self.files.push(File::new(file.ok_or(h::E_UNEXPECTED)?));
+                }
+                self.ask_for(ranges.unwrap_or_default())?;
+                self.begin_download(now)
+            }
+            (State::Paused, None) => self.begin_download(now),
+            (State::Paused | State::Transferred, Some(ranges)) => {
+                self.ask_for(ranges)?;
+                self.begin_download(now)
+            }
+        }
+    }
+
+    fn begin_download(&mut self, now: Now) -> Result<Change, HResult> {
+        if let Some(download) = self.download.as_deref_mut() {
+            download.started = true;
+        }
+        // Other ranges of a finished download: back to where Resume begins.
+        if self.state == JobState::Transferred {
+            self.enter(JobState::Suspended, now);
+        }
+        self.resume(now)
+    }
+
+    /// Only these ranges are wanted from now on; none: the whole file.
+    fn ask_for(&mut self, ranges: Vec<FileRange>) -> Result<(), HResult> {
+        let Some(file) = self.files.first_mut() else { return Err(h::E_UNEXPECTED) };
+        if file.size.is_some_and(|size| ranges.iter().any(|range| !range.fits(size))) {
+            return Err(h::BG_E_INVALID_RANGE);
+        }
+        let before = std::mem::take(&mut file.requested);
+        if !file.transferred
+            && let Err(code) = file.request(&ranges)
+        {
+            file.requested = before;
+            return Err(code);
+        }
+        self.options.get_or_insert_default().on_demand = !ranges.is_empty();
+        if let Some(download) = self.download.as_deref_mut() {
+            download.ranges = ranges;
+        }
+        Ok(())
+    }
+
+    /// SetProperty of a file of Delivery Optimization (5.3).
+    ///
+    /// # Errors
+    /// `BG_E_FILE_NOT_FOUND`; `BG_E_INVALID_STATE` once the file was begun, or for a path while the job is not suspended; `E_NOTIMPL` for
+    /// other jobs.
+    pub fn set_file(&mut self, index: u32, change: FileChange, now: Now) -> Result<Change, HResult> {
+        if self.dialect() != Dialect::DeliveryOptimization {
+            return Err(h::E_NOTIMPL);
+        }
+        let suspended = self.state == JobState::Suspended;
+        let file = self.files.get_mut(index as usize).ok_or(h::BG_E_FILE_NOT_FOUND)?;
+        if file.begun || change.path.is_some() && !suspended {
+            return Err(h::BG_E_INVALID_STATE);
+        }
+        if let Some(path) = change.path {
+            file.local = path.into();
+        }
+        self.touch(now);
+        Ok(Change::ok(Notice::Modification))
+    }
+}
