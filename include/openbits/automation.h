@@ -1,4 +1,4 @@
-/* openbits: BSTR, VARIANT and IDispatch, as far as qmgr.h, deliveryoptimization.h and bitscfg.h need them.
+/* openbits: BSTR, VARIANT and IDispatch (and SAFEARRAY by safearray.h), as far as qmgr.h, deliveryoptimization.h and bitscfg.h need them.
  *
  * A BSTR is one block of malloc: eight bytes, of which the last four say the length in bytes without the terminator, then the
  * characters, then a zero. The library allocates and frees exactly so; SysFreeString fits BSTRs of either side.
@@ -7,6 +7,8 @@
 #define OPENBITS_AUTOMATION_H
 
 #include "com.h"
+
+#include "safearray.h"
 
 /* ---- BSTR ---- */
 
@@ -73,34 +75,6 @@ typedef struct IDispatch IDispatch;
 
 /* ---- VARIANT: 16 bytes of value behind 8 bytes of type ---- */
 
-enum VARENUM {
-    VT_EMPTY = 0,
-    VT_NULL = 1,
-    VT_I2 = 2,
-    VT_I4 = 3,
-    VT_R4 = 4,
-    VT_R8 = 5,
-    VT_DATE = 7,
-    VT_BSTR = 8,
-    VT_DISPATCH = 9,
-    VT_ERROR = 10,
-    VT_BOOL = 11,
-    VT_VARIANT = 12,
-    VT_UNKNOWN = 13,
-    VT_I1 = 16,
-    VT_UI1 = 17,
-    VT_UI2 = 18,
-    VT_UI4 = 19,
-    VT_I8 = 20,
-    VT_UI8 = 21,
-    VT_INT = 22,
-    VT_UINT = 23,
-    VT_HRESULT = 25,
-    VT_LPWSTR = 31,
-    VT_ARRAY = 0x2000,
-    VT_BYREF = 0x4000
-};
-
 typedef struct tagVARIANT VARIANT;
 typedef VARIANT VARIANTARG;
 struct tagVARIANT {
@@ -121,9 +95,10 @@ struct tagVARIANT {
         BSTR bstrVal;
         IUnknown *punkVal;
         IDispatch *pdispVal;
-        void *parray;
+        SAFEARRAY *parray;
         VARIANT *pvarVal;
         void *byref;
+        SAFEARRAY **pparray;
         CHAR cVal;
         USHORT uiVal;
         ULONG ulVal;
@@ -137,6 +112,8 @@ struct tagVARIANT {
     };
 };
 #define V_VT(v) ((v)->vt)
+#define V_I1(v) ((v)->cVal)
+#define V_UI1(v) ((v)->bVal)
 #define V_I2(v) ((v)->iVal)
 #define V_I4(v) ((v)->lVal)
 #define V_UI2(v) ((v)->uiVal)
@@ -148,18 +125,32 @@ struct tagVARIANT {
 #define V_BOOL(v) ((v)->boolVal)
 #define V_BSTR(v) ((v)->bstrVal)
 #define V_UNKNOWN(v) ((v)->punkVal)
+#define V_DISPATCH(v) ((v)->pdispVal)
 #define V_ERROR(v) ((v)->scode)
+#define V_R4(v) ((v)->fltVal)
+#define V_R8(v) ((v)->dblVal)
+#define V_DATE(v) ((v)->date)
+#define V_ARRAY(v) ((v)->parray)
+#define V_BYREF(v) ((v)->byref)
+#define V_ISARRAY(v) (((v)->vt & VT_ARRAY) != 0)
+#define V_ISBYREF(v) (((v)->vt & VT_BYREF) != 0)
 
 OPENBITS_INLINE void VariantInit(VARIANT *value) { memset(value, 0, sizeof *value); }
-/* Frees a BSTR, releases an interface. DISP_E_BADVARTYPE for arrays and references, which openbits never makes. */
+/* Frees a BSTR or an array, releases an interface. DISP_E_BADVARTYPE for references and for arrays of what has no fixed size, which
+ * openbits never makes; DISP_E_ARRAYISLOCKED for an array whose elements somebody has. */
 OPENBITS_INLINE HRESULT VariantClear(VARIANT *value) {
     if (value == OPENBITS_NULL) {
         return E_INVALIDARG;
     }
-    if ((value->vt & ~0xFFF) != 0) {
+    if ((value->vt & ~(VT_TYPEMASK | VT_ARRAY)) != 0) {
         return DISP_E_BADVARTYPE;
     }
-    if (value->vt == VT_BSTR) {
+    if ((value->vt & VT_ARRAY) != 0) {
+        HRESULT hr = OpenbitsElementBytes(value->vt & VT_TYPEMASK) == 0 ? DISP_E_BADVARTYPE : SafeArrayDestroy(value->parray);
+        if (hr != S_OK) {
+            return hr;
+        }
+    } else if (value->vt == VT_BSTR) {
         SysFreeString(value->bstrVal);
     } else if ((value->vt == VT_UNKNOWN || value->vt == VT_DISPATCH) && value->punkVal != OPENBITS_NULL) {
 #ifndef OPENBITS_C_INTERFACES
@@ -170,6 +161,41 @@ OPENBITS_INLINE HRESULT VariantClear(VARIANT *value) {
     }
     VariantInit(value);
     return S_OK;
+}
+/* Clears the target, and makes it a copy of its own: a new BSTR or array, one more reference. What is by reference stays so. The target
+ * is empty after a failure, but for one of clearing it. */
+OPENBITS_INLINE HRESULT VariantCopy(VARIANTARG *target, const VARIANTARG *source) {
+    HRESULT hr;
+    if (source == OPENBITS_NULL || target == OPENBITS_NULL) {
+        return E_INVALIDARG;
+    }
+    if (target == source) {
+        return S_OK;
+    }
+    hr = VariantClear(target);
+    if (hr != S_OK) {
+        return hr;
+    }
+    *target = *source;
+    if ((source->vt & VT_BYREF) != 0) {
+        return S_OK;
+    }
+    if ((source->vt & VT_ARRAY) != 0) {
+        hr = SafeArrayCopy(source->parray, &target->parray);
+    } else if (source->vt == VT_BSTR && source->bstrVal != OPENBITS_NULL) {
+        target->bstrVal = SysAllocStringByteLen((const char *)(const void *)source->bstrVal, SysStringByteLen(source->bstrVal));
+        hr = target->bstrVal == OPENBITS_NULL ? E_OUTOFMEMORY : S_OK;
+    } else if ((source->vt == VT_UNKNOWN || source->vt == VT_DISPATCH) && source->punkVal != OPENBITS_NULL) {
+#ifndef OPENBITS_C_INTERFACES
+        source->punkVal->AddRef();
+#else
+        source->punkVal->lpVtbl->AddRef(source->punkVal);
+#endif
+    }
+    if (hr != S_OK) {
+        VariantInit(target);
+    }
+    return hr;
 }
 
 typedef struct tagDISPPARAMS {

@@ -4,6 +4,7 @@
 
 #include "automation.h"
 #include "bits.h"
+#include "stream.h"
 
 /* service cannot be provided */
 #define DO_E_NO_SERVICE ((HRESULT)0x80D01001)

@@ -81,6 +81,79 @@ static void strings(void) {
     CHECK(VariantClear(&value) == DISP_E_BADVARTYPE);
 }
 
+static void arrays(void) {
+    const BYTE sample[] = {1, 2, 3, 250};
+    SAFEARRAY *array = SafeArrayCreateVector(VT_UI1, 0, 4);
+    SAFEARRAY *copy = OPENBITS_NULL;
+    SAFEARRAYBOUND bounds[2] = {{3, -1}, {1, 0}};
+    VARIANT value, second;
+    VARTYPE type = VT_EMPTY;
+    LONG index = 0, bound = 7;
+    BYTE byte = 9;
+    void *data = OPENBITS_NULL;
+    CHECK(array != OPENBITS_NULL && SafeArrayGetDim(array) == 1 && SafeArrayGetElemsize(array) == 1);
+    CHECK(SafeArrayGetVartype(array, &type) == S_OK && type == VT_UI1);
+    CHECK(SafeArrayGetLBound(array, 1, &bound) == S_OK && bound == 0);
+    CHECK(SafeArrayGetUBound(array, 1, &bound) == S_OK && bound == 3);
+    CHECK(SafeArrayGetUBound(array, 0, &bound) == DISP_E_BADINDEX && SafeArrayGetUBound(array, 2, &bound) == DISP_E_BADINDEX);
+    CHECK(SafeArrayGetElement(array, &index, &byte) == S_OK && byte == 0);
+    for (index = 0; index < 4; index++) {
+        CHECK(SafeArrayPutElement(array, &index, &sample[index]) == S_OK);
+    }
+    CHECK(SafeArrayPutElement(array, &index, sample) == DISP_E_BADINDEX);
+    index = -1;
+    CHECK(SafeArrayGetElement(array, &index, &byte) == DISP_E_BADINDEX && byte == 0);
+    CHECK(SafeArrayAccessData(array, &data) == S_OK && memcmp(data, sample, sizeof sample) == 0 && array->cLocks == 1);
+    VariantInit(&value);
+    V_VT(&value) = VT_ARRAY | VT_UI1;
+    V_ARRAY(&value) = array;
+    CHECK(V_ISARRAY(&value) && !V_ISBYREF(&value));
+    CHECK(VariantClear(&value) == DISP_E_ARRAYISLOCKED && value.vt == (VT_ARRAY | VT_UI1));
+    CHECK(SafeArrayUnaccessData(array) == S_OK && SafeArrayUnaccessData(array) == E_UNEXPECTED);
+    VariantInit(&second);
+    CHECK(VariantCopy(&second, &value) == S_OK && second.vt == value.vt && V_ARRAY(&second) != array);
+    CHECK(VariantClear(&value) == S_OK && value.vt == VT_EMPTY && VariantCopy(&second, &second) == S_OK);
+    index = 3;
+    CHECK(SafeArrayGetElement(V_ARRAY(&second), &index, &byte) == S_OK && byte == 250);
+    CHECK(VariantCopy(&second, &value) == S_OK && second.vt == VT_EMPTY);
+    /* A descriptor that is a variable. */
+    {
+        SAFEARRAY own = {1, FADF_STATIC, 1, 0, OPENBITS_NULL, {{4, 0}}};
+        BYTE bytes[4] = {1, 2, 3, 4};
+        own.pvData = bytes;
+        V_VT(&value) = VT_ARRAY | VT_UI1;
+        V_ARRAY(&value) = &own;
+        CHECK(SafeArrayCopy(&own, &copy) == E_INVALIDARG && copy == OPENBITS_NULL);
+        CHECK(VariantClear(&value) == S_OK && bytes[3] == 4);
+    }
+    /* Other bounds, other elements, and what is refused. */
+    array = SafeArrayCreate(VT_UI8, 1, bounds);
+    CHECK(SafeArrayGetLBound(array, 1, &bound) == S_OK && bound == -1);
+    CHECK(SafeArrayGetUBound(array, 1, &bound) == S_OK && bound == 1 && SafeArrayGetElemsize(array) == 8);
+    CHECK(SafeArrayCopy(array, &copy) == S_OK && copy != array && copy->rgsabound[0].cElements == 3);
+    CHECK(SafeArrayDestroy(array) == S_OK && SafeArrayDestroy(copy) == S_OK && SafeArrayDestroy(OPENBITS_NULL) == S_OK);
+    array = SafeArrayCreateVector(VT_UI1, 5, 0);
+    CHECK(array != OPENBITS_NULL && SafeArrayGetUBound(array, 1, &bound) == S_OK && bound == 4);
+    CHECK(SafeArrayDestroy(array) == S_OK);
+    CHECK(SafeArrayCreate(VT_UI1, 2, bounds) == OPENBITS_NULL && SafeArrayCreateVector(VT_BSTR, 0, 1) == OPENBITS_NULL);
+    CHECK(SafeArrayCreateVector(VT_UI8, 0, 0xFFFFFFFFu) == OPENBITS_NULL);
+    CHECK(SafeArrayAccessData(OPENBITS_NULL, &data) == E_INVALIDARG && data == OPENBITS_NULL);
+    V_VT(&value) = VT_ARRAY | VT_BSTR;
+    CHECK(VariantClear(&value) == DISP_E_BADVARTYPE);
+    /* Copies of the rest. */
+    V_VT(&value) = VT_BSTR;
+    V_BSTR(&value) = SysAllocStringLen(OLESTR("a\0b"), 3);
+    CHECK(VariantCopy(&second, &value) == S_OK && V_BSTR(&second) != V_BSTR(&value) && SysStringLen(V_BSTR(&second)) == 3);
+    CHECK(V_BSTR(&second)[2] == (WCHAR)'b' && VariantClear(&value) == S_OK && VariantClear(&second) == S_OK);
+    V_VT(&value) = VT_BOOL;
+    V_BOOL(&value) = VARIANT_TRUE;
+    CHECK(VariantCopy(&second, &value) == S_OK && V_BOOL(&second) == VARIANT_TRUE && V_BOOL(&second) == -1);
+    V_VT(&value) = VT_UNKNOWN;
+    V_UNKNOWN(&value) = OPENBITS_NULL;
+    CHECK(VariantCopy(&second, &value) == S_OK && V_VT(&second) == VT_UNKNOWN && VariantClear(&second) == S_OK);
+    CHECK(VariantCopy(OPENBITS_NULL, &value) == E_INVALIDARG && VariantCopy(&value, OPENBITS_NULL) == E_INVALIDARG);
+}
+
 static void memory_and_start(void) {
     void *p = CoTaskMemAlloc(0);
     void *object = &p;
@@ -125,6 +198,7 @@ static void codes(void) {
 int main(void) {
     identifiers();
     strings();
+    arrays();
     memory_and_start();
     codes();
     return failures == 0 ? 0 : 1;

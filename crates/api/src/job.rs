@@ -223,6 +223,9 @@ pub struct FileView {
     pub bytes_from_origin: u64,
     /// Bytes that came from peers.
     pub bytes_from_peers: u64,
+    /// Without a good piece hash file the file fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integrity_check_mandatory: Option<bool>,
     /// Expected SHA-256.
     pub sha256: Option<String>,
     /// More expected digests, `ALGORITHM:HEX`.

@@ -261,6 +261,15 @@ pub struct SetFile {
     /// Absolute local path; while the job is suspended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local_name: Option<String>,
+    /// Expected size in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// JSON that names a piece hash file; never shown. An empty text takes it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integrity_check_info: Option<String>,
+    /// Without a good piece hash file the file fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integrity_check_mandatory: Option<bool>,
 }
 
 /// `PUT /v1/jobs/{id}/helper-token`: the caller becomes the job's helper (IBitsTokenOptions::SetHelperToken).

@@ -6,6 +6,7 @@ mod out;
 mod text;
 
 pub(crate) use automation::Automation;
+pub(crate) use memory::give_back;
 pub(crate) use openbits_core::hresult::{self as h, HResult};
 pub(crate) use out::{Out, OutArray, OutObject, OutObjects, OutSlots, OutText};
 pub(crate) use text::{text, text_or_null};

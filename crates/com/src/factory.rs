@@ -53,15 +53,24 @@ pub unsafe extern "system" fn OpenbitsCreateInstance(
         if !outer.is_null() {
             return Err(CLASS_E_NOAGGREGATION);
         }
-        let of_groups = class == t::CLSID_BackgroundCopyQMgr;
-        if !of_groups && !MANAGERS.contains(&class) {
-            return Err(h::REGDB_E_CLASSNOTREG);
-        }
-        let manager: IUnknown = match (wchar_bytes, of_groups) {
-            (2, false) => wide16::objects::manager(),
-            (4, false) => wide32::objects::manager(),
-            (2, true) => wide16::objects::group_manager(),
-            (4, true) => wide32::objects::group_manager(),
+        let make: fn(bool) -> IUnknown = match class {
+            t::CLSID_BackgroundCopyQMgr => |wide| match wide {
+                true => wide32::objects::group_manager(),
+                false => wide16::objects::group_manager(),
+            },
+            t::CLSID_DeliveryOptimization => |wide| match wide {
+                true => wide32::objects::delivery_manager(),
+                false => wide16::objects::delivery_manager(),
+            },
+            class if MANAGERS.contains(&class) => |wide| match wide {
+                true => wide32::objects::manager(),
+                false => wide16::objects::manager(),
+            },
+            _ => return Err(h::REGDB_E_CLASSNOTREG),
+        };
+        let manager = match wchar_bytes {
+            2 => make(false),
+            4 => make(true),
             _ => return Err(h::E_INVALIDARG),
         };
         // Activation is what starts the service, and what fails without one.

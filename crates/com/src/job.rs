@@ -5,13 +5,24 @@ use crate::{notify, pool};
 use openbits_api::error::parse_code;
 use openbits_api::{FileView, JobView, Outcome, SetProperties};
 use openbits_client::{Action, Client, Error};
+use openbits_core::delivery::codes;
 use openbits_core::{HResult, JobId};
 use std::sync::{Arc, Mutex, PoisonError};
 use windows_core::GUID;
 
+/// Which interfaces a pointer to a job belongs to: they have codes and rules of their own for the same job.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Face {
+    /// bits.h
+    Bits,
+    /// The interfaces of the same names in deliveryoptimization.h
+    Delivery,
+}
+
 /// A job of the service. Objects hold it, so it lives as long as any pointer of the program.
 pub(crate) struct Job {
     id: JobId,
+    face: Face,
     /// The finished job with its files: pointers outlive its place in the queue (spec/bits-core.md 2.1), the service keeps it only a
     /// short while.
     finished: Mutex<Option<Arc<JobView>>>,
@@ -34,7 +45,23 @@ pub(crate) fn guid_of(id: JobId) -> GUID {
 
 impl Job {
     pub(crate) fn new(id: JobId) -> Arc<Self> {
-        Arc::new(Self { id, finished: Mutex::new(None) })
+        Self::with_face(id, Face::Bits)
+    }
+
+    pub(crate) fn with_face(id: JobId, face: Face) -> Arc<Self> {
+        Arc::new(Self { id, face, finished: Mutex::new(None) })
+    }
+
+    pub(crate) const fn face(&self) -> Face {
+        self.face
+    }
+
+    /// A code in the words of the interfaces that are asked.
+    pub(crate) const fn said(&self, code: HResult) -> HResult {
+        match self.face {
+            Face::Bits => code,
+            Face::Delivery => codes::of_bits(code),
+        }
     }
 
     pub(crate) const fn id(&self) -> JobId {
@@ -60,7 +87,8 @@ impl Job {
         let view = pool::call(async |client| {
             let view = client.job(id, false, true).await?;
             if view.state.is_final() { client.job(id, true, true).await } else { Ok(view) }
-        })?;
+        })
+        .map_err(|code| self.said(code))?;
         if view.state.is_final() { Ok(self.finish(view)) } else { Ok(Arc::new(view)) }
     }
 
@@ -71,7 +99,7 @@ impl Job {
             return file.ok_or(h::BG_E_FILE_NOT_FOUND);
         }
         let id = self.id;
-        pool::call(async |client| client.file(id, index).await)
+        pool::call(async |client| client.file(id, index).await).map_err(|code| self.said(code))
     }
 
     /// Reads something of it.
@@ -79,16 +107,20 @@ impl Job {
         &self,
         call: impl AsyncFnOnce(&Client, JobId) -> Result<T, Error>,
     ) -> Result<T, HResult> {
+        self.ask(call).map_err(|code| self.said(code))
+    }
+
+    fn ask<T>(&self, call: impl AsyncFnOnce(&Client, JobId) -> Result<T, Error>) -> Result<T, HResult> {
         let id = self.id;
         pool::call(async |client| call(client, id).await)
     }
 
     /// Changes it. The service forgets finished jobs; who has a pointer knows that there was one.
     pub(crate) fn change(&self, call: impl AsyncFnOnce(&Client, JobId) -> Result<Outcome, Error>) -> Done {
-        match self.read(call) {
+        match self.ask(call) {
             Ok(outcome) => done(&outcome),
-            Err(h::BG_E_NOT_FOUND) => Err(h::BG_E_INVALID_STATE),
-            Err(code) => Err(code),
+            Err(h::BG_E_NOT_FOUND) => Err(self.said(h::BG_E_INVALID_STATE)),
+            Err(code) => Err(self.said(code)),
         }
     }
 
@@ -118,18 +150,24 @@ impl Job {
         if let Some(view) = last.filter(|view| view.files.is_some()) {
             self.finish(view);
         }
-        // Who came too late looks whether it is over: whoever was faster may never hear the answer.
-        let over = match &done {
+        self.release_if_over(&done);
+        done
+    }
+
+    /// After a call that was to end the job: if it is over, the program's objects for it are released. Who came too late looks whether it
+    /// is over: whoever was faster may never hear the answer.
+    pub(crate) fn release_if_over(&self, done: &Done) {
+        let over = match done {
             Ok(_) => true,
-            Err(h::BG_E_INVALID_STATE) => {
-                self.view().map_or_else(|e| e == h::BG_E_NOT_FOUND, |v| v.state.is_final())
+            Err(code) if *code == self.said(h::BG_E_INVALID_STATE) || *code == h::QM_E_INVALID_STATE => {
+                let gone = self.said(h::BG_E_NOT_FOUND);
+                self.view().map_or_else(|e| e == gone, |v| v.state.is_final())
             }
             Err(_) => false,
         };
         if over {
             notify::forget(self.id);
         }
-        done
     }
 }
 

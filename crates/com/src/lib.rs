@@ -46,6 +46,7 @@ macro_rules! flavour {
             pub use crate::platform::*;
             pub use bits_core::*;
             pub use bits_extended::*;
+            pub use deliveryoptimization::*;
             pub use qmgr::*;
 
             #[allow(missing_docs, non_snake_case, dead_code, clippy::missing_safety_doc, clippy::too_many_arguments)]
@@ -57,6 +58,9 @@ macro_rules! flavour {
             #[allow(missing_docs, non_snake_case, dead_code, clippy::missing_safety_doc, clippy::too_many_arguments)]
             #[path = "generated/qmgr.rs"]
             pub mod qmgr;
+            #[allow(missing_docs, non_snake_case, dead_code, clippy::missing_safety_doc, clippy::too_many_arguments)]
+            #[path = "generated/deliveryoptimization.rs"]
+            pub mod deliveryoptimization;
             #[path = "objects/mod.rs"]
             pub(crate) mod objects;
         }

@@ -9,7 +9,7 @@ mod store;
 
 use crate::bridge::{Done, h};
 use crate::generated::types::BG_FILE_RANGE;
-use crate::job::Job;
+use crate::job::{Face, Job};
 use openbits_api::ErrorView;
 use openbits_core::{HResult, JobId};
 use std::collections::BTreeMap;
@@ -22,6 +22,10 @@ pub(crate) trait Target: Send + Sync {
     fn call(&self, job: &Arc<Job>, event: Event) -> HResult;
     /// The object.
     fn unknown(&self) -> IUnknown;
+    /// The interfaces that the object belongs to.
+    fn face(&self) -> Face {
+        Face::Bits
+    }
 }
 
 /// What a callback is called for.
@@ -126,6 +130,11 @@ pub(crate) fn validate(job: &Job, checker: Option<Arc<dyn Checker>>) -> Done {
 
 fn checker(id: JobId) -> Option<Arc<dyn Checker>> {
     registry().checkers.get(&id).cloned()
+}
+
+/// The job may be over: its object is called once more, and released. Without a thread that calls there is nothing to release.
+pub(crate) fn over(id: JobId) {
+    callers::hand_on(callers::Work::Over(id));
 }
 
 /// The job is over: its objects are released.

@@ -49,6 +49,11 @@ impl VARIANT {
         unsafe { (&raw const self.value).cast::<*const T>().read() }
     }
 
+    /// The value as a number, from its lowest bytes.
+    pub(crate) const fn low(&self) -> u64 {
+        self.value[0]
+    }
+
     /// Makes the value a pointer.
     pub(crate) fn set_pointer<T>(&mut self, pointer: *mut T) {
         self.value = [0; 2];
@@ -56,6 +61,47 @@ impl VARIANT {
         unsafe { (&raw mut self.value).cast::<*mut T>().write(pointer) };
     }
 }
+
+/// SAFEARRAYBOUND: elements of a dimension, and the index of the first one.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SAFEARRAYBOUND {
+    /// Elements.
+    pub cElements: u32,
+    /// Index of the first.
+    pub lLbound: i32,
+}
+
+/// SAFEARRAY of one dimension.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct SAFEARRAY {
+    /// Dimensions.
+    pub cDims: u16,
+    /// FADF bits.
+    pub fFeatures: u16,
+    /// Bytes of an element.
+    pub cbElements: u32,
+    /// Locks.
+    pub cLocks: u32,
+    /// The elements.
+    pub pvData: *mut c_void,
+    /// The dimension.
+    pub rgsabound: [SAFEARRAYBOUND; 1],
+}
+
+/// ISequentialStream: what a sink of data has to do.
+#[interface("0c733a30-2a1c-11ce-ade5-00aa0044773d")]
+pub unsafe trait ISequentialStream: IUnknown {
+    /// Slot 3.
+    pub unsafe fn Read(&self, data: *mut c_void, bytes: u32, read: *mut u32) -> HRESULT;
+    /// Slot 4.
+    pub unsafe fn Write(&self, data: *const c_void, bytes: u32, written: *mut u32) -> HRESULT;
+}
+
+/// IStream. Its own methods are not called here.
+#[interface("0000000c-0000-0000-c000-000000000046")]
+pub unsafe trait IStream: ISequentialStream {}
 
 /// IDispatch, for the vtables that build on it.
 #[interface("00020400-0000-0000-c000-000000000046")]

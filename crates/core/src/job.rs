@@ -34,7 +34,7 @@ pub use delivery::{Delivery, DeliveryChange, FileId};
 pub use dialect::Dialect;
 pub use download::{Download, DownloadCall, DownloadChange, FileChange};
 pub use error::ErrorRecord;
-pub use file::{File, NewFile};
+pub use file::{File, IntegrityCheck, NewFile};
 pub use http::HttpOptions;
 pub use options::{Options, Setting};
 pub use progress::{FileProgress, JobProgress, ReplyProgress};

@@ -159,6 +159,10 @@ fn smb(url: &Url) -> Result<SmbName, HResult> {
 fn unc(rest: &str) -> Result<SmbName, HResult> {
     let mut parts = rest.split('\\');
     let host = parts.next().ok_or(E_INVALIDARG)?;
+    // In its URL a colon would begin a port, and there are no brackets here: an IPv6 address is written as a URL.
+    if host.contains(':') {
+        return Err(E_INVALIDARG);
+    }
     let share = parts.next().ok_or(E_INVALIDARG)?.to_owned();
     let parts: Vec<String> = parts.map(str::to_owned).collect();
     name_on_share(host, SMB_PORT, share, &parts)
@@ -304,6 +308,9 @@ mod tests {
             r"\\.\pipe\x",
             r"\\?\C:\x",
             r"\\h\s/f\g",
+            r"\\:h\6\h",
+            r"\\::1\s\f",
+            r"\\h:80\s\f",
             r"\h\s\f",
             r"C:\x",
             "C:/x",

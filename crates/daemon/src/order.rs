@@ -139,6 +139,7 @@ fn options(job: &Job, settings: &Settings, vault: &Vault) -> Result<TransferOpti
         let patience_ms = if job.asks_cache_host().is_some() { 3_000 } else { 15_000 };
         options.connect_timeout_ms = options.connect_timeout_ms.min(patience_ms);
         options.idle_timeout_ms = options.idle_timeout_ms.min(20_000);
+        options.least_bytes_per_s = 4_000;
     }
     Ok(options)
 }

@@ -150,7 +150,7 @@ fn run(arguments: Run) -> Result<()> {
     let sources = sources(policy.as_deref(), &paths);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
-    let agent = arguments.agent;
+    let agent = arguments.agent.checked(arguments.system)?;
     let result = runtime.block_on(async {
         let metrics = match arguments.metrics_address {
             Some(address) => Some(
@@ -273,8 +273,7 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources, edges: Edg
         facts: machine.facts(),
     })?;
     let now_ms = Box::new(move || clock.now().wall.unix_ms());
-    let (keeper, reloads, current) = Keeper::new(sources, settings, handle.clone(), now_ms)?;
-    let keeper = tokio::spawn(keeper.run());
+    let (keeper, reloads, current) = Keeper::new(sources, Arc::clone(&settings), handle.clone(), now_ms)?;
     let mut brain = tokio::spawn(brain.run());
     let (close, closing) = watch::channel(false);
     let mode = if system { "system" } else { "user" };
@@ -290,15 +289,11 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources, edges: Edg
             }
         });
     }
-    // The queue's lock is held: no other service of this queue has a port file.
-    let agent = agent_arguments.open(system).context("opening the Delivery Optimization agent")?;
     let admission = Admission { only: (!system).then_some(Uid(uid)), settings: current };
-    if let Some(agent::Opened { listener, runs_as, config }) = agent {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        tracing::info!(address = %listener.local_addr()?, "Delivery Optimization's clients are served");
-        let door = agent::Door::new(app.clone(), admission.clone(), runs_as, config);
-        tokio::spawn(agent::serve(listener, door, closing.clone()));
-    }
+    // The queue's lock is held: no other service of this queue has a port file.
+    let mut agent = agent::Switch::new(agent_arguments, system, app.clone(), admission.clone());
+    agent.begin(&settings.policy).await?;
+    let keeper = tokio::spawn(keeper.run(agent));
     let mut server = tokio::spawn(serve(listener, router(app), admission, closing));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status("serving")]);
     let seconds = begun.elapsed().as_secs_f32();
@@ -314,6 +309,9 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources, edges: Edg
     let stopping = std::time::Instant::now();
     handle.log(Record::new(304).with("seconds", begun.elapsed().as_secs())).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    // It keeps the agent's door, whose port file goes first; and it holds the brain and through it the store.
+    keeper.abort();
+    let _ = keeper.await;
     let _ = close.send(true);
     // Two seconds at most, with nothing lost: whatever is not stored by then was never reported as stored.
     let _ = tokio::time::timeout(Duration::from_millis(1500), async {
@@ -321,9 +319,6 @@ async fn main(system: bool, uid: u32, paths: Paths, sources: Sources, edges: Edg
         let _ = (&mut server).await;
     })
     .await;
-    // It holds the brain and through it the store.
-    keeper.abort();
-    let _ = keeper.await;
     drop(handle);
     let _ = tokio::time::timeout(Duration::from_millis(300), brain).await;
     if origin == Origin::Made {

@@ -180,6 +180,7 @@ pub fn file(job: &Job, index: u32, file: &File) -> FileView {
         downloaded_from_peer: file.is_downloaded_from_peer(),
         bytes_from_origin,
         bytes_from_peers,
+        integrity_check_mandatory: file.integrity.as_deref().and_then(|check| check.mandatory),
         sha256: file.sha256.as_deref().map(str::to_owned),
         digests: file.expect().digests.iter().map(ToString::to_string).collect(),
         expected_size: file.expect().size,

@@ -8,6 +8,7 @@ mod exchange;
 mod lists;
 mod mirrors;
 mod report;
+mod speed;
 mod steer;
 mod verdicts;
 

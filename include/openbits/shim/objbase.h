@@ -1,6 +1,7 @@
 /* openbits shim: what existing sources expect under this name. */
 #pragma once
 #include "../automation.h"
+#include "../stream.h"
 
 /* Windows sources write `interface IFoo`; a short common word, so only sources that ask for this header get it. */
 #ifndef interface

@@ -1,3 +1,4 @@
 /* openbits shim: what existing sources expect under this name. */
 #pragma once
 #include "../com.h"
+#include "../stream.h"

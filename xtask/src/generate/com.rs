@@ -12,7 +12,7 @@ use anyhow::Result;
 use model::Model;
 
 /// Constants files, in the order in which their names may build on each other.
-const FILES: &[&str] = &["bits-core", "bits-extended", "qmgr"];
+const FILES: &[&str] = &["bits-core", "bits-extended", "qmgr", "deliveryoptimization"];
 
 /// Every generated file: path, text.
 pub(crate) fn generate() -> Result<Vec<(String, String)>> {

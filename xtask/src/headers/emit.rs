@@ -44,6 +44,8 @@ const HRESULT_WORDS: &str = "\
 #define CO_E_CLASSSTRING ((HRESULT)0x800401F3)
 #define DISP_E_TYPEMISMATCH ((HRESULT)0x80020005)
 #define DISP_E_BADVARTYPE ((HRESULT)0x80020008)
+#define DISP_E_BADINDEX ((HRESULT)0x8002000B)
+#define DISP_E_ARRAYISLOCKED ((HRESULT)0x8002000D)
 #define RPC_E_TOO_LATE ((HRESULT)0x80010119)
 #define RPC_E_CHANGED_MODE ((HRESULT)0x80010106)
 ";
@@ -73,7 +75,7 @@ fn includes(name: &str) -> (Vec<&'static str>, Vec<&'static str>) {
         MESSAGES => (vec![GENERIC], Vec::new()),
         _ if CHAIN.contains(&name) => (Vec::new(), Vec::new()),
         QMGR => (vec!["automation.h"], Vec::new()),
-        DELIVERY => (vec!["automation.h", "bits.h"], Vec::new()),
+        DELIVERY => (vec!["automation.h", "bits.h", "stream.h"], Vec::new()),
         _ => (vec!["automation.h"], Vec::new()),
     }
 }

@@ -334,6 +334,7 @@ fn file_views(files: &[AddFile]) -> Vec<FileView> {
         downloaded_from_peer: false,
         bytes_from_origin: 0,
         bytes_from_peers: 0,
+        integrity_check_mandatory: None,
         sha256: file.sha256.clone(),
         digests: file.digests.iter().map(ToString::to_string).collect(),
         checksum: file.checksum.as_ref().map(|source| source.location.clone()),

@@ -4,10 +4,12 @@
 use super::memory::malloc_array;
 use super::text::Unit;
 use super::{HResult, h, present};
-use crate::platform::VARIANT;
+use crate::platform::{SAFEARRAY, VARIANT};
+use core::ffi::c_void;
 use core::marker::PhantomData;
 use openbits_api::VariantView;
 use openbits_core::group::property::vt;
+use windows_core::{IUnknown, Interface};
 
 /// Bytes before the characters.
 const HEAD: usize = 8;
@@ -93,6 +95,31 @@ impl<W: Unit> Automation<W> {
         Ok(VariantView { vt: variant.vt, number, text })
     }
 
+    /// The text of a VT_BSTR.
+    ///
+    /// # Errors
+    /// `E_INVALIDARG` for another type, or a text that is none.
+    ///
+    /// # Safety
+    /// The value is of the type that the VARIANT says.
+    pub(crate) unsafe fn text_of(variant: &VARIANT) -> Result<String, HResult> {
+        match variant.vt {
+            // SAFETY: by the contract of this function.
+            vt::BSTR => unsafe { Self::text(variant.pointer()) },
+            _ => Err(h::E_INVALIDARG),
+        }
+    }
+
+    /// A VT_BSTR for the caller.
+    ///
+    /// # Errors
+    /// `E_OUTOFMEMORY`
+    pub(crate) fn of_text(text: &str) -> Result<VARIANT, HResult> {
+        let mut variant = VARIANT { vt: vt::BSTR, ..VARIANT::default() };
+        variant.set_pointer(Self::bstr(text)?);
+        Ok(variant)
+    }
+
     /// A VARIANT for the caller, who clears it.
     ///
     /// # Errors
@@ -113,12 +140,127 @@ impl<W: Unit> Automation<W> {
     }
 }
 
+/// VARTYPEs beside those of groups.
+mod types {
+    pub(super) const EMPTY: u16 = 0;
+    pub(super) const BOOL: u16 = 11;
+    pub(super) const UNKNOWN: u16 = 13;
+    pub(super) const UI4: u16 = 19;
+    pub(super) const UI8: u16 = 21;
+    /// VT_ARRAY | VT_UI1
+    pub(super) const BYTES: u16 = 0x2011;
+}
+
+/// Values of VARIANTs that have no texts.
+impl VARIANT {
+    /// The value of a VT_BOOL.
+    ///
+    /// # Errors
+    /// `E_INVALIDARG` for another type.
+    pub(crate) const fn boolean(&self) -> Result<bool, HResult> {
+        match self.vt {
+            types::BOOL => Ok(self.low() & 0xFFFF != 0),
+            _ => Err(h::E_INVALIDARG),
+        }
+    }
+
+    /// The value of a VT_UI4.
+    ///
+    /// # Errors
+    /// `E_INVALIDARG` for another type.
+    pub(crate) const fn number(&self) -> Result<u32, HResult> {
+        match self.vt {
+            #[expect(clippy::cast_possible_truncation, reason = "the type has four bytes")]
+            types::UI4 => Ok(self.low() as u32),
+            _ => Err(h::E_INVALIDARG),
+        }
+    }
+
+    /// The value of a VT_UI8.
+    ///
+    /// # Errors
+    /// `E_INVALIDARG` for another type.
+    pub(crate) const fn long_number(&self) -> Result<u64, HResult> {
+        match self.vt {
+            types::UI8 => Ok(self.low()),
+            _ => Err(h::E_INVALIDARG),
+        }
+    }
+
+    /// The object of a VT_UNKNOWN, with a reference of our own; nothing for NULL and VT_EMPTY.
+    ///
+    /// # Errors
+    /// `E_INVALIDARG` for another type.
+    ///
+    /// # Safety
+    /// The value is of the type that the VARIANT says.
+    pub(crate) unsafe fn object(&self) -> Result<Option<IUnknown>, HResult> {
+        let pointer = self.pointer::<c_void>();
+        match self.vt {
+            types::EMPTY => Ok(None),
+            types::UNKNOWN if pointer.is_null() => Ok(None),
+            // SAFETY: by the contract of this function.
+            types::UNKNOWN => Ok(Some(unsafe { super::object(pointer.cast_mut()) })),
+            _ => Err(h::E_INVALIDARG),
+        }
+    }
+
+    /// The bytes of a VT_ARRAY | VT_UI1.
+    ///
+    /// # Errors
+    /// `E_INVALIDARG` for another type, more than one dimension, or more than 1 MiB.
+    ///
+    /// # Safety
+    /// The value is of the type that the VARIANT says.
+    pub(crate) unsafe fn bytes(&self) -> Result<Vec<u8>, HResult> {
+        let pointer = self.pointer::<SAFEARRAY>();
+        if self.vt != types::BYTES || pointer.is_null() {
+            return Err(h::E_INVALIDARG);
+        }
+        // SAFETY: by the contract of this function.
+        let array = unsafe { pointer.read() };
+        if array.cDims != 1 || array.cbElements != 1 {
+            return Err(h::E_INVALIDARG);
+        }
+        // SAFETY: an array has as many elements as it says; NULL and a length beyond the limit are refused there.
+        let elements = unsafe { super::slice(array.pvData.cast::<u8>(), array.rgsabound[0].cElements) };
+        elements.map(<[u8]>::to_vec).map_err(|_| h::E_INVALIDARG)
+    }
+
+    /// A VT_BOOL for the caller.
+    pub(crate) const fn of_boolean(value: bool) -> Self {
+        // VARIANT_TRUE has all its bits set.
+        Self::of_number(types::BOOL, if value { 0xFFFF } else { 0 })
+    }
+
+    /// A VT_UI4 for the caller.
+    pub(crate) const fn of_u32(value: u32) -> Self {
+        Self::of_number(types::UI4, value as u64)
+    }
+
+    /// A VT_UI8 for the caller.
+    pub(crate) const fn of_u64(value: u64) -> Self {
+        Self::of_number(types::UI8, value)
+    }
+
+    const fn of_number(vt: u16, value: u64) -> Self {
+        Self { vt, wReserved1: 0, wReserved2: 0, wReserved3: 0, value: [value.to_le(), 0] }
+    }
+
+    /// A VT_UNKNOWN for the caller, with a reference for it.
+    pub(crate) fn of_object(object: IUnknown) -> Self {
+        let mut variant = Self { vt: types::UNKNOWN, ..Self::default() };
+        variant.set_pointer(object.into_raw());
+        variant
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     unsafe extern "C" {
-        fn free(memory: *mut core::ffi::c_void);
+        fn free(memory: *mut c_void);
     }
 
     fn there_and_back<W: Unit>(sample: &str) {
@@ -166,5 +308,36 @@ mod tests {
         // SAFETY: it holds a number.
         assert_eq!(unsafe { Automation::<u32>::read(&made) }.unwrap().number, Some(-3));
         assert_eq!(size_of::<VARIANT>(), 24);
+    }
+
+    #[test]
+    fn values_come_back_as_they_went_and_as_no_other_type() {
+        assert_eq!(VARIANT::of_boolean(true).boolean(), Ok(true));
+        assert_eq!(VARIANT::of_boolean(false).boolean(), Ok(false));
+        assert_eq!(VARIANT::of_boolean(true).low(), 0xFFFF, "VARIANT_TRUE");
+        assert_eq!(VARIANT::of_u32(u32::MAX).number(), Ok(u32::MAX));
+        assert_eq!(VARIANT::of_u64(u64::MAX).long_number(), Ok(u64::MAX));
+        assert_eq!(VARIANT::of_u64(1).number(), Err(h::E_INVALIDARG));
+        assert_eq!(VARIANT::of_u32(1).long_number(), Err(h::E_INVALIDARG));
+        assert_eq!(VARIANT::of_u32(1).boolean(), Err(h::E_INVALIDARG));
+        let bytes = *b"abc";
+        let mut array = SAFEARRAY {
+            cDims: 1,
+            fFeatures: 0,
+            cbElements: 1,
+            cLocks: 0,
+            pvData: bytes.as_ptr().cast_mut().cast(),
+            rgsabound: [crate::platform::SAFEARRAYBOUND { cElements: 3, lLbound: 0 }],
+        };
+        let mut variant = VARIANT { vt: types::BYTES, ..VARIANT::default() };
+        variant.set_pointer(&raw mut array);
+        // SAFETY: it is an array of three bytes.
+        assert_eq!(unsafe { variant.bytes() }.as_deref(), Ok(&b"abc"[..]));
+        array.cDims = 2;
+        variant.set_pointer(&raw mut array);
+        // SAFETY: nothing is read of an array of other dimensions.
+        assert_eq!(unsafe { variant.bytes() }, Err(h::E_INVALIDARG));
+        // SAFETY: there is no object in it.
+        assert!(unsafe { VARIANT::default().object() }.unwrap().is_none(), "VT_EMPTY");
     }
 }

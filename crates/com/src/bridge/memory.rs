@@ -8,6 +8,15 @@ unsafe extern "C" {
     fn malloc(bytes: usize) -> *mut c_void;
 }
 
+/// Gives memory of [`malloc_array`] back that nobody was handed.
+pub(crate) fn give_back<T>(memory: *mut T) {
+    unsafe extern "C" {
+        fn free(memory: *mut c_void);
+    }
+    // SAFETY: it comes from malloc, or is NULL, and nobody else knows it.
+    unsafe { free(memory.cast()) };
+}
+
 /// A copy of the elements in memory of `malloc`; NULL for none.
 ///
 /// # Errors

@@ -103,3 +103,10 @@ pub unsafe trait IBackgroundCopyCallback1: IUnknown {
         pByte: *const u8,
     ) -> HRESULT;
 }
+
+/// IDODownloadStatusCallback (d166e8e3-a90e-4392-8e87-05e996d3747d)
+#[interface("d166e8e3-a90e-4392-8e87-05e996d3747d")]
+pub unsafe trait IDODownloadStatusCallback: IUnknown {
+    /// Slot 3.
+    pub unsafe fn OnStatusChange(&self, download: *mut c_void, status: *const DO_DOWNLOAD_STATUS) -> HRESULT;
+}

@@ -256,6 +256,134 @@ pub const GROUPPROP_PROGRESSTIME: i32 = 10;
 pub const GROUPPROP_DISPLAYNAME: i32 = 11;
 /// 12
 pub const GROUPPROP_DESCRIPTION: i32 = 12;
+/// not started
+pub const DODownloadState_Created: i32 = 0;
+/// in progress
+pub const DODownloadState_Transferring: i32 = 1;
+/// done; may be started again for other ranges
+pub const DODownloadState_Transferred: i32 = 2;
+/// terminal
+pub const DODownloadState_Finalized: i32 = 3;
+/// terminal
+pub const DODownloadState_Aborted: i32 = 4;
+/// by caller, by transient error, or stopped by a fatal error
+pub const DODownloadState_Paused: i32 = 5;
+/// any network
+pub const DODownloadCostPolicy_Always: i32 = 0;
+/// pause on any metered network
+pub const DODownloadCostPolicy_Unrestricted: i32 = 1;
+/// pause when over or near the data limit
+pub const DODownloadCostPolicy_Standard: i32 = 2;
+/// pause when roaming
+pub const DODownloadCostPolicy_NoRoaming: i32 = 3;
+/// pause when over the data limit
+pub const DODownloadCostPolicy_NoSurcharge: i32 = 4;
+/// pause on cellular
+pub const DODownloadCostPolicy_NoCellular: i32 = 5;
+/// unique id
+pub const DODownloadProperty_Id: i32 = 0;
+/// source URL; needed unless ContentId is set
+pub const DODownloadProperty_Uri: i32 = 1;
+/// content id; needed unless Uri is set
+pub const DODownloadProperty_ContentId: i32 = 2;
+/// display name
+pub const DODownloadProperty_DisplayName: i32 = 3;
+/// destination; needed unless StreamInterface is set
+pub const DODownloadProperty_LocalPath: i32 = 4;
+/// preformatted request headers
+pub const DODownloadProperty_HttpCustomHeaders: i32 = 5;
+/// DODownloadCostPolicy
+pub const DODownloadProperty_CostPolicy: i32 = 6;
+/// WinHTTP security flags
+pub const DODownloadProperty_SecurityFlags: i32 = 7;
+/// callback step in percent
+pub const DODownloadProperty_CallbackFreqPercent: i32 = 8;
+/// callback period, default 1 s
+pub const DODownloadProperty_CallbackFreqSeconds: i32 = 9;
+/// minimum 60
+pub const DODownloadProperty_NoProgressTimeoutSeconds: i32 = 10;
+/// default false
+pub const DODownloadProperty_ForegroundPriority: i32 = 11;
+/// Start blocks; default false
+pub const DODownloadProperty_BlockingMode: i32 = 12;
+/// IDODownloadStatusCallback
+pub const DODownloadProperty_CallbackInterface: i32 = 13;
+/// IStream sink
+pub const DODownloadProperty_StreamInterface: i32 = 14;
+/// serialized CERT_CONTEXT
+pub const DODownloadProperty_SecurityContext: i32 = 15;
+/// true captures caller token, false clears
+pub const DODownloadProperty_NetworkToken: i32 = 16;
+/// telemetry vector
+pub const DODownloadProperty_CorrelationVector: i32 = 17;
+/// JSON
+pub const DODownloadProperty_DecryptionInfo: i32 = 18;
+/// JSON, piece hash file
+pub const DODownloadProperty_IntegrityCheckInfo: i32 = 19;
+/// abort when integrity fails
+pub const DODownloadProperty_IntegrityCheckMandatory: i32 = 20;
+/// total size
+pub const DODownloadProperty_TotalSizeBytes: i32 = 21;
+/// no cellular
+pub const DODownloadProperty_DisallowOnCellular: i32 = 22;
+/// headers sent after a challenge
+pub const DODownloadProperty_HttpCustomAuthHeaders: i32 = 23;
+/// default false
+pub const DODownloadProperty_HttpAllowSecureToNonSecureRedirect: i32 = 24;
+/// persist; default false for DO downloads, true for BITS-style jobs
+pub const DODownloadProperty_NonVolatile: i32 = 25;
+/// reserved
+pub const DODownloadPropertyEx_UpdateId: i32 = 0;
+/// 1
+pub const DODownloadPropertyEx_CorrelationVector: i32 = 1;
+/// reserved
+pub const DODownloadPropertyEx_DecryptionInfo: i32 = 2;
+/// write only
+pub const DODownloadPropertyEx_IntegrityCheckInfo: i32 = 3;
+/// 4
+pub const DODownloadPropertyEx_IntegrityCheckMandatory: i32 = 4;
+/// reserved
+pub const DODownloadPropertyEx_TotalSizeBytes: i32 = 5;
+/// reserved
+pub const DODownloadPropertyEx_TempLocalFileUsage: i32 = 6;
+/// JSON
+pub const DOFilePropertyId_DecryptionInfo: i32 = 0;
+/// piece hash file
+pub const DOFilePropertyId_IntegrityCheckInfo: i32 = 1;
+/// 2
+pub const DOFilePropertyId_IntegrityCheckMandatory: i32 = 2;
+/// undocumented
+pub const DOFilePropertyId_DownloadSinkInterface: i32 = 3;
+/// full destination path
+pub const DOFilePropertyId_DownloadSinkFilePath: i32 = 4;
+/// deprecated
+pub const DOFilePropertyId_DownloadSinkMemoryStream: i32 = 5;
+/// 6
+pub const DOFilePropertyId_TotalSizeBytes: i32 = 6;
+/// read only VT_BSTR; numeric value unspecified, use 0
+pub const DOJobPropertyId_ExtendedErrorInfo: i32 = 0;
+/// HTTP only
+pub const DownloadMode_CdnOnly: i32 = 0;
+/// LAN peers, default
+pub const DownloadMode_Lan: i32 = 1;
+/// group peers
+pub const DownloadMode_Group: i32 = 2;
+/// Internet peers
+pub const DownloadMode_Internet: i32 = 3;
+/// no cloud service, no peers
+pub const DownloadMode_Simple: i32 = 99;
+/// use BITS; deprecated in Windows 11
+pub const DownloadMode_Bypass: i32 = 100;
+/// 0
+pub const SwarmStatus_Downloading: i32 = 0;
+/// 1
+pub const SwarmStatus_Complete: i32 = 1;
+/// 2
+pub const SwarmStatus_Caching: i32 = 2;
+/// 3
+pub const SwarmStatus_Paused: i32 = 3;
+/// 0xFFFFFFFFFFFFFFFF
+pub const DO_LENGTH_TO_EOF: u64 = 0xFFFFFFFFFFFFFFFF;
 /// 4991d34b-80a1-4291-83b6-3328366b9097
 pub const CLSID_BackgroundCopyManager: GUID = GUID::from_u128(0x4991d34b_80a1_4291_83b6_3328366b9097);
 /// f087771f-d74f-4c1a-bb8a-e16aca9124ea
@@ -280,6 +408,8 @@ pub const CLSID_BackgroundCopyManager10_3: GUID = GUID::from_u128(0x5fd42ad5_c04
 pub const CLSID_BITSExtensionSetupFactory: GUID = GUID::from_u128(0xefbbab68_7286_4783_94bf_9461d8b7e7e9);
 /// 69ad4aee-51be-439b-a92c-86ae490e8b30
 pub const CLSID_BackgroundCopyQMgr: GUID = GUID::from_u128(0x69ad4aee_51be_439b_a92c_86ae490e8b30);
+/// 5b99fa76-721c-423c-adac-56d03c8a8007
+pub const CLSID_DeliveryOptimization: GUID = GUID::from_u128(0x5b99fa76_721c_423c_adac_56d03c8a8007);
 /// Error contexts, and the codes whose texts describe them.
 pub const CONTEXT_MESSAGES: &[(i32, HResult)] = &[
     (0, h::BG_S_ERROR_CONTEXT_NONE),
@@ -364,4 +494,40 @@ pub union BITS_JOB_PROPERTY_VALUE {
     pub Uint64: u64,
     /// BG_AUTH_TARGET
     pub Target: i32,
+}
+
+/// DO_DOWNLOAD_RANGE
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct DO_DOWNLOAD_RANGE {
+    /// UINT64
+    pub Offset: u64,
+    /// UINT64
+    pub Length: u64,
+}
+
+/// DO_DOWNLOAD_RANGES_INFO
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct DO_DOWNLOAD_RANGES_INFO {
+    /// UINT
+    pub RangeCount: u32,
+    /// DO_DOWNLOAD_RANGE[1]
+    pub Ranges: [DO_DOWNLOAD_RANGE; 1],
+}
+
+/// DO_DOWNLOAD_STATUS
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct DO_DOWNLOAD_STATUS {
+    /// UINT64
+    pub BytesTotal: u64,
+    /// UINT64
+    pub BytesTransferred: u64,
+    /// DODownloadState
+    pub State: i32,
+    /// HRESULT
+    pub Error: i32,
+    /// HRESULT
+    pub ExtendedError: i32,
 }

@@ -29,6 +29,8 @@ pub(super) enum Work {
     Call(CallbackView),
     /// A question about a server's certificate.
     Check(JobId, Box<CertificateCheck>),
+    /// The program ended the job itself.
+    Over(JobId),
 }
 
 static QUEUE: Mutex<Option<SyncSender<Work>>> = Mutex::new(None);
@@ -74,6 +76,12 @@ fn work(queue: &Mutex<Receiver<Work>>) {
         let done = catch_unwind(AssertUnwindSafe(|| match work {
             Work::Call(call) => carry_out(call),
             Work::Check(job, check) => carry_out_check(job, *check),
+            Work::Over(id) => {
+                if let Some(target) = registered(id) {
+                    target.call(&Job::with_face(id, target.face()), Event::JobModification);
+                }
+                forget(id);
+            }
         }));
         drop(done);
     }
@@ -96,14 +104,19 @@ fn carry_out(call: CallbackView) {
 fn make(id: JobId, call: CallbackView) -> HResult {
     // Meanwhile it was taken back; whoever registers next is told.
     let Some(target) = registered(id) else { return h::E_FAIL };
-    let job = Job::new(id);
+    let job = Job::with_face(id, target.face());
     let event = match call.kind {
         CallbackKind::JobTransferred => Event::JobTransferred,
         CallbackKind::JobModification => Event::JobModification,
         CallbackKind::JobError => match job.read(async |client, id| client.error(id).await) {
             Ok(error) => Event::JobError(Box::new(error)),
             // Meanwhile the job was resumed or cancelled: there is nothing to tell.
-            Err(h::BG_E_ERROR_INFORMATION_UNAVAILABLE | h::BG_E_NOT_FOUND) => return h::S_OK,
+            Err(code)
+                if code == job.said(h::BG_E_ERROR_INFORMATION_UNAVAILABLE)
+                    || code == job.said(h::BG_E_NOT_FOUND) =>
+            {
+                return h::S_OK;
+            }
             Err(code) => return code,
         },
         CallbackKind::FileTransferred => Event::FileTransferred(call.file.unwrap_or(0)),

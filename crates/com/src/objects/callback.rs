@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::error::ErrorObject;
-use crate::job::Job;
+use crate::job::{Face, Job};
 use crate::notify::{Check, Checker, Event, Target};
 use core::ffi::c_void;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use windows_core::{HRESULT, IUnknown, Interface};
 
 /// An object for SetNotifyInterface, under each of the interfaces that it has.
 pub(super) struct Callback {
+    face: Face,
     unknown: IUnknown,
     first: IBackgroundCopyCallback,
     second: Option<IBackgroundCopyCallback2>,
@@ -24,10 +25,10 @@ unsafe impl Sync for Callback {}
 impl Callback {
     /// # Errors
     /// `E_NOINTERFACE` for an object without IBackgroundCopyCallback.
-    pub(super) fn target(unknown: IUnknown) -> Result<Arc<dyn Target>, HResult> {
+    pub(super) fn target(unknown: IUnknown, face: Face) -> Result<Arc<dyn Target>, HResult> {
         let first = unknown.cast().map_err(|_| h::E_NOINTERFACE)?;
         let (second, third) = (unknown.cast().ok(), unknown.cast().ok());
-        Ok(Arc::new(Self { unknown, first, second, third }))
+        Ok(Arc::new(Self { face, unknown, first, second, third }))
     }
 }
 
@@ -70,6 +71,10 @@ impl Target for Callback {
 
     fn unknown(&self) -> IUnknown {
         self.unknown.clone()
+    }
+
+    fn face(&self) -> Face {
+        self.face
     }
 }
 

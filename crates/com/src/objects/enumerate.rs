@@ -1,7 +1,7 @@
 //! IEnumBackgroundCopyJobs, IEnumBackgroundCopyFiles (spec/bits-core.md 5.7): snapshots of what there was; the elements show live values.
 
 use super::super::*;
-use crate::job::Job;
+use crate::job::{Face, Job};
 use openbits_core::JobId;
 use openbits_core::enumerate::Enumerator;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,7 +25,7 @@ impl<T: Clone> Shared<T> {
     }
 
     /// `Next`: objects are made of what is asked for only.
-    fn next<I: Interface>(
+    pub(super) fn next<I: Interface>(
         &self,
         places: OutObjects<'_, I>,
         fetched: Option<Out<'_, u32>>,
@@ -44,17 +44,18 @@ impl<T: Clone> Shared<T> {
 #[implement(IEnumBackgroundCopyJobs)]
 pub(super) struct JobEnumerator {
     ids: Shared<JobId>,
+    face: Face,
 }
 
 impl JobEnumerator {
-    pub(super) fn object(ids: Vec<JobId>) -> IEnumBackgroundCopyJobs {
-        Self { ids: Shared::new(ids) }.into()
+    pub(super) fn object(ids: Vec<JobId>, face: Face) -> IEnumBackgroundCopyJobs {
+        Self { ids: Shared::new(ids), face }.into()
     }
 }
 
 impl IEnumBackgroundCopyJobsMethods for JobEnumerator {
     fn next(&self, jobs: OutObjects<'_, IBackgroundCopyJob>, fetched: Option<Out<'_, u32>>) -> Done {
-        self.ids.next(jobs, fetched, |id| super::job(Job::new(id)))
+        self.ids.next(jobs, fetched, |id| super::job(Job::with_face(id, self.face)))
     }
 
     fn skip(&self, count: u32) -> Done {
@@ -67,7 +68,7 @@ impl IEnumBackgroundCopyJobsMethods for JobEnumerator {
     }
 
     fn clone(&self, other: OutObject<'_, IEnumBackgroundCopyJobs>) -> Done {
-        other.set(Self { ids: self.ids.copy() }.into());
+        other.set(Self { ids: self.ids.copy(), face: self.face }.into());
         OK
     }
 

@@ -8,11 +8,34 @@ use openbits_core::JobType;
 use std::sync::Arc;
 use windows_core::implement;
 
-/// A file of a job, by its place in the job's list: files are never removed from a job.
+/// An object for a file of a job, by its place in the job's list: files are never removed from a job.
+pub(super) trait OfFile {
+    /// The job.
+    fn job(&self) -> &Arc<Job>;
+    /// The place.
+    fn index(&self) -> u32;
+
+    /// The file now.
+    fn view(&self) -> Result<FileView, HResult> {
+        self.job().file(self.index())
+    }
+}
+
+/// A file, with all its faces.
 #[implement(IBackgroundCopyFile6)]
 pub(super) struct FileObject {
     job: Arc<Job>,
     index: u32,
+}
+
+impl OfFile for FileObject {
+    fn job(&self) -> &Arc<Job> {
+        &self.job
+    }
+
+    fn index(&self) -> u32 {
+        self.index
+    }
 }
 
 impl FileObject {
@@ -20,10 +43,6 @@ impl FileObject {
         let newest: IBackgroundCopyFile6 = Self { job, index }.into();
         let first: &IBackgroundCopyFile = &newest;
         first.clone()
-    }
-
-    fn view(&self) -> Result<FileView, HResult> {
-        self.job.file(self.index)
     }
 }
 
@@ -56,7 +75,7 @@ fn hand_out(
     Ok(())
 }
 
-impl IBackgroundCopyFileMethods for FileObject {
+impl<T: OfFile> IBackgroundCopyFileMethods for T {
     fn get_remote_name(&self, name: OutText<'_, Wchar>) -> Done {
         name.set(&self.view()?.remote_name)?;
         OK
@@ -78,7 +97,7 @@ impl IBackgroundCopyFileMethods for FileObject {
     }
 }
 
-impl IBackgroundCopyFile2Methods for FileObject {
+impl<T: OfFile> IBackgroundCopyFile2Methods for T {
     fn get_file_ranges(&self, count: Out<'_, u32>, ranges: OutArray<'_, BG_FILE_RANGE>) -> Done {
         let file = self.view()?;
         let views = file.ranges.unwrap_or_default();
@@ -87,13 +106,13 @@ impl IBackgroundCopyFile2Methods for FileObject {
     }
 
     fn set_remote_name(&self, name: String) -> Done {
-        self.job.change(async |client, id| client.set_remote_name(id, self.index, &name).await)
+        self.job().change(async |client, id| client.set_remote_name(id, self.index(), &name).await)
     }
 }
 
-impl IBackgroundCopyFile3Methods for FileObject {
+impl<T: OfFile> IBackgroundCopyFile3Methods for T {
     fn get_temporary_name(&self, name: OutText<'_, Wchar>) -> Done {
-        if self.job.view()?.kind != JobType::Download {
+        if self.job().view()?.kind != JobType::Download {
             return Err(h::E_NOTIMPL);
         }
         name.set_or_null(self.view()?.temporary_path.as_deref())?;
@@ -101,7 +120,7 @@ impl IBackgroundCopyFile3Methods for FileObject {
     }
 
     fn set_validation_state(&self, valid: bool) -> Done {
-        self.job.change(async |client, id| client.set_validation(id, self.index, valid).await)
+        self.job().change(async |client, id| client.set_validation(id, self.index(), valid).await)
     }
 
     fn get_validation_state(&self, valid: Out<'_, i32>) -> Done {
@@ -115,7 +134,7 @@ impl IBackgroundCopyFile3Methods for FileObject {
     }
 }
 
-impl IBackgroundCopyFile4Methods for FileObject {
+impl<T: OfFile> IBackgroundCopyFile4Methods for T {
     fn get_peer_download_stats(&self, from_origin: Out<'_, u64>, from_peers: Out<'_, u64>) -> Done {
         let file = self.view()?;
         from_origin.set(file.bytes_from_origin);
@@ -124,16 +143,16 @@ impl IBackgroundCopyFile4Methods for FileObject {
     }
 }
 
-impl IBackgroundCopyFile5Methods for FileObject {
+impl<T: OfFile> IBackgroundCopyFile5Methods for T {
     fn set_property(&self, id: i32, _value: BITS_FILE_PROPERTY_VALUE) -> Done {
         let number = id.cast_unsigned();
-        self.job.change(async |client, job| client.set_file_property(job, self.index, number).await)
+        self.job().change(async |client, job| client.set_file_property(job, self.index(), number).await)
     }
 
     fn get_property(&self, id: i32, value: Out<'_, BITS_FILE_PROPERTY_VALUE>) -> Done {
         let number = id.cast_unsigned();
         let property =
-            self.job.read(async |client, job| client.file_property(job, self.index, number).await)?;
+            self.job().read(async |client, job| client.file_property(job, self.index(), number).await)?;
         if let Some(text) = property.value {
             value.set(BITS_FILE_PROPERTY_VALUE { String: OutText::<Wchar>::copy(&text)? });
         }
@@ -141,18 +160,18 @@ impl IBackgroundCopyFile5Methods for FileObject {
     }
 }
 
-impl IBackgroundCopyFile6Methods for FileObject {
+impl<T: OfFile> IBackgroundCopyFile6Methods for T {
     fn update_download_position(&self, offset: u64) -> Done {
-        self.job.change(async |client, id| client.update_position(id, self.index, offset).await)
+        self.job().change(async |client, id| client.update_position(id, self.index(), offset).await)
     }
 
     fn request_file_ranges(&self, ranges: &[BG_FILE_RANGE]) -> Done {
         let ranges = ranges_of(ranges);
-        self.job.change(async |client, id| client.request_ranges(id, self.index, ranges).await)
+        self.job().change(async |client, id| client.request_ranges(id, self.index(), ranges).await)
     }
 
     fn get_filled_file_ranges(&self, count: Out<'_, u32>, ranges: OutArray<'_, BG_FILE_RANGE>) -> Done {
-        let list = self.job.read(async |client, id| client.filled_ranges(id, self.index).await)?;
+        let list = self.job().read(async |client, id| client.filled_ranges(id, self.index()).await)?;
         hand_out(&list.ranges, count, ranges)?;
         OK
     }

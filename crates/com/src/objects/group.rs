@@ -99,9 +99,7 @@ impl IBackgroundCopyGroupMethods for GroupObject {
 
     fn cancel_group(&self) -> Done {
         let done = self.act(GroupAction::Cancel);
-        if done.is_ok() {
-            notify::forget(self.id());
-        }
+        self.job.release_if_over(&done);
         done
     }
 

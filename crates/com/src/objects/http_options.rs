@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::callback::Validator;
-use super::job::JobObject;
+use super::job::OfJob;
 use crate::notify;
 use openbits_api::SetClientCertificate;
 use openbits_core::Secret;
@@ -26,7 +26,7 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
     digits.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
 }
 
-impl IBackgroundCopyJobHttpOptionsMethods for JobObject {
+impl<T: OfJob> IBackgroundCopyJobHttpOptionsMethods for T {
     fn set_client_certificate_by_id(&self, location: i32, store: String, hash: *const u8) -> Done {
         // SAFETY: the reference asks for 20 bytes; NULL was looked for.
         let bytes = unsafe { std::slice::from_raw_parts(hash, HASH_BYTES) };
@@ -41,7 +41,7 @@ impl IBackgroundCopyJobHttpOptionsMethods for JobObject {
             subject: None,
             context: None,
         };
-        self.job.change(async |client, id| client.set_client_certificate(id, &certificate).await)
+        self.job().change(async |client, id| client.set_client_certificate(id, &certificate).await)
     }
 
     fn set_client_certificate_by_name(&self, location: i32, store: String, subject: String) -> Done {
@@ -52,11 +52,11 @@ impl IBackgroundCopyJobHttpOptionsMethods for JobObject {
             subject: Some(subject),
             context: None,
         };
-        self.job.change(async |client, id| client.set_client_certificate(id, &certificate).await)
+        self.job().change(async |client, id| client.set_client_certificate(id, &certificate).await)
     }
 
     fn remove_client_certificate(&self) -> Done {
-        self.job.change(async |client, id| client.remove_client_certificate(id).await)
+        self.job().change(async |client, id| client.remove_client_certificate(id).await)
     }
 
     fn get_client_certificate(
@@ -66,7 +66,7 @@ impl IBackgroundCopyJobHttpOptionsMethods for JobObject {
         hash: OutArray<'_, u8>,
         subject: OutText<'_, Wchar>,
     ) -> Done {
-        let certificate = self.job.read(async |client, id| client.client_certificate(id).await)?;
+        let certificate = self.job().read(async |client, id| client.client_certificate(id).await)?;
         let bytes = from_hex(&certificate.sha1).filter(|bytes| bytes.len() == HASH_BYTES);
         hash.set(&bytes.ok_or(h::E_UNEXPECTED)?)?;
         location.set(certificate.location.value().cast_signed());
@@ -80,7 +80,7 @@ impl IBackgroundCopyJobHttpOptionsMethods for JobObject {
     }
 
     fn get_custom_headers(&self, headers: OutText<'_, Wchar>) -> Done {
-        let answer = self.job.read(async |client, id| client.custom_headers(id).await)?;
+        let answer = self.job().read(async |client, id| client.custom_headers(id).await)?;
         headers.set_or_null(answer.headers.as_deref())?;
         Ok(if answer.headers.is_some() { h::S_OK } else { h::S_FALSE })
     }
@@ -90,25 +90,25 @@ impl IBackgroundCopyJobHttpOptionsMethods for JobObject {
     }
 
     fn get_security_flags(&self, flags: Out<'_, u32>) -> Done {
-        flags.set(self.job.view()?.http.security_flags);
+        flags.set(self.job().view()?.http.security_flags);
         OK
     }
 }
 
-impl IBackgroundCopyJobHttpOptions2Methods for JobObject {
+impl<T: OfJob> IBackgroundCopyJobHttpOptions2Methods for T {
     fn set_http_method(&self, method: String) -> Done {
         self.set(|p| p.http_method = Some(method))
     }
 
     fn get_http_method(&self, method: OutText<'_, Wchar>) -> Done {
-        method.set(&self.job.view()?.http.method)?;
+        method.set(&self.job().view()?.http.method)?;
         OK
     }
 }
 
-impl IBackgroundCopyJobHttpOptions3Methods for JobObject {
+impl<T: OfJob> IBackgroundCopyJobHttpOptions3Methods for T {
     fn set_server_certificate_validation_interface(&self, validator: Option<IUnknown>) -> Done {
-        notify::validate(&self.job, validator.map(Validator::target).transpose()?)
+        notify::validate(self.job(), validator.map(Validator::target).transpose()?)
     }
 
     fn make_custom_headers_write_only(&self) -> Done {

@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::enumerate::JobEnumerator;
-use crate::job::{Job, guid_of, id_of};
+use crate::job::{Face, Job, guid_of, id_of};
 use crate::pool;
 use openbits_api::CreateJob;
 use openbits_client::environment_proxy;
@@ -55,7 +55,7 @@ impl IBackgroundCopyManagerMethods for Manager {
             _ => return Err(h::E_INVALIDARG),
         };
         let ids = pool::call(async |client| client.job_ids(all_users).await)?;
-        enumerator.set(JobEnumerator::object(ids));
+        enumerator.set(JobEnumerator::object(ids, Face::Bits));
         OK
     }
 

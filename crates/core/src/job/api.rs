@@ -104,6 +104,9 @@ impl Job {
             JobState::Suspended if self.files.iter().any(|file| file.local.is_empty()) => {
                 Err(codes::DO_E_LOCALPATH_NOT_SET)
             }
+            JobState::Suspended if self.has_unset_checks() => {
+                self.set_checks().and_then(|()| self.resume(now))
+            }
             JobState::Suspended if self.all_transferred() => {
                 self.resumed = true;
                 self.error = None;

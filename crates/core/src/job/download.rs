@@ -5,10 +5,11 @@
 //! ([`crate::delivery::download`]).
 
 use super::property::Property;
-use super::{Change, Dialect, File, Job, NewFile, Notice, Setting};
+use super::{Change, Dialect, File, IntegrityCheck, Job, NewFile, Notice, Setting};
 use crate::delivery::codes;
 use crate::delivery::cost::CostPolicy;
 use crate::delivery::download::{State, status};
+use crate::delivery::integrity::IntegrityInfo;
 use crate::delivery::security;
 use crate::enums::{JobState, Priority};
 use crate::hresult::{self as h, HResult};
@@ -161,6 +162,12 @@ pub struct DownloadChange {
 pub struct FileChange {
     /// DownloadSinkFilePath
     pub path: Option<String>,
+    /// TotalSizeBytes
+    pub size: Option<u64>,
+    /// IntegrityCheckInfo; an empty text takes it back.
+    pub info: Option<String>,
+    /// IntegrityCheckMandatory
+    pub mandatory: Option<bool>,
 }
 
 /// What only a download of IDOManager can be asked for.
@@ -193,6 +200,9 @@ impl DownloadChange {
         if self.uri.as_ref().is_some_and(|(uri, _)| !uri.is_empty() && !web(uri)) {
             return Err(h::E_INVALIDARG);
         }
+        if let Some(info) = self.integrity.as_deref().filter(|info| !info.is_empty()) {
+            IntegrityInfo::parse(info)?;
+        }
         let unless = |bad: bool| if bad { Err(h::E_INVALIDARG) } else { Ok(()) };
         unless(self.no_progress_s.is_some_and(|seconds| seconds < NO_PROGRESS_MIN_S))?;
         unless(self.callback_percent.is_some_and(|percent| percent > 100))?;
@@ -223,13 +233,13 @@ impl Download {
     pub fn new_file(&self) -> Result<NewFile, HResult> {
         let remote = self.uri.clone().ok_or(codes::DO_E_DOWNLOAD_NO_URI)?;
         let local = self.path.clone().ok_or(codes::DO_E_FILE_DOWNLOADSINK_UNSPECIFIED)?;
-        Ok(NewFile {
-            remote,
-            login: self.login.clone(),
-            local,
-            expect: Expect::default(),
-            ..NewFile::default()
-        })
+        let check = IntegrityCheck {
+            info: self.integrity.clone(),
+            mandatory: self.integrity_mandatory,
+            settled: true,
+        };
+        let expect = Expect { size: self.total_size, piece_file: check.piece_file()?, ..Expect::default() };
+        Ok(NewFile { remote, login: self.login.clone(), local, expect, ..NewFile::default() })
     }
 }
 
@@ -326,8 +336,12 @@ impl Job {
         let usual = if foreground { CostPolicy::Always } else { CostPolicy::Standard };
         let set = change.cost_policy.or(before.and_then(|download| download.cost_policy));
         let policy = set.map_or(Ok(usual), CostPolicy::from_value)?;
-        let (mask, _) = policy.to_job();
-        Ok(vec![Property::Option(Setting::CostFlags(mask))])
+        let (mask, no_cellular) = policy.to_job();
+        let asked = change.disallow_cellular.or(before.and_then(|download| download.disallow_cellular));
+        Ok(vec![
+            Property::Option(Setting::CostFlags(mask)),
+            Property::Option(Setting::DisallowCellular(no_cellular || asked.unwrap_or(false))),
+        ])
     }
 
     /// The job's security flags: WinHTTP's bits, and the redirect that is refused unless it is allowed.
@@ -424,10 +438,50 @@ impl Job {
         if file.begun || change.path.is_some() && !suspended {
             return Err(h::BG_E_INVALID_STATE);
         }
+        let mut check = file.integrity.as_deref().cloned().unwrap_or_default();
+        if let Some(info) = change.info {
+            check.info = given(info);
+        }
+        check.mandatory = change.mandatory.or(check.mandatory);
+        if let Some(info) = &check.info {
+            IntegrityInfo::parse(info)?;
+        }
+        if check.info.is_some() || check.mandatory.is_some() {
+            check.settled = false;
+            file.integrity = Some(Box::new(check));
+        }
         if let Some(path) = change.path {
             file.local = path.into();
         }
+        if change.size.is_some() {
+            file.expect.get_or_insert_default().size = change.size;
+        }
         self.touch(now);
         Ok(Change::ok(Notice::Modification))
+    }
+
+    /// Files of Delivery Optimization whose piece hash file was not settled yet.
+    pub(super) fn has_unset_checks(&self) -> bool {
+        self.files.iter().any(File::has_unset_check)
+    }
+
+    /// Before the first Resume: the piece hash files that the worker fetches.
+    ///
+    /// # Errors
+    /// Those of [`IntegrityCheck::piece_file`]: a check that has to be made and cannot be.
+    pub(super) fn set_checks(&mut self) -> Result<(), HResult> {
+        for file in self.files.iter_mut().filter(|file| file.has_unset_check()) {
+            let Some(check) = &mut file.integrity else { continue };
+            let piece_file = check.piece_file()?;
+            check.settled = true;
+            file.expect.get_or_insert_default().piece_file = piece_file;
+        }
+        Ok(())
+    }
+}
+
+impl File {
+    fn has_unset_check(&self) -> bool {
+        self.integrity.as_deref().is_some_and(|check| !check.settled)
     }
 }

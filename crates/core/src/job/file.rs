@@ -1,6 +1,8 @@
 //! One file of a job.
 
-use crate::integrity::{Algorithm, Digest, Expect};
+use crate::delivery::integrity::{self, IntegrityInfo};
+use crate::hresult::HResult;
+use crate::integrity::{Algorithm, Digest, Expect, PieceFile};
 use crate::layout::{FileRange, Layout};
 use crate::range_set::RangeSet;
 use crate::secret::Sealed;
@@ -107,6 +109,9 @@ pub struct File {
     /// What else is expected, and mirrors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Box<Expect>>,
+    /// IntegrityCheckInfo and IntegrityCheckMandatory (Delivery Optimization).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integrity: Option<Box<IntegrityCheck>>,
     /// The mirror that `done` came from; `None`: the remote name itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<Box<str>>,
@@ -146,6 +151,32 @@ const fn is_zero(n: &u32) -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 const fn is_zero_u64(n: &u64) -> bool {
     *n == 0
+}
+
+/// What a client of Delivery Optimization says of a file's pieces; its piece hash file stands in [`Expect`] as well.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct IntegrityCheck {
+    /// IntegrityCheckInfo as it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub info: Option<String>,
+    /// IntegrityCheckMandatory
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mandatory: Option<bool>,
+    /// What follows from it stands in [`Expect`].
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub settled: bool,
+}
+
+impl IntegrityCheck {
+    /// The piece hash file.
+    ///
+    /// # Errors
+    /// As [`integrity::at_start`].
+    pub fn piece_file(&self) -> Result<Option<PieceFile>, HResult> {
+        let info = self.info.as_deref().map(IntegrityInfo::parse).transpose()?;
+        integrity::at_start(info.as_ref(), self.mandatory.unwrap_or(false))
+    }
 }
 
 impl File {

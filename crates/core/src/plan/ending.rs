@@ -23,6 +23,11 @@ pub enum BodyEnd {
         /// For people.
         detail: String,
     },
+    /// It came too slowly to be waited for: the attempt fails, and what came is kept.
+    Slow {
+        /// For people.
+        detail: String,
+    },
     /// More bytes than announced.
     Surplus,
     /// The source is a file that changed while it was read: what came may be of two versions.
@@ -97,8 +102,10 @@ impl FilePlan {
             self.back_to_start();
             return Ended::Next;
         }
+        let again = !matches!(end, BodyEnd::Slow { .. });
         let (code, detail) = match end {
             BodyEnd::Cut { code, detail } => (code, detail),
+            BodyEnd::Slow { detail } => (ERROR_WINHTTP_TIMEOUT, detail),
             _ => (ERROR_WINHTTP_CONNECTION_ERROR, "The body ended before its announced length.".to_owned()),
         };
         if self.wanted.dynamic && fresh > 0 {
@@ -114,7 +121,8 @@ impl FilePlan {
         if fresh >= GOOD_BODY {
             self.cuts = 0;
         }
-        if fresh > 0 && self.method.is_none() && self.cuts < MAX_CUTS && self.validator.usable(self.size) {
+        let worth_it = again && fresh > 0 && self.cuts < MAX_CUTS;
+        if worth_it && self.method.is_none() && self.validator.usable(self.size) {
             self.cuts += 1;
             self.back_to_start();
             return Ended::Soon(100 * u64::from(self.cuts));

@@ -421,6 +421,21 @@ fn cuts_without_end_become_a_transient_failure() {
     assert_eq!(plan.done().len(), 4);
 }
 
+/// A server that crawls is not asked again at once, as one whose connection broke is: another may be faster.
+#[test]
+fn a_body_that_came_too_slowly_fails_the_attempt_and_is_kept() {
+    let mut plan = fresh_plan(URL);
+    accepted(answer(&mut plan, 206, L(100), &[("content-range", "bytes 0-99/100"), A]));
+    match plan.end(30, BodyEnd::Slow { detail: "slow".into() }) {
+        Ended::Fail(fail) => {
+            assert_eq!((fail.code.bits(), fail.class), transient(0x8007_2EE2));
+            assert!(!fail.discard);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(plan.done().len(), 30);
+}
+
 #[test]
 fn a_cut_without_validator_is_left_to_the_next_attempt() {
     let mut plan = fresh_plan(URL);

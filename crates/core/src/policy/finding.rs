@@ -42,6 +42,8 @@ pub enum About {
     Conflict,
     /// A preference that is not used: the key is locked, set by policy, or no preference at all.
     Overridden,
+    /// What a value asks for could not be done: it stays as it was.
+    NotDone,
 }
 
 impl About {
@@ -51,7 +53,7 @@ impl About {
             Self::BadValue => Some(83),
             Self::FaultyProfile => Some(16_405),
             Self::UserAboveMachine => Some(16_397),
-            Self::File | Self::UnknownKey | Self::Conflict | Self::Overridden => None,
+            Self::File | Self::UnknownKey | Self::Conflict | Self::Overridden | Self::NotDone => None,
         }
     }
 

@@ -23,7 +23,7 @@ keys) to its default.
 | /etc/openbits/policy.toml | administrator (`bitsd --policy FILE` names another) |
 | /etc/openbits/policy.d/\\*.toml, by name | administrator |
 | /run/openbits/policy.d/\\*.toml, by name | management agents; gone after a restart of the machine |
-| ~/.config/openbits/policy.toml, then ~/.config/openbits/policy.d/\\*.toml | a user, for his own service only; not for locked keys |
+| ~/.config/openbits/policy.toml, then ~/.config/openbits/policy.d/\\*.toml | a user, for his own service only; not for locked keys, and not for keys marked *machine* |
 | ~/.config/openbits/preferences.toml | a user, for his own service only: keys marked *preference* that no file of the above (except the vendor's) sets or locks |
 
 The files of the machine must belong to root and be writable by nobody else, or they are ignored. A bad value falls back to the default with a
@@ -64,6 +64,9 @@ pub fn markdown() -> String {
         let mut notes = String::new();
         if key.preference {
             notes.push_str(" *Preference.*");
+        }
+        if key.machine {
+            notes.push_str(" *Machine.*");
         }
         if !key.used {
             notes.push_str(" **Not used by this version.**");

@@ -220,6 +220,7 @@ pub fn resolve(layers: &[Layer]) -> Result<Resolved, Vec<Finding>> {
                 {
                     Some("the policy sets it")
                 }
+                Origin::Own if key.machine => Some("only the machine's policy sets it"),
                 Origin::Own if is_locked(&machine_locks, key.name) => Some("the machine's policy locks it"),
                 _ => None,
             };

@@ -97,6 +97,8 @@ pub struct Key {
     pub strict: Option<Literal>,
     /// A user's preferences may set it.
     pub preference: bool,
+    /// Only the machine's files set it: not the policy of a user for his own service.
+    pub machine: bool,
     /// This version acts on it.
     pub used: bool,
     /// Registry value of the original; empty if there is none.
@@ -113,6 +115,11 @@ impl Key {
 
     const fn preference(mut self) -> Self {
         self.preference = true;
+        self
+    }
+
+    const fn machine(mut self) -> Self {
+        self.machine = true;
         self
     }
 
@@ -156,7 +163,7 @@ const fn key(
     registry: &'static str,
     text: &'static str,
 ) -> Key {
-    Key { name, kind, default, strict: None, preference: false, used: true, registry, text }
+    Key { name, kind, default, strict: None, preference: false, machine: false, used: true, registry, text }
 }
 
 const fn new(name: &'static str, kind: Kind, default: Literal, text: &'static str) -> Key {
@@ -697,6 +704,20 @@ pub const KEYS: &[Key] = &[
         NONE,
         "local address or interface of all connections, unless a job has its own",
     ),
+    new(
+        "delivery_optimization.agent",
+        Kind::Bool,
+        FALSE,
+        "serve Delivery Optimization's clients at a port of the loopback (docs/delivery-optimization.md)",
+    )
+    .machine(),
+    new(
+        "delivery_optimization.agent_account",
+        Kind::Text,
+        text("do"),
+        "account with whose rights their downloads are done, not root; of the system's service",
+    )
+    .machine(),
 ];
 
 /// Position of a key in [`KEYS`].

@@ -1,5 +1,6 @@
 //! The verbs: from a request to the brain, and from its answer to the bytes that the client expects.
 
+use crate::brain::forbidden;
 use crate::http::App;
 use crate::secrets::intake;
 use openbits_api::EnvironmentProxyView;
@@ -11,6 +12,7 @@ use openbits_core::job::property::EnvironmentProxy;
 use openbits_core::job::{Delivery, DeliveryChange, Dialect, Extras};
 use openbits_core::queue::{Call, Failure, NewJob};
 use openbits_core::{Caller, HResult, JobId, JobType, Uid};
+use tokio::sync::watch;
 
 /// Name of every download in lists.
 const NAME: &str = "Delivery Optimization";
@@ -19,14 +21,15 @@ const NAME: &str = "Delivery Optimization";
 #[derive(Clone)]
 pub(crate) struct Calls {
     app: App,
-    runs_as: Option<Uid>,
+    /// Of new downloads; a change of the policy changes it.
+    runs_as: watch::Receiver<Option<Uid>>,
     config: super::Config,
 }
 
 type Answer = Result<Vec<u8>, HResult>;
 
 impl Calls {
-    pub(super) fn new(app: App, runs_as: Option<Uid>, config: super::Config) -> Self {
+    pub(super) fn new(app: App, runs_as: watch::Receiver<Option<Uid>>, config: super::Config) -> Self {
         Self { app, runs_as, config }
     }
 
@@ -70,7 +73,7 @@ impl Calls {
         let mut delivery = Delivery {
             path: values.path.unwrap_or_default(),
             no_progress_s: values.no_progress_s,
-            runs_as: self.runs_as.filter(|agent| *agent != caller.uid),
+            runs_as: self.runs_as.borrow().filter(|agent| *agent != caller.uid),
             ..Delivery::default()
         };
         if let Some(uri) = values.uri {
@@ -88,7 +91,7 @@ impl Calls {
             delivery: Some(Box::new(delivery)),
             download: None,
         };
-        self.app.brain.create(caller, new).await.map_err(|failure| failure.code)?;
+        self.app.brain.create(caller, new).await.map_err(|failure| code(&failure))?;
         Ok(reply::created(id))
     }
 
@@ -120,7 +123,7 @@ impl Calls {
             let job = view.queue.job(caller, id).ok()?;
             Some(job.delivery.as_deref()?.route.is_some())
         });
-        if cache.is_some() || had.await.map_err(|failure| failure.code)?.unwrap_or(false) {
+        if cache.is_some() || had.await.map_err(|failure| code(&failure))?.unwrap_or(false) {
             let change = DeliveryChange { cache: Some(cache), ..DeliveryChange::default() };
             self.call(caller, id, Call::SetDelivery(change)).await?;
         }
@@ -156,8 +159,20 @@ impl Calls {
 
     /// The status of a download that this caller may see. Another's is not there at all.
     async fn status(&self, caller: Caller, id: JobId) -> Result<status::Status, HResult> {
-        let found = self.app.brain.read(move |view| view.queue.job(caller, id).ok().and_then(status::of));
-        found.await.map_err(|failure| failure.code)?.ok_or(codes::E_NOT_SET)
+        let found = self.app.brain.read(move |view| {
+            let job = view.queue.job(caller, id).ok()?;
+            let mut status = status::of(job)?;
+            // The SDK takes a pause without a code for the client's own, and reports success (section 11).
+            let unexplained = (status.error, status.extended) == (h::S_OK, h::S_OK);
+            if status.state == status::State::Paused
+                && unexplained
+                && forbidden(&view.settings.security, job).is_some()
+            {
+                status.error = h::E_ACCESSDENIED;
+            }
+            Some(status)
+        });
+        found.await.map_err(|failure| code(&failure))?.ok_or(codes::E_NOT_SET)
     }
 
     async fn property(&self, caller: Caller, key: Key, id: JobId) -> Result<String, HResult> {
@@ -172,7 +187,7 @@ impl Calls {
                 Key::NoProgressTimeoutSeconds => delivery.no_progress_s.unwrap_or(0).to_string(),
             })
         });
-        read.await.map_err(|failure| failure.code)?.ok_or(codes::E_NOT_SET)
+        read.await.map_err(|failure| code(&failure))?.ok_or(codes::E_NOT_SET)
     }
 }
 

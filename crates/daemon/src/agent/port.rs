@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Last port that is tried.
 const LAST: u16 = 60_999;
@@ -29,8 +29,23 @@ pub(super) fn listen(first: u16) -> Result<TcpListener> {
     bail!("no port from {first} to {LAST} is free")
 }
 
+/// A port file, removed when the door is closed: the port may soon be another program's.
+#[derive(Debug)]
+pub(super) struct Published(PathBuf);
+
+impl Drop for Published {
+    fn drop(&mut self) {
+        match fs::remove_file(&self.0) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                tracing::warn!(path = %self.0.display(), %error, "the port file could not be removed");
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Writes the port file whole, and removes every other one.
-pub(super) fn publish(folder: &Path, port: u16) -> Result<()> {
+pub(super) fn publish(folder: &Path, port: u16) -> Result<Published> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o755)
@@ -59,7 +74,9 @@ pub(super) fn publish(folder: &Path, port: u16) -> Result<()> {
             fs::remove_file(entry.path()).with_context(|| format!("removing {}", entry.path().display()))?;
         }
     }
-    fs::rename(&unfinished, folder.join(name)).context("writing the port file")
+    let path = folder.join(name);
+    fs::rename(&unfinished, &path).context("writing the port file")?;
+    Ok(Published(path))
 }
 
 #[cfg(test)]
@@ -77,16 +94,20 @@ mod tests {
             fs::write(at.join(format!("restport.{n}")), "1\n").unwrap();
         }
         fs::write(at.join("other"), "").unwrap();
-        publish(&at, 50_123).unwrap();
-        let mut names: Vec<_> = fs::read_dir(&at)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
+        let published = publish(&at, 50_123).unwrap();
+        let names = || {
+            let name =
+                |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+            let mut names: Vec<_> = fs::read_dir(&at).unwrap().map(name).collect();
+            names.sort();
+            names
+        };
         let own = format!("restport.{}", std::process::id());
-        assert_eq!(names, ["other".to_owned(), own.clone()]);
+        assert_eq!(names(), ["other".to_owned(), own.clone()]);
         assert_eq!(fs::read_to_string(at.join(&own)).unwrap(), "50123\n");
         assert_eq!(fs::metadata(at.join(&own)).unwrap().mode() & 0o777, 0o444);
+        drop(published);
+        assert_eq!(names(), ["other"], "its end removes it, and nothing else");
     }
 
     #[test]

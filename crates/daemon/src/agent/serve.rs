@@ -38,15 +38,16 @@ impl Door {
     pub fn new(
         app: crate::http::App,
         admission: Admission,
-        runs_as: Option<openbits_core::Uid>,
+        runs_as: watch::Receiver<Option<openbits_core::Uid>>,
         config: super::Config,
     ) -> Self {
         Self { calls: Calls::new(app, runs_as, config), admission }
     }
 }
 
-/// Serves until told to close.
-pub async fn serve(listener: TcpListener, door: Door, mut closing: watch::Receiver<bool>) {
+/// Serves until `closing` is through. When it returns, the port and all connections are closed.
+pub async fn serve(listener: TcpListener, door: Door, closing: impl Future<Output = ()>) {
+    tokio::pin!(closing);
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let users = Users::default();
     let mut connections = tokio::task::JoinSet::new();
@@ -58,7 +59,7 @@ pub async fn serve(listener: TcpListener, door: Door, mut closing: watch::Receiv
                 door.calls.reload();
                 continue;
             }
-            _ = closing.changed() => break,
+            () = &mut closing => break,
             Some(_) = connections.join_next() => continue,
         };
         let Some((stream, slot)) = accepted else { continue };
@@ -82,7 +83,8 @@ pub async fn serve(listener: TcpListener, door: Door, mut closing: watch::Receiv
             }
         });
     }
-    connections.abort_all();
+    drop(listener);
+    connections.shutdown().await;
 }
 
 async fn hangup(hangups: &mut Option<Signal>) -> Option<()> {

@@ -89,7 +89,9 @@ impl Brain {
         };
         match status.state {
             status::State::Transferring | status::State::Transferred => return Ok(None),
-            status::State::Paused => return Ok(Some((Step::Still, None))),
+            status::State::Paused => {
+                return self.check_resume(caller, id).map(|()| Some((Step::Still, None)));
+            }
             status::State::Created => {}
         }
         if delivery.uri.is_empty() {

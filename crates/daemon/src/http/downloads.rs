@@ -95,9 +95,8 @@ impl App {
             change.properties.push(intake::headers(&self.vault, id, &text)?);
         }
         if let Some(text) = set.http_custom_auth_headers {
-            // CHALLENGE
-            let _ = text;
-            return Err(Refusal::new(h::E_NOTIMPL, "headers after a challenge"));
+            let text = Secret::new(headers::normalize(text.reveal()));
+            change.properties.push(intake::challenge_headers(&self.vault, id, &text)?);
         }
         Ok(change)
     }

@@ -57,7 +57,12 @@ pub async fn set(
     Path((_, position)): Path<(String, String)>,
     Body(body): Body<SetFile>,
 ) -> Answer<Json<Outcome>> {
-    let change = FileChange { path: body.local_name };
+    let change = FileChange {
+        path: body.local_name,
+        size: body.size,
+        info: body.integrity_check_info,
+        mandatory: body.integrity_check_mandatory,
+    };
     call(&app, caller, id, Call::SetFile { file: index(&position), change }).await
 }
 

@@ -3,6 +3,7 @@
 use super::Settings;
 use super::files::Sources;
 use super::watch::{ClockWatch, FileWatch};
+use crate::agent::Switch;
 use crate::brain::Handle;
 use openbits_core::policy::Finding;
 use std::io;
@@ -64,8 +65,10 @@ impl Keeper {
         Ok((keeper, Reloads(sender), listener))
     }
 
-    /// Runs until nobody can ask any more. What cannot be watched is not noticed; being told works always.
-    pub async fn run(mut self) {
+    /// Runs until it is aborted. What cannot be watched is not noticed; being told works always.
+    ///
+    /// `agent` follows each policy before whoever asked for it is answered.
+    pub async fn run(mut self, mut agent: Switch) {
         let mut clock = noticed("the wall clock", ClockWatch::new());
         let mut files = noticed("the policy's files", FileWatch::new(&self.sources));
         // When the present change began, and when its last part came.
@@ -82,11 +85,11 @@ impl Keeper {
             tokio::select! {
                 request = self.requests.recv() => {
                     let Some(answer) = request else { return };
-                    let reloaded = self.reload().await;
+                    let reloaded = self.reload(&mut agent).await;
                     let _ = answer.send(reloaded);
                 }
                 _ = self.hang_up.recv() => {
-                    self.reload().await;
+                    self.reload(&mut agent).await;
                     tracing::info!("the policy was read again");
                 }
                 () = set(clock.as_mut()) => self.brain.clock_was_set().await,
@@ -98,13 +101,13 @@ impl Keeper {
                     changed_at = None;
                     // Folders may have come and gone.
                     files = noticed("the policy's files", FileWatch::new(&self.sources));
-                    self.reload().await;
+                    self.reload(&mut agent).await;
                 }
             }
         }
     }
 
-    async fn reload(&mut self) -> Reloaded {
+    async fn reload(&mut self, agent: &mut Switch) -> Reloaded {
         let (sources, at_ms) = (self.sources.clone(), (self.now_ms)());
         // Names of users and groups may be asked of a server.
         let read = tokio::task::spawn_blocking(move || Settings::read(&sources, at_ms)).await;
@@ -112,6 +115,9 @@ impl Keeper {
             Ok(Ok(mut settings)) => {
                 if !settings.follows_wall_clock() && !self.settings.follows_wall_clock() {
                     settings.zone = self.settings.zone.clone();
+                }
+                for finding in agent.follow(&settings.policy).await {
+                    settings.policy.notice(finding);
                 }
                 let findings = settings.policy.findings().to_vec();
                 (settings, Reloaded { usable: true, findings })

@@ -5,6 +5,7 @@
 
 mod cache_host;
 mod downloads;
+mod policy;
 mod sdk;
 mod service;
 mod users;

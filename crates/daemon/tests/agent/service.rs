@@ -20,26 +20,27 @@ pub(crate) struct Service {
     pub(crate) child: Child,
     pub(crate) folder: TempDir,
     pub(crate) origin: Origin,
-    arguments: Vec<String>,
+    pub(crate) arguments: Vec<String>,
 }
 
 impl Service {
     /// A service of this user.
     pub(crate) fn start() -> Self {
-        Self::start_with(&["--user"])
+        Self::start_with(&["--user", "--do-agent"], "").ready_now()
     }
 
     /// The machine's service; downloads are done by this account.
     pub(crate) fn start_system(account: &str) -> Self {
-        Self::start_with(&["--system", "--do-agent-account", account])
+        Self::start_with(&["--system", "--do-agent", "--do-agent-account", account], "").ready_now()
     }
 
-    fn start_with(arguments: &[&str]) -> Self {
+    /// A service with these arguments and this policy, whose API answers.
+    pub(crate) fn start_with(arguments: &[&str], policy: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("run")).unwrap();
         std::fs::create_dir(folder.path().join("files")).unwrap();
         std::fs::create_dir(folder.path().join("etc")).unwrap();
-        std::fs::write(folder.path().join("policy.toml"), "").unwrap();
+        std::fs::write(folder.path().join("policy.toml"), policy).unwrap();
         let origin = Origin::start();
         origin.put("small", Content::new(1, SMALL));
         origin.put("other", Content::new(2, OTHER));
@@ -47,16 +48,27 @@ impl Service {
         origin.throttle("large", Some(4 << 20));
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(folder.path(), open).unwrap();
-        let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
+        let mut arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
+        let run_folder = folder.path().join("run").display().to_string();
+        arguments.extend(["--do-agent-run".to_owned(), run_folder]);
         let child = run(folder.path(), &arguments);
         let service = Self { child, folder, origin, arguments };
-        service.ready();
+        service.answers();
         service
+    }
+
+    fn ready_now(self) -> Self {
+        self.ready();
+        self
     }
 
     pub(crate) fn ready(&self) {
         let run = self.run();
         assert!(wait_until(Duration::from_secs(10), || crate::sdk::port_in(&run).is_some()), "no port file");
+        self.answers();
+    }
+
+    pub(crate) fn answers(&self) {
         assert!(wait_until(Duration::from_secs(10), || self.client().service_info().is_ok()), "no service");
     }
 
@@ -113,9 +125,6 @@ fn run(at: &Path, arguments: &[String]) -> Child {
         .arg(at.join("queue.db"))
         .arg("--policy")
         .arg(at.join("policy.toml"))
-        .arg("--do-agent")
-        .arg("--do-agent-run")
-        .arg(at.join("run"))
         .arg("--do-agent-config")
         .arg(at.join("etc"))
         .env("XDG_CONFIG_HOME", at.join("config"))

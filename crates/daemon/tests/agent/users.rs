@@ -15,7 +15,7 @@ const fn seconds(n: u64) -> Duration {
 const DENIED: i32 = code(0xC0D0_000D);
 
 /// An account, made when it is missing and kept for the next run.
-fn account(name: &str) -> Option<(Uid, Gid)> {
+pub(crate) fn account(name: &str) -> Option<(Uid, Gid)> {
     let find = || nix::unistd::User::from_name(name).ok().flatten().map(|user| (user.uid, user.gid));
     find().or_else(|| {
         let arguments = ["--no-create-home", "--user-group", "--shell", "/usr/sbin/nologin", name];

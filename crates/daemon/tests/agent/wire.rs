@@ -388,3 +388,47 @@ fn multiple_downloads() {
     failed.abort().unwrap();
     assert_eq!(["r", "n", "d"].map(|name| service.size(name)), [None, None, Some(SMALL)]);
 }
+
+/// Less than 4,000 bytes a second for 20 s is a failed try; the next goes on where it was.
+#[test]
+fn a_crawling_server_is_given_up_and_asked_again() {
+    let service = Service::start();
+    service.origin.throttle("other", Some(2_000));
+    let download = service.sdk().make(&service.url("other"), &service.path("f")).unwrap();
+    let begun = Instant::now();
+    download.start().unwrap();
+    let failed = || {
+        let status = download.status();
+        assert_eq!(status.state, "Transferring", "{status:?}");
+        status.error != 0
+    };
+    assert!(openbits_testkit::wait_until(seconds(40), failed), "{:?}", download.status());
+    assert!((seconds(19)..seconds(35)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    let status = download.status();
+    assert!(status.error == code(0x8007_2EE2) && status.transferred > 0, "{status:?}");
+    service.origin.throttle("other", None);
+    download.reaches("Transferred", seconds(60));
+    assert!(service.is_whole("f", "other"));
+    let last = service.origin.requests("other").pop().unwrap();
+    assert_eq!(last.status, Some(206), "from where it was");
+}
+
+/// The SDK reads a pause without a code as its own and reports success: what the policy stops has one.
+#[test]
+fn a_download_that_the_policy_forbids_says_so() {
+    let service = Service::start();
+    let download = service.sdk().make(&service.url("large"), &service.path("f")).unwrap();
+    download.start().unwrap();
+    let policy = |text: &str| {
+        std::fs::write(service.folder.path().join("policy.toml"), text).unwrap();
+        assert!(service.client().reload_policy().unwrap().usable);
+    };
+    policy("[security]\ndenied_hosts = [\"127.0.0.1\"]\n");
+    let status = download.reaches("Paused", seconds(10));
+    assert_eq!((status.error, status.extended), (code(0x8007_0005), 0));
+    assert_eq!(download.start(), Err(code(0x8007_0005)), "as any Resume");
+    policy("");
+    assert_eq!(download.status().error, 0);
+    download.start().unwrap();
+    download.abort().unwrap();
+}

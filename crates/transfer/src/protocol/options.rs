@@ -30,6 +30,8 @@ pub struct TransferOptions {
     pub connect_timeout_ms: u64,
     /// Milliseconds without a byte from the server (default 120,000).
     pub idle_timeout_ms: u64,
+    /// A body that comes slower for all of [`Self::idle_timeout_ms`] is given up, in bytes a second (default 0: any byte is enough).
+    pub least_bytes_per_s: u64,
     /// Redirects followed for one file (default 10).
     pub max_redirects: u32,
     /// `User-Agent`.
@@ -82,6 +84,7 @@ impl Default for TransferOptions {
             checkpoint_ms: 2_000,
             connect_timeout_ms: 60_000,
             idle_timeout_ms: 120_000,
+            least_bytes_per_s: 0,
             max_redirects: 10,
             user_agent: concat!("openbits/", env!("CARGO_PKG_VERSION")).to_owned(),
             headers: Vec::new(),

@@ -2,6 +2,7 @@
 
 use super::attempt::{Current, Surroundings};
 use super::report;
+use super::speed::Speed;
 use crate::failure::Outcome;
 use crate::file::MAX_UNSYNCED;
 use crate::http::Piece;
@@ -31,6 +32,13 @@ fn idle(order: &Order) -> BodyEnd {
     BodyEnd::Cut {
         code: ERROR_WINHTTP_TIMEOUT,
         detail: format!("The server sent nothing for {seconds} seconds."),
+    }
+}
+
+fn slow(order: &Order) -> BodyEnd {
+    let (floor, seconds) = (order.options.least_bytes_per_s, order.options.idle_timeout_ms / 1000);
+    BodyEnd::Slow {
+        detail: format!("The server sent less than {floor} bytes a second for {seconds} seconds."),
     }
 }
 
@@ -79,6 +87,7 @@ pub(super) async fn stream(
     let Surroundings { order, reporter, steer, .. } = around;
     let options = &order.options;
     let limit = Duration::from_millis(options.idle_timeout_ms);
+    let mut speed = Speed::new(options.least_bytes_per_s, limit);
     let (index, modified_s) = (current.index, current.modified_s);
     let Current { part, plan, .. } = current;
     let part = part.as_mut().expect("made by the caller");
@@ -171,6 +180,11 @@ pub(super) async fn stream(
                     }
                 }
                 look = !plan.wanted().first.is_empty();
+                // Neither is what our own pacing leaves to others.
+                let yields = source.pacing().is_some_and(|pace| pace.mode == Mode::Yield);
+                if speed.gives_up(Instant::now(), got, full || source.is_held() || yields) {
+                    break slow(order);
+                }
                 if full || source.is_held() {
                     last_piece = Instant::now(); // we do not listen, so silence proves nothing
                 } else if last_piece.elapsed() >= TICK {

@@ -70,6 +70,8 @@ pub(super) struct Param {
     pub(super) nullable: bool,
     /// The array has as many elements as this parameter says.
     pub(super) counted_by: Option<String>,
+    /// It is written as an array.
+    array: bool,
 }
 
 impl Model {
@@ -82,7 +84,12 @@ impl Model {
                     self.enums.insert(first_word(text(set, "name")?).to_owned());
                 }
                 for row in list(set, "values") {
-                    let number = row["value"].as_i64().context("a value is a number")?;
+                    // One enumerator has a name and no number in the documentation; it is the only one of its type
+                    // (spec/delivery-optimization-com.md, ambiguity 5).
+                    let number = match &row["value"] {
+                        Value::Null => 0,
+                        value => value.as_i64().context("a value is a number")?,
+                    };
                     let value = if flags { format!("0x{number:X}") } else { number.to_string() };
                     let doc = row["meaning"].as_str().unwrap_or_default();
                     self.constant(text(row, "name")?, if flags { "u32" } else { "i32" }, value, doc);
@@ -172,9 +179,14 @@ impl Model {
         };
         let mut methods = Vec::new();
         for method in list(row, "methods") {
-            let mut params = Vec::new();
+            let mut params: Vec<Param> = Vec::new();
             for param in list(method, "params") {
-                params.push(parameter(param)?);
+                let mut param = parameter(param)?;
+                // Where nothing else is said, the number of elements comes before them.
+                if param.array && param.counted_by.is_none() {
+                    param.counted_by = params.last().map(|before| before.name.clone());
+                }
+                params.push(param);
             }
             let slot = method["slot"].as_u64().context("a method has a slot")?;
             methods.push(Method { slot, name: text(method, "name")?.to_owned(), params });
@@ -188,6 +200,12 @@ impl Model {
     /// The struct or union of this name.
     pub(super) fn structure_named(&self, name: &str) -> Option<&Struct> {
         self.structs.iter().find(|s| s.name == name)
+    }
+
+    /// A struct that ends with as many elements as a field of it says: the caller's pointer is followed by hand.
+    pub(super) fn is_open(&self, name: &str) -> bool {
+        self.structure_named(name)
+            .is_some_and(|s| s.fields.last().is_some_and(|(_, kind)| kind.ends_with(']')))
     }
 
     /// A struct whose layout is the same for every width of characters.
@@ -218,6 +236,9 @@ impl Model {
             "LPCWSTR" => "*const Wchar",
             "FILETIME" | "VARIANT" => name,
             "void" => "c_void",
+            _ if name.ends_with("[1]") => {
+                return Ok(format!("[{}; 1]", self.rust_type(&name[..name.len() - 3])?));
+            }
             _ if self.enums.contains(name) => "i32",
             _ if self.structure_named(name).is_some() => name,
             _ => bail!("the constants use the type {name}, which nobody defines"),
@@ -238,7 +259,11 @@ fn parameter(row: &Value) -> Result<Param> {
     let nullable = match &row["nullable"] {
         Value::Bool(may) => *may,
         Value::String(_) => true,
-        _ => note.starts_with("optional") || note.starts_with("may be null"),
+        _ => {
+            // COM's own enumerators count for whoever wants to know.
+            let counted = row["name"] == "pceltFetched";
+            note.starts_with("optional") || note.contains("may be null") || counted
+        }
     };
     // `const WCHAR *` is spelled LPCWSTR elsewhere.
     let (base, stars) = if base == "WCHAR" && stars == 1 { ("LPCWSTR".to_owned(), 0) } else { (base, stars) };
@@ -250,6 +275,7 @@ fn parameter(row: &Value) -> Result<Param> {
         out: direction.contains("out"),
         nullable,
         counted_by,
+        array,
     })
 }
 

@@ -152,6 +152,10 @@ fn bridged(model: &Model, m: &Method, p: &Param) -> Result<Option<Bridged>> {
                 true,
             ),
             _ if model.is_interface(base) => optional(format!("OutObject<'_, {base}>"), "OutObject::new"),
+            // An object of the interface that the caller names.
+            ("void", 2) if m.params.iter().any(|q| q.base == "REFIID") => {
+                optional("OutObject<'_, IUnknown>".to_owned(), "OutObject::new")
+            }
             ("LPWSTR", 1) => optional("OutText<'_, Wchar>".to_owned(), "OutText::new"),
             (_, 2) => optional(format!("OutArray<'_, {}>", kind()?), "OutArray::new"),
             _ => optional(format!("Out<'_, {}>", kind()?), "Out::new"),
@@ -173,6 +177,7 @@ fn bridged(model: &Model, m: &Method, p: &Param) -> Result<Option<Bridged>> {
             of(format!("&[{element}{}]", kind()?), format!("unsafe {{ slice({n}, {count}) }}?"), false)
         }
         ("BYTE", 1) => of("*const u8".to_owned(), n.clone(), true),
+        _ if model.is_open(base) => of(format!("*const {}", kind()?), n.clone(), !p.nullable),
         _ => optional(format!("&{}", kind()?), "reference"),
     }
 }
@@ -209,7 +214,7 @@ fn bridge(out: &mut String, model: &Model, i: &Interface) -> Result<()> {
         for (index, p) in m.params.iter().enumerate() {
             let Some(bridged) = bridged(model, m, p)? else { continue };
             if bridged.checked {
-                writeln!(checks, "present({}, {})?;", p.name, null_code(i, m))?;
+                writeln!(checks, "present({}, {})?;", p.name, null_code(i, m, p))?;
             }
             let list = if p.out { &mut outs } else { &mut ins };
             if bridged.make.contains("unsafe") {
@@ -236,10 +241,14 @@ fn bridge(out: &mut String, model: &Model, i: &Interface) -> Result<()> {
 }
 
 /// The code for a NULL that must not be one: what the reference documents, else what the marshalling layer gives (spec/bits-core.md 4.4).
-fn null_code(i: &Interface, m: &Method) -> &'static str {
-    // spec/qmgr-legacy.md 4
-    if i.file == "qmgr" {
-        return "h::E_POINTER";
+fn null_code(i: &Interface, m: &Method, p: &Param) -> &'static str {
+    match (i.file.as_str(), p.out) {
+        // spec/qmgr-legacy.md 4
+        ("qmgr", _) => return "h::E_POINTER",
+        // spec/delivery-optimization-com.md 2 and 5.3
+        ("deliveryoptimization", true) => return "h::E_POINTER",
+        ("deliveryoptimization", false) => return "h::E_INVALIDARG",
+        _ => {}
     }
     let getter = m.name.starts_with("Get") && i.file == "bits-core" && i.name != "IBackgroundCopyManager";
     let documented = getter || matches!(m.name.as_str(), "SetDisplayName" | "SetDescription");

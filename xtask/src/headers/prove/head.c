@@ -15,6 +15,8 @@ static const GUID some_guid;
 static const GUID some_GUID;
 static const BITS_JOB_PROPERTY_VALUE some_BITS_JOB_PROPERTY_VALUE;
 static const BITS_FILE_PROPERTY_VALUE some_BITS_FILE_PROPERTY_VALUE;
+static const LARGE_INTEGER some_LARGE_INTEGER;
+static const ULARGE_INTEGER some_ULARGE_INTEGER;
 
 /* A table whose function number n notes n. The caller cleans up in this ABI, so any signature may call it. */
 #define NOTE(n)                                                                                                        \

@@ -46,6 +46,46 @@ const MUTANTS: &[(&str, &str, Changes)] = &[
         "bits10_1.h",
         &[("UpdateDownloadPosition(UINT64 offset) = 0", "UpdateDownloadPosition(UINT32 offset) = 0")],
     ),
+    (
+        "two fields of an array's descriptor changed places",
+        "safearray.h",
+        &[
+            ("    ULONG cbElements;", "    ULONG cLocks_;"),
+            ("    ULONG cLocks;", "    ULONG cbElements;"),
+            ("    ULONG cLocks_;", "    ULONG cLocks;"),
+        ],
+    ),
+    (
+        "a narrower field in front of a pointer",
+        "safearray.h",
+        &[("    USHORT fFeatures;", "    ULONG fFeatures;")],
+    ),
+    ("an untyped array in a VARIANT", "automation.h", &[("SAFEARRAY *parray;", "void *parray;")]),
+    ("a wider VARIANT", "automation.h", &[("    WORD wReserved3;", "    ULONG wReserved3;")]),
+    (
+        "two methods of a stream changed places",
+        "stream.h",
+        &[
+            (
+                "STDMETHODCALLTYPE Read(void *pv, ULONG cb, ULONG *pcbRead) = 0",
+                "STDMETHODCALLTYPE Reading() = 0",
+            ),
+            (
+                "STDMETHODCALLTYPE Write(const void *pv, ULONG cb, ULONG *pcbWritten) = 0",
+                "STDMETHODCALLTYPE Read(void *pv, ULONG cb, ULONG *pcbRead) = 0",
+            ),
+            (
+                "STDMETHODCALLTYPE Reading() = 0",
+                "STDMETHODCALLTYPE Write(const void *pv, ULONG cb, ULONG *pcbWritten) = 0",
+            ),
+        ],
+    ),
+    (
+        "a stream that is no sequential one",
+        "stream.h",
+        &[("struct IStream : public ISequentialStream {", "struct IStream : public IUnknown {")],
+    ),
+    ("the identifier of a stream", "stream.h", &[("IID_IStream, 0x0000000C", "IID_IStream, 0x0000000D")]),
 ];
 
 /// Writes each broken set of headers; returns what is wrong (None for the control) and the folder to include.

@@ -8,12 +8,16 @@ use std::fmt::Write;
 
 const CPP_HEAD: &str = include_str!("head.cpp");
 const C_HEAD: &str = include_str!("head.c");
+/// Types of the platform's own headers that programs and library share (VARIANT, SAFEARRAY, IStream), in the form of the tables of
+/// the specification, which only name them.
+const PLATFORM: &str = include_str!("platform.json");
 
 struct Tables {
     core: Value,
     extended: Value,
     qmgr: Value,
     delivery: Value,
+    platform: Value,
 }
 
 impl Tables {
@@ -23,11 +27,12 @@ impl Tables {
             extended: constants("bits-extended.json")?,
             qmgr: constants("qmgr.json")?,
             delivery: constants("deliveryoptimization.json")?,
+            platform: serde_json::from_str(PLATFORM).context("platform.json")?,
         })
     }
 
-    fn all(&self) -> [&Value; 4] {
-        [&self.core, &self.extended, &self.qmgr, &self.delivery]
+    fn all(&self) -> [&Value; 5] {
+        [&self.core, &self.extended, &self.qmgr, &self.delivery, &self.platform]
     }
 }
 
@@ -67,13 +72,15 @@ fn fields(item: &Value) -> Vec<(String, String)> {
 /// Size and alignment of a field's type on a 64-bit platform.
 fn measure(kind: &str) -> (u64, u64) {
     let kind = without_remark(kind);
-    if kind.ends_with('*') || kind.starts_with("LP") || kind == "BSTR" {
+    if kind.ends_with('*') || kind.starts_with("LP") || ["BSTR", "PVOID"].contains(&kind) {
         return (8, 8);
     }
     match kind {
-        "UINT64" => (8, 8),
-        "GUID" => (16, 4),
-        "FILETIME" => (8, 4),
+        "UINT64" | "LONGLONG" | "ULONGLONG" | "ULARGE_INTEGER" | "DATE" | "double" => (8, 8),
+        "GUID" | "CLSID" => (16, 4),
+        "FILETIME" | "SAFEARRAYBOUND[1]" => (8, 4),
+        "USHORT" | "SHORT" | "WORD" | "VARTYPE" | "VARIANT_BOOL" => (2, 2),
+        "BYTE" | "CHAR" => (1, 1),
         "BG_BASIC_CREDENTIALS" | "BG_AUTH_CREDENTIALS_UNION" => (16, 8),
         _ if kind.starts_with("DO_DOWNLOAD_RANGE[1]") => (16, 8),
         // DWORD, UINT, ULONG, BOOL, HRESULT and every enumeration.
@@ -302,8 +309,9 @@ pub(super) fn cpp() -> Result<String> {
         }
         for code in each(table, "hresults").filter(|code| !word(code, "name").contains('(')) {
             let name = word(code, "name");
-            let plain =
-                ["BG_", "DO_E", "QM_E", "E_", "S_", "BITS_MC"].iter().any(|prefix| name.starts_with(prefix));
+            let plain = ["BG_", "DO_E", "QM_E", "E_", "S_", "BITS_MC", "DISP_E", "STG_E"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix));
             if plain {
                 writeln!(out, "SAME(decltype({name}), HRESULT);")?;
             }
@@ -358,7 +366,13 @@ pub(super) fn cpp() -> Result<String> {
 fn any_value(kind: &str) -> String {
     match kind {
         "REFGUID" | "REFIID" => "&some_guid".to_owned(),
-        "GUID" | "BITS_JOB_PROPERTY_VALUE" | "BITS_FILE_PROPERTY_VALUE" => format!("some_{kind}"),
+        "GUID"
+        | "BITS_JOB_PROPERTY_VALUE"
+        | "BITS_FILE_PROPERTY_VALUE"
+        | "LARGE_INTEGER"
+        | "ULARGE_INTEGER" => {
+            format!("some_{kind}")
+        }
         _ => format!("({kind})0"),
     }
 }

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const SPEC: &str = include_str!("spec-keys.md");
 
 /// Keys of ours that the specification does not have.
-const OURS: [&str; 1] = ["network.bind"];
+const OURS: [&str; 3] =
+    ["network.bind", "delivery_optimization.agent", "delivery_optimization.agent_account"];
 
 /// Defaults that the specification's cells say in words, or for several keys at once.
 const IN_WORDS: [(&str, &str); 14] = [

@@ -193,3 +193,23 @@ fn strict_compatibility_changes_defaults_but_nothing_that_was_set() {
     }
     assert!(p.limits().strict_names);
 }
+
+/// Who may open a door of the service is the machine's business, also in a service of one's own.
+#[test]
+fn a_key_of_the_machine_is_not_for_a_users_policy() {
+    let door = "delivery_optimization.agent";
+    for origin in [Origin::Own, Origin::Preference] {
+        let layers = [
+            layer(Origin::Vendor, &[("delivery_optimization.agent_account", text("agent"))]),
+            layer(origin, &[(door, Raw::Bool(true)), ("delivery_optimization.agent_account", text("me"))]),
+        ];
+        let p = Policy::new(&layers).expect("usable");
+        assert!(!p.flag(door));
+        assert_eq!(p.text("delivery_optimization.agent_account"), Some("agent"));
+        assert_eq!(about(p.findings(), door).len(), 1, "{origin:?}");
+        assert_eq!(about(p.findings(), door)[0].about, About::Overridden);
+    }
+    for origin in [Origin::Vendor, Origin::Administrator, Origin::DropIn, Origin::Volatile] {
+        assert!(Policy::new(&[layer(origin, &[(door, Raw::Bool(true))])]).expect("usable").flag(door));
+    }
+}

@@ -3,6 +3,7 @@
 use super::*;
 use crate::session::run;
 use openbits_core::hresult as h;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 use windows_core::{IUnknown, implement};
@@ -340,11 +341,12 @@ type Told = (GUID, GUID, [u32; 5]);
 #[implement(api::IBackgroundCopyCallback1)]
 struct Listener {
     told: std::sync::Mutex<SyncSender<Told>>,
+    _alive: Arc<()>,
 }
 
 fn listener() -> (api::IBackgroundCopyCallback1, Receiver<Told>) {
     let (sender, told) = sync_channel(16);
-    (Listener { told: std::sync::Mutex::new(sender) }.into(), told)
+    (Listener { told: std::sync::Mutex::new(sender), _alive: Arc::default() }.into(), told)
 }
 
 impl api::IBackgroundCopyCallback1_Impl for Listener_Impl {
@@ -412,5 +414,70 @@ fn group_set_notification_pointer_and_callback1_on_status() {
             assert_eq!(code(group.SetNotificationPointer(&iid, callback.as_raw())), h::QM_E_INVALID_STATE);
         }
         drop(job);
+    });
+}
+
+/// A program's callback that is counted as long as it lives.
+fn counted(alive: &Arc<()>) -> api::IBackgroundCopyCallback1 {
+    let (sender, _) = sync_channel(16);
+    Listener { told: std::sync::Mutex::new(sender), _alive: Arc::clone(alive) }.into()
+}
+
+/// Another program removed the group: nobody tells this one, and the call that comes too late releases its object.
+#[test]
+fn group_cancel_group_that_comes_too_late_releases_the_callback() {
+    run(here!(), |s| {
+        let group = new_group(&groups(s), GROUP).unwrap();
+        let alive = Arc::new(());
+        let iid = api::IBackgroundCopyCallback1::IID;
+        let callback = counted(&alive);
+        // SAFETY: calls as a program makes them.
+        unsafe {
+            assert_eq!(code(group.SetNotificationPointer(&iid, callback.as_raw())), h::S_OK);
+            drop(callback);
+            let id = openbits_core::JobId::from_bytes(GROUP.to_u128().to_be_bytes());
+            let path = format!("/v1/groups/{id}/cancel");
+            assert!(s.door.ask("POST", &path, None).unwrap().is_success());
+            std::thread::sleep(Duration::from_millis(300));
+            assert_eq!(Arc::strong_count(&alive), 2, "the library holds it still");
+            assert_eq!(code(group.CancelGroup()), h::QM_E_INVALID_STATE);
+        }
+        assert!(openbits_testkit::wait_until(LONG, || Arc::strong_count(&alive) == 1));
+    });
+}
+
+/// Four threads at once: one removes the group, and no object of the program is left, whoever was faster.
+#[test]
+fn group_cancel_group_of_many_threads_releases_every_callback() {
+    struct Shared(api::IBackgroundCopyGroup);
+    // SAFETY: the objects are made for it.
+    unsafe impl Sync for Shared {}
+    run(here!(), |s| {
+        let manager = groups(s);
+        let alive = Arc::new(());
+        for round in 1..=25_u128 {
+            // SAFETY: calls as a program makes them.
+            let one = unsafe {
+                let group = new_group(&manager, GUID::from_u128(round)).unwrap();
+                let callback = counted(&alive);
+                let iid = api::IBackgroundCopyCallback1::IID;
+                assert_eq!(code(group.SetNotificationPointer(&iid, callback.as_raw())), h::S_OK);
+                Shared(group)
+            };
+            let start = std::sync::Barrier::new(4);
+            let codes: Vec<HResult> = std::thread::scope(|scope| {
+                let cancel = || {
+                    let one: &Shared = &one;
+                    start.wait();
+                    // SAFETY: a call as a program makes it.
+                    code(unsafe { one.0.CancelGroup() })
+                };
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(cancel)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            assert_eq!(codes.iter().filter(|code| **code == h::S_OK).count(), 1, "{codes:?}");
+            assert_eq!(codes.iter().filter(|code| **code == h::QM_E_INVALID_STATE).count(), 3, "{codes:?}");
+        }
+        assert!(openbits_testkit::wait_until(LONG, || Arc::strong_count(&alive) == 1));
     });
 }

@@ -1,6 +1,7 @@
 //! The tests, and how they talk: as C++ does, with raw pointers.
 
 mod callbacks;
+mod delivery;
 mod files;
 mod groups;
 mod job;

@@ -1,0 +1,211 @@
+//! IDODownload (spec/delivery-optimization-com.md 4).
+
+use super::super::*;
+use super::download_property::{get, set};
+use super::download_watch::Watch;
+use crate::job::{Face, Job};
+use crate::notify;
+use openbits_api::error::parse_code;
+use openbits_api::{DownloadProperties, DownloadView, RangeView, StartDownload};
+use openbits_client::DownloadAction;
+use openbits_core::JobId;
+use openbits_core::delivery::codes;
+use openbits_core::delivery::download::State;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use windows_core::implement;
+
+/// A call on a download that was aborted meanwhile.
+const E_ABORT: HResult = HResult::from_bits(0x8000_4004);
+/// How often a Start that blocks looks, from and to.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
+
+/// A download, by its id. Pointers outlive it.
+#[implement(IDODownload)]
+pub(super) struct DownloadObject {
+    job: Arc<Job>,
+    /// As it ended: the service keeps it only a short while.
+    ended: Mutex<Option<DownloadView>>,
+}
+
+impl DownloadObject {
+    pub(super) fn object(id: JobId) -> IDODownload {
+        Self { job: Job::with_face(id, Face::Delivery), ended: Mutex::new(None) }.into()
+    }
+
+    /// The download now, or as it ended.
+    pub(super) fn view(&self) -> Result<DownloadView, HResult> {
+        if let Some(view) = self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+            return Ok(view);
+        }
+        let view = view(&self.job)?;
+        if view.state.is_final() {
+            *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(view.clone());
+        }
+        Ok(view)
+    }
+
+    pub(super) fn job(&self) -> &Arc<Job> {
+        &self.job
+    }
+
+    /// Sets properties that the service keeps.
+    pub(super) fn keep(&self, properties: &DownloadProperties) -> Done {
+        self.job.read(async |client, id| client.set_download(id, properties).await).map_err(over)?;
+        OK
+    }
+
+    fn act(&self, action: DownloadAction) -> Done {
+        self.job.read(async |client, id| client.act_on_download(id, action).await).map_err(over)?;
+        OK
+    }
+
+    /// Waits until there is nothing to wait for.
+    fn wait(&self) -> Done {
+        let mut pause = LOOKS.0;
+        loop {
+            let (status, view) = told(&self.job, self.view()?);
+            match view.state {
+                _ if status.Error != 0 => return Err(HResult::from_signed(status.Error)),
+                State::Aborted => return Err(E_ABORT),
+                State::Finalized => return OK,
+                State::Transferred if status.State == DODownloadState_Transferred => return OK,
+                // By its client. What ends by itself is waited for.
+                State::Paused if status.ExtendedError == 0 => return OK,
+                _ => {}
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(LOOKS.1);
+        }
+    }
+}
+
+/// A pointer is the proof that there was a download: one that the service does not know is over.
+fn over(code: HResult) -> HResult {
+    if code == codes::DO_E_JOB_NOT_FOUND { codes::DO_E_INVALID_STATE } else { code }
+}
+
+/// The download now.
+pub(super) fn view(job: &Job) -> Result<DownloadView, HResult> {
+    match job.read(async |client, id| client.download(id).await) {
+        // Forgotten by the service, after its end.
+        Err(codes::DO_E_JOB_NOT_FOUND) => Ok(DownloadView {
+            schema: openbits_api::SCHEMA,
+            id: job.id().to_string(),
+            owner_uid: 0,
+            state: State::Aborted,
+            bytes_total: 0,
+            bytes_transferred: 0,
+            error: h::S_OK.to_string(),
+            extended_error: h::S_OK.to_string(),
+            ranges: None,
+            temporary_path: None,
+            properties: DownloadProperties::default(),
+        }),
+        answer => answer,
+    }
+}
+
+/// The status as programs are told it: of a stream, everything is there when the stream has it.
+pub(super) fn told(job: &Job, view: DownloadView) -> (DO_DOWNLOAD_STATUS, DownloadView) {
+    let code = |text: &str| parse_code(text).unwrap_or(h::E_UNEXPECTED).signed();
+    let mut status = DO_DOWNLOAD_STATUS {
+        BytesTotal: view.bytes_total,
+        BytesTransferred: view.bytes_transferred,
+        State: view.state.value().into(),
+        Error: code(&view.error),
+        ExtendedError: code(&view.extended_error),
+    };
+    let watch = Watch::of(job.id());
+    if view.state == State::Transferred
+        && let Some(outcome) = watch.and_then(|watch| watch.sink_outcome())
+    {
+        match outcome {
+            None => status.State = DODownloadState_Transferring,
+            Some(Ok(())) => {}
+            Some(Err(code)) => {
+                status.State = DODownloadState_Paused;
+                status.Error = code.signed();
+            }
+        }
+    }
+    (status, view)
+}
+
+/// Ranges of the caller: `None` for NULL.
+///
+/// # Safety
+/// `info` is NULL, or readable with as many ranges as it says.
+unsafe fn ranges_of(info: *const DO_DOWNLOAD_RANGES_INFO) -> Result<Option<Vec<RangeView>>, HResult> {
+    if info.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: by the contract of this function. No reference is made: the struct is longer than its type.
+    let list = unsafe {
+        let count = (&raw const (*info).RangeCount).read();
+        slice((&raw const (*info).Ranges).cast::<DO_DOWNLOAD_RANGE>(), count)?
+    };
+    let view = |range: &DO_DOWNLOAD_RANGE| RangeView {
+        offset: range.Offset,
+        length: (range.Length != DO_LENGTH_TO_EOF).then_some(range.Length),
+    };
+    Ok(Some(list.iter().map(view).collect()))
+}
+
+impl IDODownloadMethods for DownloadObject {
+    fn start(&self, ranges: *const DO_DOWNLOAD_RANGES_INFO) -> Done {
+        // SAFETY: the caller's struct has as many ranges as it says.
+        let ranges = unsafe { ranges_of(ranges)? };
+        let watch = Watch::of(self.job.id()).filter(|watch| watch.has_stream());
+        if let Some(watch) = &watch {
+            watch.expect(&self.job, ranges.as_deref());
+        }
+        let start = StartDownload { ranges };
+        self.job.read(async |client, id| client.start_download(id, &start).await).map_err(over)?;
+        if self.view()?.properties.blocking_mode == Some(true) { self.wait() } else { OK }
+    }
+
+    fn pause(&self) -> Done {
+        self.act(DownloadAction::Pause)
+    }
+
+    fn abort(&self) -> Done {
+        let done = self.act(DownloadAction::Abort);
+        if done.is_ok() {
+            notify::over(self.job.id());
+        }
+        done
+    }
+
+    fn finalize(&self) -> Done {
+        let id = self.job.id();
+        let watch = Watch::of(id).filter(|watch| watch.has_stream());
+        if watch
+            .as_ref()
+            .and_then(|watch| watch.sink_outcome())
+            .is_some_and(|outcome| outcome != Some(Ok(())))
+        {
+            return Err(codes::DO_E_INVALID_STATE);
+        }
+        self.act(DownloadAction::Finalize)?;
+        if let Some(watch) = watch {
+            watch.remove_file();
+        }
+        notify::over(id);
+        OK
+    }
+
+    fn get_status(&self, status: Out<'_, DO_DOWNLOAD_STATUS>) -> Done {
+        status.set(told(&self.job, self.view()?).0);
+        OK
+    }
+
+    fn get_property(&self, id: i32, value: Out<'_, VARIANT>) -> Done {
+        value.set(get(self, id)?);
+        OK
+    }
+
+    fn set_property(&self, id: i32, value: &VARIANT) -> Done {
+        set(self, id, value)
+    }
+}
