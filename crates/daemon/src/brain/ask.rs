@@ -9,6 +9,7 @@ use crate::policy::Settings;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use openbits_api::{CallbackView, JobView, ServiceInfo, ServiceLimits};
+use openbits_core::delivery::mode;
 use openbits_core::events_log::Record;
 use openbits_core::hresult as h;
 use openbits_core::integrity::{DIGESTS_MAX, Expect, MIRRORS_MAX};
@@ -75,27 +76,30 @@ impl View<'_> {
     }
 
     /// The service, as this caller may see it.
-    pub fn service(&self, caller: Caller, mode: &str) -> ServiceInfo {
+    pub fn service(&self, caller: Caller, served: &str) -> ServiceInfo {
         let owner = (!caller.is_administrator()).then_some(caller.uid);
         let running =
             self.queue.running().filter(|(job, _)| owner.is_none_or(|uid| job.owner == uid)).count();
         ServiceInfo {
             schema: openbits_api::SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            mode: mode.to_owned(),
+            mode: served.to_owned(),
             pid: std::process::id(),
             jobs: self.queue.count(owner) as u64,
             running: running as u64,
             network: self.queue.network(),
             store_error: self.store_error.map(str::to_owned),
             // They name paths, and jobs of others.
-            findings: if caller.is_administrator() || mode == "user" {
+            findings: if caller.is_administrator() || served == "user" {
                 self.findings.to_vec()
             } else {
                 Vec::new()
             },
             limits: self.limits(caller),
             last_event: self.event_seq,
+            download_mode: mode::in_force(
+                self.settings.policy.text("delivery_optimization.download_mode").unwrap_or_default(),
+            ),
         }
     }
 }
@@ -411,7 +415,7 @@ impl Brain {
         } else if let Err(failure) = self.check_creator(caller, &new) {
             self.log_limit(&failure);
             let _ = sender.send(Err(failure));
-        } else if new.files.is_empty() {
+        } else if new.files.iter().all(|file| file.local.is_empty()) {
             self.create(caller, *new, sender);
         } else {
             let paths = probed_paths(new.kind, &new.files, reply_name(&new.properties));
@@ -449,7 +453,7 @@ impl Brain {
                 "this is another user's own service; it takes no jobs of yours",
             ));
         }
-        self.check_files(&new.files, false)?;
+        self.check_files(&new.files, new.extras.dialect == Dialect::DeliveryOptimization)?;
         self.check_new_job(caller, new)?;
         self.queue.may_create(caller, new)
     }
@@ -467,7 +471,10 @@ impl Brain {
             if !later || !file.local.is_empty() {
                 self.check_local_name(&file.local)?;
             }
-            self.check_security(&file.remote, &file.local)?;
+            match file.local.is_empty() {
+                true => self.settings.security.check_remote(&file.remote).map_err(|f| policy::refused(&f))?,
+                false => self.check_security(&file.remote, &file.local)?,
+            }
             self.check_expect(&file.expect)?;
             let digest = file.sha256.as_deref().unwrap_or("");
             let hexadecimal = digest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
@@ -528,6 +535,7 @@ impl Brain {
             }
             Call::Resume => self.check_resume(caller, id),
             Call::Download(DownloadCall::Start(..)) => self.check_resume(caller, id),
+            Call::Download(DownloadCall::Set(change)) => self.check_download_change(caller, id, change),
             Call::SetFile { file, change } => self.check_file_change(caller, id, *file, change),
             Call::SetRemoteName { file, name, .. } => self.check_remote_name(caller, id, *file, name),
             Call::ReplaceRemotePrefix { old, new, .. } => self.check_prefix(caller, id, old, new),
@@ -553,8 +561,7 @@ impl Brain {
                 let (kind, reply) = self.queue.get(id).map_or((JobType::Download, None), |job| {
                     (job.kind, job.reply_file_name().ok().flatten().map(str::to_owned))
                 });
-                let mut paths = probed_paths(kind, &files, reply.as_deref());
-                paths.retain(|path| !path.is_empty());
+                let paths = probed_paths(kind, &files, reply.as_deref());
                 self.probe(caller, worker, Probing::Add(id, files, sender), paths, purpose_of(kind));
             }
             (Call::Download(DownloadCall::Start(None, ranges)), Ok((_, worker))) => {
@@ -581,7 +588,9 @@ impl Brain {
                 let paths: Vec<String> = self
                     .queue
                     .get(id)
-                    .map(|job| job.files.iter().map(|f| f.local.to_string()).collect())
+                    .map(|job| {
+                        job.files.iter().map(|f| f.local.to_string()).filter(|p| !p.is_empty()).collect()
+                    })
                     .unwrap_or_default();
                 if paths.is_empty() {
                     self.call(caller, id, Call::TakeOwnership, sender);
@@ -881,7 +890,9 @@ const fn purpose_of(kind: JobType) -> Purpose {
 
 /// The paths to look at: those of the files, and for an upload-reply job the place of its reply after them.
 fn probed_paths(kind: JobType, files: &[NewFile], reply: Option<&str>) -> Vec<String> {
-    let mut paths: Vec<String> = files.iter().map(|f| f.local.clone()).collect();
+    // A file of Delivery Optimization may have none yet.
+    let mut paths: Vec<String> =
+        files.iter().map(|f| f.local.clone()).filter(|path| !path.is_empty()).collect();
     if kind == JobType::UploadReply && files.len() == 1 {
         // A generated name is in the file's folder.
         let generated =
