@@ -39,4 +39,7 @@ pub struct ServiceInfo {
     pub limits: ServiceLimits,
     /// Newest durable event: a cursor for `GET /v1/events`.
     pub last_event: u64,
+    /// Delivery Optimization's DownloadMode that is in force: 0 HTTP only, 99 simple, 100 bypass.
+    #[serde(default)]
+    pub download_mode: i32,
 }

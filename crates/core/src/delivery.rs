@@ -8,6 +8,7 @@ pub mod cost;
 pub mod download;
 pub mod headers;
 pub mod integrity;
+pub mod mode;
 pub mod reply;
 pub mod request;
 pub mod route;

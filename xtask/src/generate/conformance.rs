@@ -2,7 +2,7 @@
 //!
 //! A test holds a method if its name begins with the method's key ([`method_key`]); a row of behaviour.md 31 if it begins with
 //! `conformance_NN_`; a row of the Delivery Optimization agent if it is the test named there; a property of groups if it begins with
-//! `group_prop_NAME`; a row of policy.md D if it begins with `policy_NN_`, or with `row_NN_` in a file about the policy.
+//! `group_prop_NAME`, one of downloads if it begins with `do_property_NAME`; a row of policy.md D if it begins with `policy_NN_`, or with `row_NN_` in a file about the policy.
 
 use super::{constants, root};
 use anyhow::{Context, Result};
@@ -56,6 +56,15 @@ pub(crate) fn generate(tests: &[Test]) -> Result<Page> {
     for property in properties["enums"][0]["values"].as_array().context("properties of groups")? {
         let name = property["name"].as_str().context("a property has a name")?;
         let key = name.replace("GROUPPROP_", "group_prop_").to_lowercase();
+        page.row(name, &format!("{name} (a test named {key}...)"), tests, |test| begins(&test.name, &key))?;
+    }
+    write!(page.text, "\n### DODownloadProperty\n\n| Property | Tests |\n|---|---|\n")?;
+    let delivery = constants("deliveryoptimization.json")?;
+    let enums = delivery["enums"].as_array().context("enumerations")?;
+    let properties = enums.iter().find(|list| list["name"] == "DODownloadProperty").context("properties")?;
+    for property in properties["values"].as_array().context("properties of downloads")? {
+        let name = property["name"].as_str().context("a property has a name")?;
+        let key = format!("do_property_{}", snake(name.trim_start_matches("DODownloadProperty_")));
         page.row(name, &format!("{name} (a test named {key}...)"), tests, |test| begins(&test.name, &key))?;
     }
     let rows = constants("conformance.json")?;

@@ -356,6 +356,7 @@ mod tests {
                 jobs_per_machine: Some(300),
             },
             last_event: 0,
+            download_mode: 99,
         }
     }
 

@@ -298,6 +298,7 @@ async fn service(Shared(app): Shared<App>) -> Json<ServiceInfo> {
         findings: vec![],
         limits: state.limits,
         last_event: state.events.len() as u64,
+        download_mode: 99,
     })
 }
 

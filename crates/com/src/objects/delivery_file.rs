@@ -41,9 +41,10 @@ impl DeliveryFile {
 }
 
 impl IDeliveryOptimizationFileMethods for DeliveryFile {
-    /// There are no peers yet: whatever the download mode, this is what mode 99 does, and what is told.
+    /// There are no peers yet; the mode is the one in force, which the modes of peers are not.
     fn get_stats(&self, stats: Out<'_, DOSwarmStats>) -> Done {
         let (file, job) = (self.view()?, self.job.view()?);
+        let service = self.job.read(async |client, _| client.service_info().await)?;
         let status = match job.state {
             _ if file.transferred => SwarmStatus_Complete,
             JobState::Suspended | JobState::Error | JobState::TransientError | JobState::Cancelled => {
@@ -73,7 +74,7 @@ impl IDeliveryOptimizationFileMethods for DeliveryFile {
             groupConnectionCount: 0,
             internetConnectionCount: 0,
             downloadDuration: u32::try_from(job.active_time_ms).unwrap_or(u32::MAX),
-            downloadMode: DownloadMode_Simple,
+            downloadMode: service.download_mode,
             status,
             isBackground: (job.priority != Priority::Foreground).into(),
         });

@@ -3,7 +3,7 @@
 use super::codes;
 use crate::enums::JobState;
 use crate::hresult::{HResult, S_OK};
-use crate::job::{Dialect, Job};
+use crate::job::Job;
 
 /// State of a download. Finalized and aborted downloads are gone, and have none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,9 +45,10 @@ pub struct Status {
     pub extended: HResult,
 }
 
-/// The status of a job; `None`: it is no download, or is over.
+/// The status of a job; `None`: it is no download of the agent's, or is over.
 pub fn of(job: &Job) -> Option<Status> {
-    if job.dialect() != Dialect::DeliveryOptimization || job.state.is_final() {
+    // Downloads of IDOManager are of the same dialect, and another interface's.
+    if job.delivery.is_none() || job.state.is_final() {
         return None;
     }
     let progress = job.progress();

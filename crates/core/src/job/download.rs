@@ -191,10 +191,10 @@ impl DownloadChange {
     pub fn check(&self) -> Result<(), HResult> {
         let texts = [&self.content_id, &self.correlation_vector];
         for text in texts.into_iter().flatten() {
-            names::check_text(text, TEXT_MAX)?;
+            names::check_text(text, TEXT_MAX).map_err(|_| h::E_INVALIDARG)?;
         }
         if let Some(name) = &self.display_name {
-            names::check_text(name, names::DISPLAY_NAME_MAX)?;
+            names::check_text(name, names::DISPLAY_NAME_MAX).map_err(|_| h::E_INVALIDARG)?;
         }
         let web = |uri: &str| names::check_remote_name(uri).is_ok_and(names::RemoteScheme::has_ranges);
         if self.uri.as_ref().is_some_and(|(uri, _)| !uri.is_empty() && !web(uri)) {

@@ -718,6 +718,14 @@ pub const KEYS: &[Key] = &[
         "account with whose rights their downloads are done, not root; of the system's service",
     )
     .machine(),
+    new(
+        "delivery_optimization.download_mode",
+        Kind::Word(&["http-only", "lan", "group", "internet", "simple", "bypass"]),
+        text("lan"),
+        "where downloads of Delivery Optimization may come from; until machines share with each other, `lan`, `group` and `internet` do what \
+         `simple` does, and their statistics say so",
+    )
+    .machine(),
 ];
 
 /// Position of a key in [`KEYS`].

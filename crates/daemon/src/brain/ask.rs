@@ -9,6 +9,7 @@ use crate::policy::Settings;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use openbits_api::{CallbackView, JobView, ServiceInfo, ServiceLimits};
+use openbits_core::delivery::mode;
 use openbits_core::events_log::Record;
 use openbits_core::hresult as h;
 use openbits_core::integrity::{DIGESTS_MAX, Expect, MIRRORS_MAX};
@@ -75,27 +76,30 @@ impl View<'_> {
     }
 
     /// The service, as this caller may see it.
-    pub fn service(&self, caller: Caller, mode: &str) -> ServiceInfo {
+    pub fn service(&self, caller: Caller, served: &str) -> ServiceInfo {
         let owner = (!caller.is_administrator()).then_some(caller.uid);
         let running =
             self.queue.running().filter(|(job, _)| owner.is_none_or(|uid| job.owner == uid)).count();
         ServiceInfo {
             schema: openbits_api::SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            mode: mode.to_owned(),
+            mode: served.to_owned(),
             pid: std::process::id(),
             jobs: self.queue.count(owner) as u64,
             running: running as u64,
             network: self.queue.network(),
             store_error: self.store_error.map(str::to_owned),
             // They name paths, and jobs of others.
-            findings: if caller.is_administrator() || mode == "user" {
+            findings: if caller.is_administrator() || served == "user" {
                 self.findings.to_vec()
             } else {
                 Vec::new()
             },
             limits: self.limits(caller),
             last_event: self.event_seq,
+            download_mode: mode::in_force(
+                self.settings.policy.text("delivery_optimization.download_mode").unwrap_or_default(),
+            ),
         }
     }
 }

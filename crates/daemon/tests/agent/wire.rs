@@ -432,3 +432,23 @@ fn a_download_that_the_policy_forbids_says_so() {
     download.start().unwrap();
     download.abort().unwrap();
 }
+
+/// Downloads of IDOManager have rules of their own, which this door does not know.
+#[test]
+fn a_download_of_the_other_interface_is_not_there() {
+    let service = Service::start();
+    let properties = openbits_api::DownloadProperties {
+        uri: Some(service.url("small")),
+        local_path: Some(service.path("f").display().to_string()),
+        ..openbits_api::DownloadProperties::default()
+    };
+    let new = openbits_api::CreateDownload { properties, environment_proxy: None };
+    let id = service.client().create_download(&new).unwrap().id;
+    let download = crate::sdk::Download { sdk: service.sdk(), id: id.clone() };
+    assert_eq!(download.try_status().unwrap_err(), NOT_FOUND);
+    assert_eq!(download.get("Uri"), Err(NOT_FOUND));
+    for result in [download.start(), download.pause(), download.finalize(), download.abort()] {
+        assert_eq!(result, Err(NOT_FOUND));
+    }
+    assert!(service.client().download(id.parse().unwrap()).is_ok(), "still as it was");
+}

@@ -74,3 +74,12 @@ fn manager_get_error_description() {
     assert_eq!(text(0x8020_0001, 0), Err(h::E_INVALIDARG));
     assert_eq!(text(0x8020_0001, 1031), Err(h::ERROR_RESOURCE_LANG_NOT_FOUND));
 }
+
+/// The modes of peers are in force as Simple until machines share (spec/delivery-optimization-com.md 10.1).
+#[test]
+fn the_download_mode_in_force_is_told() {
+    for (word, mode) in [("lan", 99), ("internet", 99), ("http-only", 0), ("bypass", 100)] {
+        let service = Service::with_policy(&format!("[delivery_optimization]\ndownload_mode = \"{word}\"\n"));
+        assert_eq!(service.client.service_info().unwrap().download_mode, mode, "{word}");
+    }
+}

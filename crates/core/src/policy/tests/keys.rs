@@ -7,8 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 const SPEC: &str = include_str!("spec-keys.md");
 
 /// Keys of ours that the specification does not have.
-const OURS: [&str; 3] =
-    ["network.bind", "delivery_optimization.agent", "delivery_optimization.agent_account"];
+const OURS: [&str; 4] = [
+    "network.bind",
+    "delivery_optimization.agent",
+    "delivery_optimization.agent_account",
+    "delivery_optimization.download_mode",
+];
 
 /// Defaults that the specification's cells say in words, or for several keys at once.
 const IN_WORDS: [(&str, &str); 14] = [

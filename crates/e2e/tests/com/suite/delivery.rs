@@ -12,19 +12,19 @@ use std::time::Duration;
 use windows_core::{IUnknown, implement};
 
 const LONG: Duration = Duration::from_secs(60);
-const S_OK: HRESULT = HRESULT(0);
+pub(super) const S_OK: HRESULT = HRESULT(0);
 
-fn do_manager(session: &Session) -> api::IDOManager {
+pub(super) fn do_manager(session: &Session) -> api::IDOManager {
     create(session, &api::CLSID_DeliveryOptimization).unwrap()
 }
 
-fn new_download(manager: &api::IDOManager) -> api::IDODownload {
+pub(super) fn new_download(manager: &api::IDOManager) -> api::IDODownload {
     // SAFETY: a call as a program makes it.
     object(|place| unsafe { manager.CreateDownload(place) }).unwrap()
 }
 
 /// A VT_BSTR in memory of this program.
-fn bstr(text: &str) -> api::VARIANT {
+pub(super) fn bstr(text: &str) -> api::VARIANT {
     let units = w(text);
     let bytes = (units.len() - 1) * size_of::<Wchar>();
     let mut block = vec![0_u64; 1 + units.len()];
@@ -40,23 +40,23 @@ fn bstr(text: &str) -> api::VARIANT {
     variant(8, pointer as u64)
 }
 
-fn variant(vt: u16, value: u64) -> api::VARIANT {
+pub(super) fn variant(vt: u16, value: u64) -> api::VARIANT {
     api::VARIANT { vt, value: [value, 0], ..Default::default() }
 }
 
-fn boolean(value: bool) -> api::VARIANT {
+pub(super) fn boolean(value: bool) -> api::VARIANT {
     variant(11, if value { 0xFFFF } else { 0 })
 }
 
-fn number(value: u32) -> api::VARIANT {
+pub(super) fn number(value: u32) -> api::VARIANT {
     variant(19, value.into())
 }
 
-fn unknown(object: IUnknown) -> api::VARIANT {
+pub(super) fn unknown(object: IUnknown) -> api::VARIANT {
     variant(13, object.into_raw() as u64)
 }
 
-fn set(download: &api::IDODownload, id: i32, value: &api::VARIANT) -> Result<(), HResult> {
+pub(super) fn set(download: &api::IDODownload, id: i32, value: &api::VARIANT) -> Result<(), HResult> {
     // SAFETY: a call as a program makes it.
     match code(unsafe { download.SetProperty(id, value) }) {
         code if code.is_ok() => Ok(()),
@@ -64,7 +64,7 @@ fn set(download: &api::IDODownload, id: i32, value: &api::VARIANT) -> Result<(),
     }
 }
 
-fn get(download: &api::IDODownload, id: i32) -> Result<api::VARIANT, HResult> {
+pub(super) fn get(download: &api::IDODownload, id: i32) -> Result<api::VARIANT, HResult> {
     let mut value = api::VARIANT { vt: 77, ..Default::default() };
     // SAFETY: a call as a program makes it.
     match code(unsafe { download.GetProperty(id, &mut value) }) {
@@ -94,12 +94,12 @@ fn text_of(value: api::VARIANT) -> String {
     }
 }
 
-fn status(download: &api::IDODownload) -> api::DO_DOWNLOAD_STATUS {
+pub(super) fn status(download: &api::IDODownload) -> api::DO_DOWNLOAD_STATUS {
     // SAFETY: a call as a program makes it.
     value(|place| unsafe { download.GetStatus(place) })
 }
 
-fn wait_for(download: &api::IDODownload, state: i32) -> api::DO_DOWNLOAD_STATUS {
+pub(super) fn wait_for(download: &api::IDODownload, state: i32) -> api::DO_DOWNLOAD_STATUS {
     let reached = wait_until(LONG, || status(download).State == state);
     assert!(reached, "state is {} (error {:#x})", status(download).State, status(download).Error);
     status(download)
@@ -122,7 +122,7 @@ fn start<const N: usize>(download: &api::IDODownload, ranges: [(u64, u64); N]) -
     }
 }
 
-fn go(download: &api::IDODownload) -> Result<(), HResult> {
+pub(super) fn go(download: &api::IDODownload) -> Result<(), HResult> {
     // SAFETY: NULL is the whole file.
     match code(unsafe { download.Start(std::ptr::null()) }) {
         code if code.is_ok() => Ok(()),
@@ -131,7 +131,7 @@ fn go(download: &api::IDODownload) -> Result<(), HResult> {
 }
 
 /// A download of a file of the origin into a file.
-fn ready(session: &Session, manager: &api::IDOManager, name: &str, to: &str) -> api::IDODownload {
+pub(super) fn ready(session: &Session, manager: &api::IDOManager, name: &str, to: &str) -> api::IDODownload {
     let download = new_download(manager);
     set(&download, api::DODownloadProperty_Uri, &bstr(&session.origin().url(name))).unwrap();
     set(&download, api::DODownloadProperty_LocalPath, &bstr(&session.path(to))).unwrap();
@@ -140,7 +140,7 @@ fn ready(session: &Session, manager: &api::IDOManager, name: &str, to: &str) -> 
 
 /// What a status callback saw.
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     states: Mutex<Vec<(i32, u64)>>,
     /// Pauses the download from inside its first call in TRANSFERRING.
     pauses: bool,
@@ -187,6 +187,23 @@ impl Seen {
     }
 }
 
+/// A callback that notes what it is told.
+pub(super) fn told() -> (IUnknown, Arc<Seen>) {
+    let seen = Arc::new(Seen::default());
+    (Told(seen.clone()).into(), seen)
+}
+
+/// A stream, and what it got.
+pub(super) fn sink() -> (IUnknown, Arc<Mutex<Vec<u8>>>) {
+    let got = Arc::new(Mutex::new(Vec::new()));
+    (Sink(got.clone(), S_OK).into(), got)
+}
+
+/// The text of a property.
+pub(super) fn get_text(download: &api::IDODownload, id: i32) -> String {
+    text_of(get(download, id).unwrap())
+}
+
 /// A stream that keeps what it gets.
 #[implement(api::IStream)]
 struct Sink(Arc<Mutex<Vec<u8>>>, HRESULT);
@@ -212,7 +229,7 @@ impl ISequentialStream_Impl for Sink_Impl {
 impl IStream_Impl for Sink_Impl {}
 
 #[test]
-fn do_manager_create_download() {
+pub(super) fn do_manager_create_download() {
     run(here!(), |session| {
         let manager = do_manager(session);
         let download = new_download(&manager);
@@ -226,7 +243,7 @@ fn do_manager_create_download() {
 }
 
 #[test]
-fn do_manager_enum_downloads() {
+pub(super) fn do_manager_enum_downloads() {
     run(here!(), |session| {
         let manager = do_manager(session);
         // SAFETY: calls as a program makes them.
