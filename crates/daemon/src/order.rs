@@ -77,6 +77,7 @@ fn file_order(job: &Job, index: u32, file: &File, settings: &Settings, remote: S
         expected_size: file.expect().size,
         sources: file.expect().sources.clone(),
         mirrors: file.expect().mirrors.iter().map(ToString::to_string).collect(),
+        piece_file: file.expect().piece_file.clone(),
         moved: file.moved,
         made: job.made(),
     }

@@ -5,8 +5,11 @@ use crate::hresult::{self as h, HResult};
 use crate::job::{ErrorRecord, Wait};
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $bits:literal;)*) => {
-        $($(#[$doc])* pub const $name: HResult = HResult::from_bits($bits);)*
+    ($(#[doc = $doc:literal] $name:ident = $bits:literal;)*) => {
+        $(#[doc = $doc] pub const $name: HResult = HResult::from_bits($bits);)*
+
+        /// Every code of this page: value, symbolic name, meaning.
+        pub const TABLE: &[(HResult, &str, &str)] = &[$(($name, stringify!($name), $doc.trim_ascii()),)*];
     };
 }
 
