@@ -30,7 +30,11 @@ impl Service {
     }
 
     fn sink(&self, id: JobId, file: u32, path: &str) -> Result<HResult, HResult> {
-        code(self.client.set_file(id, file, &SetFile { local_name: Some(path.to_owned()) }))
+        code(self.client.set_file(
+            id,
+            file,
+            &SetFile { local_name: Some(path.to_owned()), ..SetFile::default() },
+        ))
     }
 
     fn pathless(&self, url: &str, content: &str) -> AddFile {
@@ -162,4 +166,26 @@ fn delivery_optimization_jobs_run_at_once() {
     for id in ids {
         service.reaches(id, JobState::Transferred);
     }
+}
+
+/// A piece hash file is fetched as every file is: the policy has its word before, and what is set comes into force with Resume only.
+#[test]
+fn delivery_optimization_file2_set_property_integrity_check_info_goes_by_the_policy() {
+    let service = Service::with_policy("[security]\ndenied_hosts = [\"denied.example\"]\n");
+    let origin = Origin::start();
+    origin.put("a", Content::new(1, SIZE));
+    let id = service.try_delivery(&request(vec![service.file(&origin.url("a"), "a")])).unwrap();
+    let info = |url: &str| SetFile {
+        integrity_check_info: Some(format!("{{\"PiecesHashFileUrl\":\"{url}\"}}")),
+        ..SetFile::default()
+    };
+    let set = |set: &SetFile| code(service.client.set_file(id, 0, set));
+    assert_eq!(set(&info("http://denied.example/p")), Err(h::E_ACCESSDENIED));
+    assert_eq!(set(&info("no url")), Err(h::E_INVALIDARG));
+    assert_eq!(set(&info(&origin.url("none"))), Ok(S_OK));
+    origin.hold("a", 1000);
+    service.act(id, Action::Resume).unwrap();
+    let size = SetFile { size: Some(SIZE), ..SetFile::default() };
+    assert_eq!(set(&size), Err(h::BG_E_INVALID_STATE));
+    assert_eq!(set(&info(&origin.url("none"))), Err(h::BG_E_INVALID_STATE));
 }
