@@ -25,7 +25,7 @@ use crate::protocol::{Digest, Event, FileOrder, Order, Pair, headers_max};
 use crate::rate::Limiter;
 use crate::source::Source;
 use openbits_core::classify::Class;
-use openbits_core::hresult::{E_UNEXPECTED, ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED};
+use openbits_core::hresult::{E_UNEXPECTED, ERROR_FILE_NOT_FOUND, ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED};
 use openbits_core::plan::{Accept, BodyEnd, Decision, Ended, Fail, FilePlan, Limits, Next, Request};
 use openbits_core::secret::split_login;
 use openbits_core::{ErrorContext, Priority};
@@ -415,6 +415,16 @@ impl Attempt {
             Reopened::Usable(temp) => {
                 current.part = Some(Part::resumed(current.place.clone(), temp, file.done.clone()));
                 Ok(())
+            }
+            Reopened::Gone if self.order.options.loss_is_fatal => {
+                let detail = "The temporary file is gone.";
+                let mut fail = with(ErrorContext::LocalFile, ERROR_FILE_NOT_FOUND, Class::Fatal, detail);
+                fail.discard = true;
+                Err(fail)
+            }
+            Reopened::Gone => {
+                let restart = current.plan.local_lost("the temporary file is gone")?;
+                current.restart(&self.reporter, restart).await
             }
             Reopened::Lost(reason) => {
                 let restart = current.plan.local_lost(reason)?;
