@@ -62,6 +62,9 @@ pub struct Download {
     /// Start was called.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub started: bool,
+    /// How often a Start said what is wanted: the first one, and each with ranges.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub starts: u32,
     /// Uri, without user and password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uri: Option<String>,
@@ -125,6 +128,11 @@ pub struct Download {
     /// The no-progress period ended it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_progress: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// Properties to set; all or none. An empty text takes a property back.
@@ -470,6 +478,7 @@ impl Job {
         }
         self.options.get_or_insert_default().on_demand = !ranges.is_empty();
         if let Some(download) = self.download.as_deref_mut() {
+            download.starts = download.starts.wrapping_add(1);
             download.ranges = ranges;
         }
         Ok(())

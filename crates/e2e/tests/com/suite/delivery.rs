@@ -277,7 +277,7 @@ pub(super) fn do_manager_enum_downloads() {
         };
         assert_eq!(elements(&list(None).unwrap()).len(), 2);
         let upper = id.to_uppercase();
-        assert_eq!(elements(&list(Some((api::DODownloadProperty_Id, &upper))).unwrap()), [id.clone()]);
+        assert_eq!(elements(&list(Some((api::DODownloadProperty_Id, &upper))).unwrap()), std::slice::from_ref(&id));
         let url = session.origin().url("b");
         assert_eq!(elements(&list(Some((api::DODownloadProperty_Uri, &url))).unwrap()).len(), 1);
         let path = session.path("a");
