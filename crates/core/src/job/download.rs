@@ -31,8 +31,6 @@ pub const NO_PROGRESS_BACKGROUND_S: u32 = 86_400;
 pub const RETRY_DELAY_S: u32 = 30;
 /// Longest ContentId and CorrelationVector, in UTF-16 units.
 pub const TEXT_MAX: usize = 2_200;
-/// Longest IntegrityCheckInfo, in UTF-16 units.
-pub const INTEGRITY_MAX: usize = 16 << 10;
 /// Name of the job of a download without a DisplayName.
 pub const NAME: &str = "Delivery Optimization";
 
@@ -212,7 +210,7 @@ impl DownloadChange {
     /// Values, before rights and state matter.
     ///
     /// # Errors
-    /// `E_INVALIDARG`, `BG_E_STRING_TOO_LONG`
+    /// `E_INVALIDARG`
     pub fn check(&self) -> Result<(), HResult> {
         // Whether the path is one is looked at when the file is made.
         let texts = [
@@ -220,10 +218,11 @@ impl DownloadChange {
             (&self.correlation_vector, TEXT_MAX),
             (&self.display_name, names::DISPLAY_NAME_MAX),
             (&self.path, names::LOCAL_NAME_MAX),
-            (&self.integrity, INTEGRITY_MAX),
         ];
         for (text, max) in texts {
-            text.as_deref().map_or(Ok(()), |text| names::check_text(text, max))?;
+            text.as_deref()
+                .map_or(Ok(()), |text| names::check_text(text, max))
+                .map_err(|_| h::E_INVALIDARG)?;
         }
         let web = |uri: &str| names::check_remote_name(uri).is_ok_and(names::RemoteScheme::has_ranges);
         if self.uri.as_ref().is_some_and(|(uri, _)| !uri.is_empty() && !web(uri)) {
