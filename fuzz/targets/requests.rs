@@ -33,6 +33,7 @@ fn new_job(body: CreateJob) -> NewJob {
         resume: body.resume,
         extras: Extras { dialect: body.dialect, ..Extras::NONE },
         delivery: None,
+        download: None,
     }
 }
 

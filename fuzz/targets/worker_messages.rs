@@ -35,6 +35,7 @@ fn queue() -> Queue {
         resume: true,
         extras: Extras::NONE,
         delivery: None,
+        download: None,
     };
     queue.create(OWNER, new, now(0)).expect("a plain job");
     queue

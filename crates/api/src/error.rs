@@ -1,6 +1,9 @@
 //! The one error table: HRESULT to name, HTTP status, exit code, text and suggested action.
 
 use openbits_core::HResult;
+use openbits_core::delivery::codes::{
+    DO_E_INTEGRITYCHECKINFO_UNAVAILABLE, DO_E_INTEGRITYCHECKINFO_UNSPECIFIED,
+};
 use openbits_core::hresult as h;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -150,6 +153,11 @@ pub fn row(code: HResult) -> ErrorRow {
         h::BG_E_VALIDATION_FAILED => {
             (502, exit::JOB_ERROR, "The content is not what was expected; check the digest and the source.")
         }
+        DO_E_INTEGRITYCHECKINFO_UNSPECIFIED | DO_E_INTEGRITYCHECKINFO_UNAVAILABLE => (
+            502,
+            exit::JOB_ERROR,
+            "Check the address, the digest and the form of the piece hash file; see docs/delivery-optimization.md.",
+        ),
         h::BG_E_REMOTE_FILE_CHANGED => {
             (502, exit::JOB_ERROR, "The file keeps changing on the server; resume later.")
         }

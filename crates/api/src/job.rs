@@ -1,7 +1,7 @@
 //! Jobs as the API shows them. Unknown sizes are null, times are milliseconds since 1970 UTC.
 
 use crate::http::HttpView;
-use crate::request::RangeView;
+use crate::request::{PieceHashFile, RangeView};
 use openbits_core::job::Dialect;
 use openbits_core::pace::Mode;
 use openbits_core::upload::client::Protocol;
@@ -240,6 +240,9 @@ pub struct FileView {
     /// Location of the Metalink.
     #[serde(default)]
     pub metalink: Option<String>,
+    /// The piece hash file; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pieces: Option<PieceHashFile>,
     /// Mirrors that the caller gave.
     #[serde(default)]
     pub mirrors: Vec<String>,

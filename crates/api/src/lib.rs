@@ -45,8 +45,8 @@ pub use policy::{
 };
 pub use request::{
     AddFile, AddFiles, CreateJob, DigestSourceRequest, DownloadPosition, EnvironmentProxyView,
-    NotifyCommandView, ProxyRequest, RangeView, ReplacePrefix, RequestRanges, SetFile, SetHelperToken,
-    SetNumbered, SetProperties, SetRemoteName, SetValidation,
+    NotifyCommandView, PieceHashFile, ProxyRequest, RangeView, ReplacePrefix, RequestRanges, SetFile,
+    SetHelperToken, SetNumbered, SetProperties, SetRemoteName, SetValidation,
 };
 pub use service::{ServiceInfo, ServiceLimits};
 pub use why::Why;

@@ -87,6 +87,9 @@ pub struct AddFile {
     /// Other remote names of the same file, at most 32, tried in this order when the first one fails.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mirrors: Vec<String>,
+    /// A piece hash file: wrong pieces of the file are fetched again, and only they.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pieces: Option<PieceHashFile>,
     /// The file consists of these bytes of the remote file, back to back in this order (AddFileWithRanges); at least one, at most 500,
     /// without overlap. Absent: of the whole remote file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,6 +105,22 @@ pub struct DigestSourceRequest {
     /// Name of the file in it [default: the last part of the remote name; of a Metalink with one file, that one].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+}
+
+/// Where a file with the digests of another's pieces is; the owner's worker fetches it with the file. At most 8 MiB are read. Its form is
+/// `BPM1` (`docs/delivery-optimization.md`); a file of another form is not understood.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PieceHashFile {
+    /// A remote name, like that of a file.
+    pub location: String,
+    /// Digest of the piece hash file itself, `ALGORITHM:HEX`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub digest: Option<Digest>,
+    /// The file is not fetched without its pieces (0x80D02017); otherwise it is, where they cannot be had or are not understood.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mandatory: bool,
 }
 
 /// Bytes of a file.

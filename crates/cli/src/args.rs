@@ -255,6 +255,15 @@ pub(crate) struct Expect {
     /// Another URL of the same file, tried when the first one fails; may be repeated (one URL)
     #[arg(long, value_name = "URL")]
     pub(crate) mirror: Vec<String>,
+    /// Piece hash file (BPM1) of the file: what is damaged is fetched again, and only that (one URL)
+    #[arg(long, value_name = "URL|FILE")]
+    pub(crate) pieces: Option<String>,
+    /// Digest of the piece hash file as ALGORITHM:HEX
+    #[arg(long, value_name = "DIGEST", value_parser = digest, requires = "pieces")]
+    pub(crate) pieces_digest: Option<Digest>,
+    /// Fail if the piece hash file cannot be had or read, instead of going on without
+    #[arg(long, requires = "pieces")]
+    pub(crate) pieces_required: bool,
 }
 
 impl Expect {
@@ -268,6 +277,7 @@ impl Expect {
             || self.metalink.is_some()
             || self.listed_as.is_some()
             || !self.mirror.is_empty()
+            || self.pieces.is_some()
     }
 }
 
@@ -573,6 +583,8 @@ mod tests {
             "bits get http://h/a --headers @f --challenge-headers @g",
             "bits get http://h/a --checksum SHA256SUMS --mirror http://i/a --mirror smb://j/s/a",
             "bits get --metalink http://h/a.meta4 -d x",
+            "bits get http://h/a --pieces http://h/a.bpm1 --pieces-required",
+            &format!("bits add j http://h/a p --pieces a.bpm1 --pieces-digest sha-256:{hex}"),
             "bits list --user",
             "bits create n --type download",
             "bits create n --type upload",

@@ -3,7 +3,7 @@
 use crate::args::Expect;
 use crate::failure::Failure;
 use crate::names;
-use openbits_api::{AddFile, DigestSourceRequest};
+use openbits_api::{AddFile, DigestSourceRequest, PieceHashFile};
 
 /// Endings that the file of a Metalink does not have.
 const METALINK_ENDINGS: [&str; 2] = [".meta4", ".metalink"];
@@ -11,7 +11,9 @@ const METALINK_ENDINGS: [&str; 2] = [".meta4", ".metalink"];
 /// Adds the expectations to the files of a command.
 pub(crate) fn apply(expect: &Expect, files: &mut [AddFile]) -> Result<(), Failure> {
     if expect.is_for_one() && files.len() != 1 {
-        return Err(Failure::Usage("digests, a Metalink and mirrors go with one URL only".to_owned()));
+        return Err(Failure::Usage(
+            "digests, pieces, a Metalink and mirrors go with one URL only".to_owned(),
+        ));
     }
     let source = |place: &String| {
         Ok::<_, Failure>(DigestSourceRequest { location: location(place)?, name: expect.listed_as.clone() })
@@ -24,9 +26,15 @@ pub(crate) fn apply(expect: &Expect, files: &mut [AddFile]) -> Result<(), Failur
         file.size = expect.size;
         file.checksum = expect.checksum.as_ref().map(source).transpose()?;
         file.metalink = expect.metalink.as_ref().map(source).transpose()?;
+        file.pieces = expect.pieces.as_deref().map(|place| pieces(expect, place)).transpose()?;
         file.mirrors = expect.mirror.iter().map(|url| names::remote_name(url)).collect::<Result<_, _>>()?;
     }
     Ok(())
+}
+
+fn pieces(expect: &Expect, place: &str) -> Result<PieceHashFile, Failure> {
+    let (digest, mandatory) = (expect.pieces_digest.clone(), expect.pieces_required);
+    Ok(PieceHashFile { location: location(place)?, digest, mandatory })
 }
 
 /// A URL as typed, or the absolute path of a local file.
@@ -64,6 +72,13 @@ mod tests {
         let two = || [AddFile::default(), AddFile::default()];
         let one = Expect { listed_as: Some("x".to_owned()), ..Expect::default() };
         assert!(matches!(apply(&one, &mut two()), Err(Failure::Usage(_))));
+        let pieces =
+            Expect { pieces: Some("http://h/a.bpm1".to_owned()), pieces_required: true, ..Expect::default() };
+        assert!(matches!(apply(&pieces, &mut two()), Err(Failure::Usage(_))));
+        let mut file = [AddFile::default()];
+        apply(&pieces, &mut file).unwrap();
+        let location = "http://h/a.bpm1".to_owned();
+        assert_eq!(file[0].pieces, Some(PieceHashFile { location, digest: None, mandatory: true }));
         let list = Expect { checksum: Some("http://h/S".to_owned()), ..Expect::default() };
         let mut files = two();
         apply(&list, &mut files).unwrap();

@@ -236,6 +236,10 @@ fn file(job: &JobView, file: &FileView, lines: &mut Vec<String>) {
             lines.push(format!("  {what} {}", clean(&text::redact_url(place))));
         }
     }
+    if let Some(pieces) = &file.pieces {
+        let must = if pieces.mandatory { " (required)" } else { "" };
+        lines.push(format!("  pieces:    {}{must}", clean(&text::redact_url(&pieces.location))));
+    }
     for mirror in &file.mirrors {
         lines.push(format!("  mirror:    {}", clean(&text::redact_url(mirror))));
     }

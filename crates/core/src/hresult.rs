@@ -69,12 +69,17 @@ impl HResult {
 
     /// The symbolic name, if the code has one.
     pub fn name(self) -> Option<&'static str> {
-        TABLE.iter().find(|row| row.0 == self).map(|row| row.1)
+        self.row().map(|row| row.1)
+    }
+
+    /// The row of BITS' table, else of Delivery Optimization's.
+    fn row(self) -> Option<&'static (Self, &'static str, &'static str)> {
+        TABLE.iter().chain(crate::delivery::codes::TABLE).find(|row| row.0 == self)
     }
 
     /// What the code means, in one English sentence; never empty.
     pub fn text(self) -> String {
-        match TABLE.iter().find(|row| row.0 == self) {
+        match self.row() {
             Some(row) => row.2.to_owned(),
             None => match self.http_status() {
                 Some(status) => format!("HTTP status {status}."),
@@ -132,6 +137,16 @@ mod tests {
         }
         assert_eq!(BG_E_NOT_FOUND.http_status(), None);
         assert_eq!(BITS_MC_JOB_CANCELLED.http_status(), None);
+    }
+
+    #[test]
+    fn codes_of_delivery_optimization_have_names_and_texts() {
+        let code = crate::delivery::codes::DO_E_INTEGRITYCHECKINFO_UNAVAILABLE;
+        assert_eq!(format!("{code:?}"), "DO_E_INTEGRITYCHECKINFO_UNAVAILABLE (0x80D02017)");
+        assert_eq!(code.text(), "The pieces must be checked, and their digests cannot be had.");
+        for (code, name, meaning) in crate::delivery::codes::TABLE {
+            assert!(code.name().is_some() && !name.is_empty() && meaning.ends_with('.'), "{name}");
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //!   `If-Range` with every continuation, and every answer is compared with it, whatever its status.
 //! * Bytes of two versions never meet: a changed origin restarts that file, at most three times without net progress.
 //! * Without a validator old bytes are not trusted. The size alone is never enough.
+//! * One exception: bytes that piece digests have proven right are right whatever version a server has, so what lacks may come from any
+//!   answer for a file of that size ([`FilePlan::for_pieces`]). Whoever asks so looks at every byte of it before it counts.
 //! * What is wanted, and in which order, is a value ([`Wanted`]) that may change at any time. A request asks for one range, never for
 //!   several, and never for bytes that do not follow each other in the local file.
 
@@ -199,6 +201,8 @@ pub struct FilePlan {
     peak: u64,
     cuts: u32,
     digest_failed: bool,
+    /// What is kept was compared with digests of its pieces, and what comes will be.
+    proven: bool,
     /// Set if this is a mirror and not the remote name.
     mirror: Option<String>,
     wanted: Wanted,
@@ -247,6 +251,7 @@ impl FilePlan {
             peak: 0,
             cuts: 0,
             digest_failed: false,
+            proven: false,
             mirror: None,
             wanted: Wanted::default(),
             turns: false,
@@ -305,6 +310,22 @@ impl FilePlan {
         self.secrets = same;
         self.back_to_start();
         self
+    }
+
+    /// A plan for what lacks in a file of `size` bytes, where `proven` is known to be right: no version is asked for and none is compared;
+    /// an answer for a file of another size, or with more than was asked for, is an error and never a new beginning.
+    #[must_use]
+    pub fn for_pieces(mut self, size: u64, proven: RangeSet) -> Self {
+        debug_assert!(!proven.is_empty(), "a file of which nothing is right begins again");
+        self.wanted = Wanted::default();
+        (self.size, self.done, self.validator) = (Some(size), proven, Validator::default());
+        (self.proven, self.no_cache, self.confirmed) = (true, true, true);
+        self
+    }
+
+    /// Parts of the file may be fetched again after all of it came: nobody reads it already, and the server is asked for ranges.
+    pub fn may_repair(&self) -> bool {
+        !self.wanted.pinned && !self.wanted.dynamic && self.method.is_none() && self.layout().is_whole()
     }
 
     /// Asks caches for a fresh copy from the beginning.
@@ -412,7 +433,7 @@ impl FilePlan {
 
     /// The remote file is another one now: it begins again, where nobody relies on what is there.
     fn changed(&mut self, comparison: Comparison) -> Result<Restart, Box<Fail>> {
-        if self.wanted.pinned {
+        if self.wanted.pinned && !self.proven {
             let mut fail =
                 Fail::new(BG_E_REMOTE_FILE_CHANGED, format!("For this file: {}.", comparison.reason()));
             fail.class = Class::Fatal;
@@ -424,6 +445,9 @@ impl FilePlan {
     }
 
     fn restart(&mut self, reason: &str, give_up: HResult) -> Result<Restart, Box<Fail>> {
+        if self.proven {
+            return Err(Box::new(Fail::new(give_up, format!("No pieces can be had from here: {reason}."))));
+        }
         if self.restarts >= MAX_RESTARTS {
             let mut fail = Fail::new(
                 give_up,
@@ -452,6 +476,8 @@ impl FilePlan {
 
 #[cfg(test)]
 mod options;
+#[cfg(test)]
+mod pieces_tests;
 #[cfg(test)]
 mod property;
 #[cfg(test)]

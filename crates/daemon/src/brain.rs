@@ -202,8 +202,8 @@ impl Brain {
         self.review_bandwidth();
         self.review_machine();
         self.suspend_forbidden();
-        self.queue.start(self.clock.now());
         self.queue.drop_volatile(self.clock.now());
+        self.queue.start(self.clock.now());
         self.review_rates();
         self.flush();
         loop {

@@ -77,6 +77,7 @@ fn file_order(job: &Job, index: u32, file: &File, settings: &Settings, remote: S
         expected_size: file.expect().size,
         sources: file.expect().sources.clone(),
         mirrors: file.expect().mirrors.iter().map(ToString::to_string).collect(),
+        piece_file: file.expect().piece_file.clone(),
         moved: file.moved,
         made: job.made(),
     }
@@ -133,6 +134,8 @@ fn options(job: &Job, settings: &Settings, vault: &Vault) -> Result<TransferOpti
     if job.dialect() == Dialect::DeliveryOptimization {
         options.wrong_size = DO_E_HTTP_BLOCKSIZE_MISMATCH;
     }
+    // Its client removed it, and is told so (spec/delivery-optimization-com.md 4.7).
+    options.loss_is_fatal = job.download.is_some();
     if job.delivery.is_some() {
         // Spec/delivery-optimization-linux-agent.md 7.1.
         options.user_agent = DELIVERY_AGENT.to_owned();

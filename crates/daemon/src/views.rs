@@ -4,8 +4,8 @@ use crate::clock::Clock;
 use crate::http::ranges;
 use openbits_api::{
     CallbackKind, CallbackView, CertificateView, CredentialView, ErrorView, EventKind, EventView,
-    FileRangeView, FileView, HttpView, JobView, LogView, NumberedProperty, PaceView, ProxyView, ReplyView,
-    SCHEMA, UploadView, Why, error,
+    FileRangeView, FileView, HttpView, JobView, LogView, NumberedProperty, PaceView, PieceHashFile,
+    ProxyView, ReplyView, SCHEMA, UploadView, Why, error,
 };
 use openbits_core::events_log::{Level, Record};
 use openbits_core::integrity::SourceKind;
@@ -186,6 +186,11 @@ pub fn file(job: &Job, index: u32, file: &File) -> FileView {
         expected_size: file.expect().size,
         checksum: source(file, SourceKind::Checksums),
         metalink: source(file, SourceKind::Metalink),
+        pieces: file.expect().piece_file.as_ref().map(|pieces| PieceHashFile {
+            location: pieces.location.to_string(),
+            digest: pieces.digest.clone(),
+            mandatory: pieces.mandatory,
+        }),
         mirrors: file.expect().mirrors.iter().map(ToString::to_string).collect(),
         mirror: file.mirror.as_deref().map(str::to_owned),
         ranges: (!file.layout.is_whole()).then(|| ranges::shown(file.layout.ranges())),

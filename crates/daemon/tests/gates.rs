@@ -8,7 +8,10 @@
 mod common;
 
 use common::{Service, wait};
+use openbits_api::{CreateDownload, DownloadProperties, DownloadView, StartDownload};
 use openbits_client::Action;
+use openbits_core::delivery::codes;
+use openbits_core::delivery::download::State;
 use openbits_core::hresult as h;
 use openbits_core::policy::cost;
 use openbits_core::{HResult, JobId, JobState, Priority};
@@ -486,4 +489,73 @@ fn policy_07_servers_in_the_own_subnet_have_no_limit() {
     assert_eq!(service.state(job), JobState::Transferring);
     assert!(service.reload(&schedule(false, "0")));
     service.until_code(job, h::BG_E_BLOCKED_BY_POLICY);
+}
+
+/// A started download of Delivery Optimization.
+fn download(service: &Service, url: &str, cost_policy: Option<u32>) -> JobId {
+    let properties = DownloadProperties {
+        uri: Some(url.to_owned()),
+        local_path: Some(service.path("download").display().to_string()),
+        cost_policy,
+        ..DownloadProperties::default()
+    };
+    let new = CreateDownload { properties, environment_proxy: None };
+    let id = service.client.create_download(&new).unwrap().id.parse().unwrap();
+    service.client.start_download(id, &StartDownload::default()).unwrap();
+    id
+}
+
+/// Waits until GetStatus has this state and this ExtendedError, and no Error.
+fn download_is(service: &Service, id: JobId, state: State, extended: HResult) -> DownloadView {
+    let is = |view: &DownloadView| {
+        view.state == state
+            && view.error == h::S_OK.to_string()
+            && view.extended_error == extended.to_string()
+    };
+    wait(&format!("{state:?} with {extended}"), || service.client.download(id).ok().filter(is))
+}
+
+/// Spec/delivery-optimization-com.md 4.3: a pause of the transient kind, which ends by itself.
+#[test]
+fn do_download_get_status_without_a_network() {
+    if !cable() {
+        return;
+    }
+    let service = Service::start("");
+    let id = download(&service, &format!("{}/slow", origin(ADDRESS)), None);
+    download_is(&service, id, State::Transferring, h::S_OK);
+    pull();
+    download_is(&service, id, State::Paused, codes::DO_E_BLOCKED_BY_NO_NETWORK);
+    plug();
+    download_is(&service, id, State::Transferring, h::S_OK);
+    // Whoever pauses it meanwhile is not overruled by the network.
+    pull();
+    download_is(&service, id, State::Paused, codes::DO_E_BLOCKED_BY_NO_NETWORK);
+    service.client.act_on_download(id, openbits_client::DownloadAction::Pause).unwrap();
+    download_is(&service, id, State::Paused, h::S_OK);
+    plug();
+    std::thread::sleep(Duration::from_secs(1));
+    download_is(&service, id, State::Paused, h::S_OK);
+}
+
+/// CostPolicy (4.4, 6) on a metered network: Unrestricted waits, Standard and Always do not; a change acts at once.
+#[test]
+fn do_download_set_property_cost_policy_on_a_metered_network() {
+    let Some((bus, service)) = on_a_bus("") else { return };
+    let network = bus.service(NM);
+    network.set(NM_PATH, NM, "Metered", Property::U32(1));
+    let id = download(&service, &format!("{}/slow", origin(ADDRESS)), None);
+    let policy = |cost_policy| {
+        let set = DownloadProperties { cost_policy: Some(cost_policy), ..DownloadProperties::default() };
+        service.client.set_download(id, &set).unwrap();
+    };
+    download_is(&service, id, State::Transferring, h::S_OK);
+    policy(1);
+    download_is(&service, id, State::Paused, codes::DO_E_BLOCKED_BY_COST_TRANSFER_POLICY);
+    policy(0);
+    download_is(&service, id, State::Transferring, h::S_OK);
+    policy(1);
+    download_is(&service, id, State::Paused, codes::DO_E_BLOCKED_BY_COST_TRANSFER_POLICY);
+    network.set(NM_PATH, NM, "Metered", Property::U32(4));
+    download_is(&service, id, State::Transferring, h::S_OK);
 }

@@ -37,6 +37,14 @@ impl NewJob {
         self
     }
 
+    /// Another key of the file added last.
+    #[must_use]
+    pub fn file_key(mut self, key: &str, value: impl Into<Value>) -> Self {
+        let files = self.0["files"].as_array_mut().expect("a list");
+        files.last_mut().expect("a file")[key] = value.into();
+        self
+    }
+
     /// `UPLOAD` or `UPLOAD_REPLY`.
     #[must_use]
     pub fn kind(mut self, kind: &str) -> Self {

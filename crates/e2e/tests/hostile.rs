@@ -35,6 +35,7 @@ fn only_a_digest_tells(behaviour: Behaviour) -> bool {
         Behaviour::PartialWrongBytes
             | Behaviour::ChangesSilently
             | Behaviour::TornBody
+            | Behaviour::FlippedByte
             | Behaviour::IfRangeIgnoredNoValidators
             | Behaviour::CaptivePortal
             | Behaviour::Http09

@@ -258,6 +258,7 @@ fn ranges_from_hostile_servers_are_right_or_refused() {
             Behaviour::PartialWrongBytes,
             Behaviour::ChangesSilently,
             Behaviour::TornBody,
+            Behaviour::FlippedByte,
             Behaviour::IfRangeIgnoredNoValidators,
         ];
         let endless = [Behaviour::EndlessHeaders, Behaviour::EndlessEarlyHints, Behaviour::Trickle];

@@ -123,6 +123,8 @@ behaviours! {
     ChangesSilently = "changes-silently",
     /// One answer, complete in size, has the old version up to the byte and the new one from there on.
     TornBody = "torn-body",
+    /// One bit of the byte is wrong; size, tag and date say nothing of it: damage on the way.
+    FlippedByte = "flipped-byte",
 
     /// No `Content-Length`; the end of the connection ends the body.
     NoContentLength = "no-content-length",

@@ -272,6 +272,13 @@ fn check(behaviour: Behaviour) {
             assert_eq!(lab.content.first_difference(0, &whole.body), Some(AT));
             assert_eq!(lab.content.successor(SIZE).first_difference(AT, &whole.body[1000..]), None);
         }
+        Behaviour::FlippedByte => {
+            let whole = answer(&lab.whole());
+            let mut body = whole.body.clone();
+            assert_eq!((body.len(), lab.content.first_difference(0, &body)), (3000, Some(AT)));
+            body[usize::try_from(AT).unwrap()] ^= 1;
+            assert_eq!(lab.content.first_difference(0, &body), None);
+        }
         Behaviour::NoContentLength => {
             let seen = lab.whole();
             let whole = answer(&seen);

@@ -17,6 +17,7 @@ mod writer;
 pub(crate) use finish::finish;
 pub(crate) use folder::{Folder, Place};
 pub(crate) use group::{Finished, Group};
+pub(crate) use hash::{Cut, Wanted as Hashed, digest_of};
 
 pub(crate) use part::{MAX_UNSYNCED, Part};
 pub(crate) use probe::probe;

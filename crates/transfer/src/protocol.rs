@@ -9,7 +9,7 @@ mod options;
 
 pub use check::check;
 pub use event::{Event, Failure, FailureClass, FileCheckpoint, FoundCertificate, Note, Pace};
-pub use openbits_core::integrity::{Algorithm, Digest, DigestSource, SourceKind};
+pub use openbits_core::integrity::{Algorithm, Digest, DigestSource, PieceFile, SourceKind};
 use openbits_core::job::FileId;
 use openbits_core::job::http::CertificateQuery;
 use openbits_core::{AttemptId, ErrorContext, HResult, JobId, Priority, RangeSet, Ticket};
@@ -271,6 +271,9 @@ pub struct FileOrder {
     /// Other remote names of the same file.
     #[serde(default)]
     pub mirrors: Vec<String>,
+    /// A piece hash file, fetched with the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub piece_file: Option<PieceFile>,
     /// The URL changed since `done` came: the answer is compared by size and date, without the entity tag of the old server.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub moved: bool,
@@ -296,6 +299,7 @@ impl FileOrder {
             expected_size: None,
             sources: Vec::new(),
             mirrors: Vec::new(),
+            piece_file: None,
             moved: false,
             made: None,
         }

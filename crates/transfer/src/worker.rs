@@ -7,6 +7,7 @@ mod body;
 mod exchange;
 mod lists;
 mod mirrors;
+mod pieces;
 mod report;
 mod speed;
 mod steer;

@@ -217,6 +217,9 @@ mod tests {
             ("IDODownloadStatusCallback", "OnStatusChange", "do_download_status_callback_on_status_change"),
             ("IDeliveryOptimizationFile2", "SetProperty", "delivery_optimization_file2_set_property"),
             ("IEnumUnknown", "Skip", "enum_unknown_skip"),
+            ("IDOManager", "CreateDownload", "do_manager_create_download"),
+            ("IDODownload", "SetProperty", "do_download_set_property"),
+            ("IDeliveryOptimizationJob2", "AddFile", "delivery_optimization_job2_add_file"),
         ];
         for (interface, method, key) in keys {
             assert_eq!(method_key(interface, method), key);

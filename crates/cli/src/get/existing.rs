@@ -65,6 +65,7 @@ fn checks(view: &FileView, file: &AddFile) -> bool {
         && (file.size.is_none() || file.size == view.expected_size)
         && same(&file.checksum, &view.checksum)
         && same(&file.metalink, &view.metalink)
+        && (file.pieces.is_none() || file.pieces == view.pieces)
         && file.ranges == view.ranges
 }
 

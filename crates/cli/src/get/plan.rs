@@ -49,7 +49,9 @@ pub(crate) fn plan(args: &Get) -> Result<Plan, Failure> {
         lines.extend(input::read(list)?);
     }
     if args.expect.is_for_one() && lines.len() != 1 {
-        return Err(Failure::Usage("digests, a Metalink and mirrors go with one URL only".to_owned()));
+        return Err(Failure::Usage(
+            "digests, pieces, a Metalink and mirrors go with one URL only".to_owned(),
+        ));
     }
     if !args.ranges.is_empty() && lines.len() != 1 {
         return Err(Failure::Usage("--range goes with one URL only".to_owned()));

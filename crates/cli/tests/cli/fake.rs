@@ -341,6 +341,7 @@ fn file_views(files: &[AddFile]) -> Vec<FileView> {
         checksum: file.checksum.as_ref().map(|source| source.location.clone()),
         expected_size: file.size,
         metalink: file.metalink.as_ref().map(|source| source.location.clone()),
+        pieces: file.pieces.clone(),
         mirrors: file.mirrors.clone(),
         mirror: None,
         ranges: file.ranges.clone(),

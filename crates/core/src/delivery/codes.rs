@@ -5,8 +5,11 @@ use crate::hresult::{self as h, HResult};
 use crate::job::{ErrorRecord, Wait};
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $bits:literal;)*) => {
-        $($(#[$doc])* pub const $name: HResult = HResult::from_bits($bits);)*
+    ($(#[doc = $doc:literal] $name:ident = $bits:literal;)*) => {
+        $(#[doc = $doc] pub const $name: HResult = HResult::from_bits($bits);)*
+
+        /// Every code of this page: value, symbolic name, meaning.
+        pub const TABLE: &[(HResult, &str, &str)] = &[$(($name, stringify!($name), $doc.trim_ascii()),)*];
     };
 }
 
@@ -80,6 +83,8 @@ pub const fn of_bits(code: HResult) -> HResult {
         h::BG_E_OVERLAPPING_RANGES => DO_E_OVERLAPPING_RANGES,
         h::BG_E_INSUFFICIENT_RANGE_SUPPORT => DO_E_INSUFFICIENT_RANGE_SUPPORT,
         h::BG_E_READ_ONLY_PROPERTY => DO_E_READ_ONLY_PROPERTY,
+        h::BG_E_UNKNOWN_PROPERTY_ID => DO_E_UNKNOWN_PROPERTY_ID,
+        h::BG_E_STRING_TOO_LONG => h::E_INVALIDARG,
         h::BG_E_NETWORK_DISCONNECTED => DO_E_BLOCKED_BY_NO_NETWORK,
         h::BG_E_BLOCKED_BY_COST_TRANSFER_POLICY | h::BG_E_BLOCKED_BY_POLICY => {
             DO_E_BLOCKED_BY_COST_TRANSFER_POLICY
@@ -198,5 +203,47 @@ mod tests {
             assert!(is_fatal(code), "{code}");
         }
         assert!(!is_fatal(h::ERROR_WINHTTP_TIMEOUT));
+    }
+
+    /// Spec/delivery-optimization-com.md 5.2 and 8: the number that a code of BITS becomes; what is not listed stays as it is.
+    #[test]
+    fn what_codes_of_bits_are_called() {
+        let table = [
+            (h::BG_E_NOT_FOUND, 0x80D0_2003),
+            (h::BG_E_EMPTY, 0x80D0_2004),
+            (h::BG_E_FILE_NOT_AVAILABLE, 0x80D0_2010),
+            (h::BG_E_UNKNOWN_PROPERTY_ID, 0x80D0_2011),
+            (h::BG_E_READ_ONLY_PROPERTY, 0x80D0_2012),
+            (h::BG_E_INVALID_STATE, 0x80D0_2013),
+            (h::BG_E_ERROR_INFORMATION_UNAVAILABLE, 0x80D0_2014),
+            (h::BG_E_BLOCKED_BY_COST_TRANSFER_POLICY, 0x80D0_3801),
+            (h::BG_E_BLOCKED_BY_POLICY, 0x80D0_3801),
+            (h::BG_E_BLOCKED_BY_BATTERY_POLICY, 0x80D0_3804),
+            (h::BG_E_BLOCKED_BY_BATTERY_SAVER, 0x80D0_3804),
+            (h::BG_E_NETWORK_DISCONNECTED, 0x80D0_3805),
+            (h::BG_E_INVALID_RANGE, 0x80D0_5010),
+            (h::BG_E_INSUFFICIENT_RANGE_SUPPORT, 0x80D0_5011),
+            (h::BG_E_OVERLAPPING_RANGES, 0x80D0_5012),
+            (h::BG_E_STRING_TOO_LONG, 0x8007_0057),
+        ];
+        for (code, bits) in table {
+            assert_eq!(of_bits(code).bits(), bits, "{code}");
+            assert_eq!(of_bits(of_bits(code)), of_bits(code), "{code}: one that has its name keeps it");
+        }
+        for same in [
+            h::S_OK,
+            h::E_ACCESSDENIED,
+            h::E_INVALIDARG,
+            h::E_NOTIMPL,
+            h::ERROR_FILE_NOT_FOUND,
+            h::ERROR_DISK_FULL,
+            h::BG_E_HTTP_ERROR_403,
+            h::BG_E_HTTP_ERROR_404,
+            h::BG_E_HTTP_ERROR_503,
+            DO_E_INVALID_STATE,
+            DO_E_LOCALPATH_NOT_SET,
+        ] {
+            assert_eq!(of_bits(same), same);
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! Calls that change a job's state (spec/bits-core.md 5.2 and 8.2).
 
+use super::download::TEXT_MAX;
 use super::options::OwnerLevel;
 use super::{Change, File, Finishing, Job, NewFile, Notice, REPLY_INDEX};
 use crate::delivery::codes;
 use crate::enums::{JobState, JobType};
 use crate::hresult::{self as h, HResult};
 use crate::id::Uid;
+use crate::names;
 use crate::time::Now;
 
 /// What the worker has to do for Complete and Cancel.
@@ -71,6 +73,7 @@ impl Job {
         }
         let ids = || files.iter().filter_map(|file| file.content_id.as_deref());
         let known = self.files.iter().filter_map(|file| file.content_id.as_deref());
+        ids().try_for_each(|id| names::check_text(id, TEXT_MAX))?;
         let mut seen: std::collections::BTreeSet<&str> = known.collect();
         if !ids().all(|id| seen.insert(id)) {
             return Err(h::E_INVALIDARG);
@@ -304,6 +307,9 @@ impl Job {
         self.credentials.clear();
         self.secrets.clear();
         self.files.iter_mut().for_each(|file| file.login = None);
+        if let Some(download) = self.download.as_deref_mut() {
+            download.change_hands(self.files.is_empty());
+        }
         self.notify_command = None;
         if let Some(http) = self.http.as_deref_mut() {
             http.change_hands();

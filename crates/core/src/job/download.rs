@@ -31,6 +31,10 @@ pub const NO_PROGRESS_BACKGROUND_S: u32 = 86_400;
 pub const RETRY_DELAY_S: u32 = 30;
 /// Longest ContentId and CorrelationVector, in UTF-16 units.
 pub const TEXT_MAX: usize = 2_200;
+/// Longest IntegrityCheckInfo, in UTF-16 units.
+pub const INTEGRITY_MAX: usize = 16 << 10;
+/// Name of the job of a download without a DisplayName.
+pub const NAME: &str = "Delivery Optimization";
 
 /// The no-progress timeout of a level (5.2, ambiguity 10).
 pub const fn default_no_progress_s(priority: Priority) -> u32 {
@@ -38,6 +42,19 @@ pub const fn default_no_progress_s(priority: Priority) -> u32 {
         Priority::Foreground => NO_PROGRESS_FOREGROUND_S,
         _ => NO_PROGRESS_BACKGROUND_S,
     }
+}
+
+/// The CostPolicy that a level has by itself (4.4).
+const fn usual_cost(priority: Priority) -> CostPolicy {
+    match priority {
+        Priority::Foreground => CostPolicy::Always,
+        _ => CostPolicy::Standard,
+    }
+}
+
+/// The job's `cost_flags` of a download of this level that has no CostPolicy.
+pub const fn usual_cost_flags(priority: Priority) -> u32 {
+    usual_cost(priority).to_job().0
 }
 
 /// Of a download of IDOManager. A property of `None` was never set.
@@ -187,14 +204,18 @@ impl DownloadChange {
     /// Values, before rights and state matter.
     ///
     /// # Errors
-    /// `E_INVALIDARG`
+    /// `E_INVALIDARG`, `BG_E_STRING_TOO_LONG`
     pub fn check(&self) -> Result<(), HResult> {
-        let texts = [&self.content_id, &self.correlation_vector];
-        for text in texts.into_iter().flatten() {
-            names::check_text(text, TEXT_MAX).map_err(|_| h::E_INVALIDARG)?;
-        }
-        if let Some(name) = &self.display_name {
-            names::check_text(name, names::DISPLAY_NAME_MAX).map_err(|_| h::E_INVALIDARG)?;
+        // Whether the path is one is looked at when the file is made.
+        let texts = [
+            (&self.content_id, TEXT_MAX),
+            (&self.correlation_vector, TEXT_MAX),
+            (&self.display_name, names::DISPLAY_NAME_MAX),
+            (&self.path, names::LOCAL_NAME_MAX),
+            (&self.integrity, INTEGRITY_MAX),
+        ];
+        for (text, max) in texts {
+            text.as_deref().map_or(Ok(()), |text| names::check_text(text, max))?;
         }
         let web = |uri: &str| names::check_remote_name(uri).is_ok_and(names::RemoteScheme::has_ranges);
         if self.uri.as_ref().is_some_and(|(uri, _)| !uri.is_empty() && !web(uri)) {
@@ -213,6 +234,11 @@ impl DownloadChange {
         Ok(())
     }
 
+    /// The level that ForegroundPriority asks for.
+    pub fn priority(&self) -> Option<Priority> {
+        self.foreground.map(|on| if on { Priority::Foreground } else { Priority::Normal })
+    }
+
     /// What is fixed by the first Start (4.4).
     const fn changes_file(&self) -> bool {
         self.path.is_some() || self.stream.is_some() || self.total_size.is_some() || self.integrity.is_some()
@@ -225,6 +251,15 @@ fn given(text: String) -> Option<String> {
 }
 
 impl Download {
+    /// Another user's from now on: the old owner's login is not used by the new one, nor is the place that he chose for a file that was
+    /// not made yet.
+    pub(super) fn change_hands(&mut self, unmade: bool) {
+        self.login = None;
+        if unmade {
+            self.path = None;
+        }
+    }
+
     /// The file of the first Start.
     ///
     /// # Errors
@@ -273,21 +308,27 @@ impl Job {
     /// `DO_E_INVALID_STATE`, and what [`Job::set`] refuses.
     pub fn set_download(&mut self, mut change: DownloadChange, now: Now) -> Result<Change, HResult> {
         let state = status(self).ok_or(h::BG_E_INVALID_STATE)?.state;
+        if state.is_final() {
+            return Err(codes::DO_E_INVALID_STATE);
+        }
         let begun = state != State::Created;
         if begun && change.changes_file() || change.uri.is_some() && begun && state != State::Paused {
             return Err(codes::DO_E_INVALID_STATE);
         }
+        if begun && change.uri.as_ref().is_some_and(|(uri, _)| uri.is_empty()) {
+            return Err(h::E_INVALIDARG);
+        }
         let mut properties = std::mem::take(&mut change.properties);
-        properties
-            .extend(change.display_name.clone().filter(|name| !name.is_empty()).map(Property::DisplayName));
-        let level = |foreground| if foreground { Priority::Foreground } else { Priority::Normal };
-        properties.extend(change.foreground.map(|on| Property::Priority(level(on).value().into())));
+        let name = |text: &str| Property::DisplayName(if text.is_empty() { NAME } else { text }.to_owned());
+        properties.extend(change.display_name.as_deref().map(name));
+        properties.extend(change.priority().map(|level| Property::Priority(level.value().into())));
         properties.extend(change.no_progress_s.map(Property::NoProgressTimeout));
         properties.extend(self.cost_of(&change)?);
         properties.extend(self.security_of(&change)?);
-        if !properties.is_empty() {
-            let _ = self.set(properties, now)?;
-        }
+        let set = match properties.is_empty() {
+            true => Change::ok(Notice::Modification),
+            false => self.set(properties, now)?,
+        };
         let Some(download) = self.download.as_deref_mut() else { return Err(h::BG_E_INVALID_STATE) };
         macro_rules! store {
             ($($field:ident),*) => { $( if change.$field.is_some() { download.$field = change.$field; } )* };
@@ -315,15 +356,12 @@ impl Job {
             download.uri = given(uri.clone());
             download.login.clone_from(&login);
             if other && begun && !self.files.is_empty() {
-                if uri.is_empty() {
-                    return Err(h::E_INVALIDARG);
-                }
                 self.no_progress_since = None;
                 self.rename(0, uri.into(), login);
             }
         }
         self.touch(now);
-        Ok(Change::ok(Notice::Modification))
+        Ok(set)
     }
 
     /// What the cost policy and the level make of the job: a default for each level (4.4).
@@ -332,8 +370,7 @@ impl Job {
             return Ok(Vec::new());
         }
         let before = self.download.as_deref();
-        let foreground = change.foreground.unwrap_or(self.priority == Priority::Foreground);
-        let usual = if foreground { CostPolicy::Always } else { CostPolicy::Standard };
+        let usual = usual_cost(change.priority().unwrap_or(self.priority));
         let set = change.cost_policy.or(before.and_then(|download| download.cost_policy));
         let policy = set.map_or(Ok(usual), CostPolicy::from_value)?;
         let (mask, no_cellular) = policy.to_job();
@@ -379,13 +416,24 @@ impl Job {
             (State::Finalized | State::Aborted, _) => Err(codes::DO_E_INVALID_STATE),
             (State::Transferring, _) | (State::Transferred, None) => Ok(Change::ok(Notice::None)),
             (State::Created, ranges) => {
-                if self.files.is_empty() {
+                let made = self.files.is_empty();
+                if made {
                     self.files.push(File::new(file.ok_or(h::E_UNEXPECTED)?));
                 }
-                self.ask_for(ranges.unwrap_or_default())?;
+                if let Err(code) = self.ask_for(ranges.unwrap_or_default()) {
+                    if made {
+                        self.files.clear();
+                    }
+                    return Err(code);
+                }
                 self.begin_download(now)
             }
-            (State::Paused, None) => self.begin_download(now),
+            (State::Paused, None) => {
+                // What failed may have been forgotten, or its data lost.
+                let pending = self.download.as_deref().map(|download| download.ranges.clone());
+                self.ask_for(pending.unwrap_or_default())?;
+                self.begin_download(now)
+            }
             (State::Paused | State::Transferred, Some(ranges)) => {
                 self.ask_for(ranges)?;
                 self.begin_download(now)
@@ -406,6 +454,10 @@ impl Job {
 
     /// Only these ranges are wanted from now on; none: the whole file.
     fn ask_for(&mut self, ranges: Vec<FileRange>) -> Result<(), HResult> {
+        let (options, custom) = (self.options(), self.has_custom_method());
+        if !ranges.is_empty() && (options.dynamic_content || custom) {
+            return Err(h::BG_E_UNSUPPORTED_JOB_CONFIGURATION);
+        }
         let Some(file) = self.files.first_mut() else { return Err(h::E_UNEXPECTED) };
         if file.size.is_some_and(|size| ranges.iter().any(|range| !range.fits(size))) {
             return Err(h::BG_E_INVALID_RANGE);
@@ -422,6 +474,15 @@ impl Job {
             download.ranges = ranges;
         }
         Ok(())
+    }
+
+    /// The data of a download is fetched anew: so are the ranges of its Start that were there already.
+    pub(crate) fn ask_again(&mut self) {
+        let Some(download) = self.download.as_deref() else { return };
+        if let Some(file) = self.files.first_mut().filter(|file| !file.transferred) {
+            // They were few enough when they were asked for, and nothing is there.
+            let _ = file.request(&download.ranges);
+        }
     }
 
     /// SetProperty of a file of Delivery Optimization (5.3).
@@ -485,3 +546,6 @@ impl File {
         self.integrity.as_deref().is_some_and(|check| !check.settled)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -353,7 +353,9 @@ impl Job {
                 let before = self.priority;
                 self.priority = Priority::from_value(value).expect("checked before");
                 // The default of Delivery Optimization depends on the level (spec/delivery-optimization-com.md 5.2).
-                if self.ages_from_creation() && self.no_progress_timeout_s == default_no_progress_s(before) {
+                let own = self.download.as_deref().is_some_and(|download| download.no_progress_s.is_some());
+                let usual = !own && self.no_progress_timeout_s == default_no_progress_s(before);
+                if self.ages_from_creation() && usual {
                     self.no_progress_timeout_s = default_no_progress_s(self.priority);
                 }
             }

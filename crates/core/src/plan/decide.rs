@@ -59,7 +59,8 @@ impl FilePlan {
         head.check_encoding()?;
         let length = head.whole_length()?;
         self.turns = false;
-        if self.wanted.needs_parts() || (self.wanted.strict && self.asked.ranged) {
+        let part_only = self.proven && (self.asked.start > 0 || self.asked.end.is_some());
+        if self.wanted.needs_parts() || part_only || (self.wanted.strict && self.asked.ranged) {
             return self.whole_for_a_part(head, length);
         }
         self.ranges_ignored |= self.asked.ranged && (self.asked.start > 0 || self.asked.end.is_some());
@@ -296,6 +297,10 @@ impl FilePlan {
     fn compare(&self, head: &Head<'_>, total: Option<u64>) -> Comparison {
         if total.is_some_and(|total| total < self.done.end()) {
             return Comparison::Changed("size");
+        }
+        if self.proven {
+            let other = total.is_some_and(|total| Some(total) != self.size);
+            return if other { Comparison::Changed("size") } else { Comparison::Same };
         }
         self.validator.compare(self.size, head, total)
     }

@@ -93,7 +93,7 @@ impl FilePlan {
                 return Ended::Fail(outside());
             }
             let more = !self.is_whole() && (self.missing().is_some() || self.wanted.only_first);
-            if more && !self.validator.usable(self.size) {
+            if more && !self.may_go_on() {
                 return Ended::Fail(Box::new(Fail::new(
                     BG_E_INSUFFICIENT_RANGE_SUPPORT,
                     "The server sends the file in parts and does not say which version they belong to.",
@@ -122,7 +122,7 @@ impl FilePlan {
             self.cuts = 0;
         }
         let worth_it = again && fresh > 0 && self.cuts < MAX_CUTS;
-        if worth_it && self.method.is_none() && self.validator.usable(self.size) {
+        if worth_it && self.method.is_none() && self.may_go_on() {
             self.cuts += 1;
             self.back_to_start();
             return Ended::Soon(100 * u64::from(self.cuts));
@@ -131,5 +131,10 @@ impl FilePlan {
         fail.context = ErrorContext::GeneralTransport;
         fail.class = Class::Transient;
         Ended::Fail(Box::new(fail))
+    }
+
+    /// What is kept may be continued by another request.
+    fn may_go_on(&self) -> bool {
+        self.proven || self.validator.usable(self.size)
     }
 }

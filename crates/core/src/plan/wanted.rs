@@ -54,8 +54,11 @@ impl Wanted {
 
 impl FilePlan {
     /// Sets what is wanted: before the first [`FilePlan::step`], or at any time later, with the same layout. `first` is trimmed to what
-    /// is missing.
+    /// is missing. A plan for pieces ([`FilePlan::for_pieces`]) does not hear it.
     pub fn want(&mut self, wanted: Wanted) {
+        if self.proven {
+            return; // the file was whole already
+        }
         self.wanted = wanted;
         let (size, done) = (self.size, &self.done);
         self.wanted.first.retain(|range| !done.contains(range.within(size)));

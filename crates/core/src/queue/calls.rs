@@ -154,6 +154,9 @@ impl Call {
     pub fn is_owners_alone(&self) -> bool {
         match self {
             Self::Set(properties) => properties.iter().any(Property::is_owners_alone),
+            Self::Download(DownloadCall::Set(change)) => {
+                change.properties.iter().any(Property::is_owners_alone)
+            }
             Self::SetClientCertificate(_)
             | Self::RemoveClientCertificate
             | Self::SetCredentials(_)
@@ -205,6 +208,7 @@ impl Queue {
             // Its client hears of every change, and draws its own conclusions.
             job.notify_flags = notify::JOB_TRANSFERRED | notify::JOB_ERROR | notify::JOB_MODIFICATION;
             job.download = new.download;
+            job.options_mut().cost_flags = Some(download::usual_cost_flags(job.priority));
         }
         if let Some(delivery) = new.delivery {
             job.no_progress_timeout_s = crate::job::delivery::NO_PROGRESS_S;
@@ -501,7 +505,7 @@ impl Queue {
     }
 
     /// What an unchecked server sent of unfinished files is not believed any more (spec/bits-extended.md 9.1.5).
-    fn begin_files_again(&mut self, id: JobId) {
+    pub(super) fn begin_files_again(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if let Some(run) = self.runs.get_mut(&id) {
             run.void = true;
@@ -512,6 +516,7 @@ impl Queue {
                 self.effects.push(Effect::SaveFile(id, index));
             }
         }
+        job.ask_again();
     }
 
     fn complete(&mut self, id: JobId, now: Now) -> Result<Called, Failure> {

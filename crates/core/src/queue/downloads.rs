@@ -161,7 +161,11 @@ impl Queue {
         let change = match call {
             DownloadCall::Set(change) => {
                 let renames = change.uri.is_some() && files_before > 0;
+                let unchecked = !job.checks_revocation();
                 let change = job.set_download(*change, now)?;
+                if unchecked && job.checks_revocation() {
+                    self.begin_files_again(id);
+                }
                 if renames {
                     return Ok(self.renamed(id, change, &[0], now));
                 }

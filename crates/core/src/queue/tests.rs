@@ -2,6 +2,7 @@
 
 mod clocks;
 mod crash;
+mod downloads;
 mod errors;
 mod facts;
 mod finish;

@@ -415,7 +415,7 @@ impl Brain {
         } else if let Err(failure) = self.check_creator(caller, &new) {
             self.log_limit(&failure);
             let _ = sender.send(Err(failure));
-        } else if new.files.is_empty() {
+        } else if new.files.iter().all(|file| file.local.is_empty()) {
             self.create(caller, *new, sender);
         } else {
             let paths = probed_paths(new.kind, &new.files, reply_name(&new.properties));
@@ -453,7 +453,7 @@ impl Brain {
                 "this is another user's own service; it takes no jobs of yours",
             ));
         }
-        self.check_files(&new.files, false)?;
+        self.check_files(&new.files, new.extras.dialect == Dialect::DeliveryOptimization)?;
         self.check_new_job(caller, new)?;
         self.queue.may_create(caller, new)
     }
@@ -471,7 +471,10 @@ impl Brain {
             if !later || !file.local.is_empty() {
                 self.check_local_name(&file.local)?;
             }
-            self.check_security(&file.remote, &file.local)?;
+            match file.local.is_empty() {
+                true => self.settings.security.check_remote(&file.remote).map_err(|f| policy::refused(&f))?,
+                false => self.check_security(&file.remote, &file.local)?,
+            }
             self.check_expect(&file.expect)?;
             let digest = file.sha256.as_deref().unwrap_or("");
             let hexadecimal = digest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
@@ -532,6 +535,7 @@ impl Brain {
             }
             Call::Resume => self.check_resume(caller, id),
             Call::Download(DownloadCall::Start(..)) => self.check_resume(caller, id),
+            Call::Download(DownloadCall::Set(change)) => self.check_download_change(caller, id, change),
             Call::SetFile { file, change } => self.check_file_change(caller, id, *file, change),
             Call::SetRemoteName { file, name, .. } => self.check_remote_name(caller, id, *file, name),
             Call::ReplaceRemotePrefix { old, new, .. } => self.check_prefix(caller, id, old, new),
@@ -557,8 +561,7 @@ impl Brain {
                 let (kind, reply) = self.queue.get(id).map_or((JobType::Download, None), |job| {
                     (job.kind, job.reply_file_name().ok().flatten().map(str::to_owned))
                 });
-                let mut paths = probed_paths(kind, &files, reply.as_deref());
-                paths.retain(|path| !path.is_empty());
+                let paths = probed_paths(kind, &files, reply.as_deref());
                 self.probe(caller, worker, Probing::Add(id, files, sender), paths, purpose_of(kind));
             }
             (Call::Download(DownloadCall::Start(None, ranges)), Ok((_, worker))) => {
@@ -585,7 +588,9 @@ impl Brain {
                 let paths: Vec<String> = self
                     .queue
                     .get(id)
-                    .map(|job| job.files.iter().map(|f| f.local.to_string()).collect())
+                    .map(|job| {
+                        job.files.iter().map(|f| f.local.to_string()).filter(|p| !p.is_empty()).collect()
+                    })
                     .unwrap_or_default();
                 if paths.is_empty() {
                     self.call(caller, id, Call::TakeOwnership, sender);
@@ -885,7 +890,9 @@ const fn purpose_of(kind: JobType) -> Purpose {
 
 /// The paths to look at: those of the files, and for an upload-reply job the place of its reply after them.
 fn probed_paths(kind: JobType, files: &[NewFile], reply: Option<&str>) -> Vec<String> {
-    let mut paths: Vec<String> = files.iter().map(|f| f.local.clone()).collect();
+    // A file of Delivery Optimization may have none yet.
+    let mut paths: Vec<String> =
+        files.iter().map(|f| f.local.clone()).filter(|path| !path.is_empty()).collect();
     if kind == JobType::UploadReply && files.len() == 1 {
         // A generated name is in the file's folder.
         let generated =

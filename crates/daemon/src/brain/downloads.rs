@@ -7,7 +7,9 @@
 use super::Brain;
 use super::ask::{CallResult, Probing};
 use openbits_core::delivery::{codes, route, status};
-use openbits_core::job::{FileChange, FileId, NewFile};
+use openbits_core::hresult as h;
+use openbits_core::job::property::Property;
+use openbits_core::job::{DownloadChange, FileChange, FileId, NewFile};
 use openbits_core::layout::FileRange;
 use openbits_core::queue::{Call, Failure};
 use openbits_core::{Caller, HResult, JobId};
@@ -44,12 +46,29 @@ impl Brain {
             codes::DO_E_DOWNLOAD_NO_URI => Failure::new(code, "the download has no URL"),
             code => Failure::new(code, "the download has neither a path nor a stream"),
         })?;
+        // That is what a malformed path is called here (4.7).
+        self.check_local_name(&file.local)
+            .map_err(|failure| Failure::new(h::ERROR_INVALID_NAME, failure.detail))?;
         self.check_files(std::slice::from_ref(&file), false)?;
         if let Some(ranges) = ranges.filter(|ranges| !ranges.is_empty()) {
             self.queue.check_ranges(caller, &[NewFile { ranges: Some(ranges.to_vec()), ..file.clone() }])?;
         }
         self.check_added(caller, id, std::slice::from_ref(&file))?;
         Ok(Some(file))
+    }
+
+    /// Another URL for a file that was begun is as good as another file, and a level may want digests.
+    pub(super) fn check_download_change(
+        &self,
+        caller: Caller,
+        id: JobId,
+        change: &DownloadChange,
+    ) -> Result<(), Failure> {
+        if let Some((uri, _)) = &change.uri {
+            self.check_remote_name(caller, id, 0, uri)?;
+        }
+        let priority = change.priority().map(|priority| Property::Priority(priority.value().into()));
+        self.check_properties(caller, id, priority.as_slice())
     }
 
     /// Another path for a file is as good as another file.
@@ -61,9 +80,8 @@ impl Brain {
         change: &FileChange,
     ) -> Result<(), Failure> {
         let Ok(job) = self.queue.job(caller, id) else { return Ok(()) };
-        let Some((file, path)) = job.files.get(file as usize).zip(change.path.as_deref()) else {
-            return Ok(());
-        };
+        let Some(path) = change.path.as_deref() else { return Ok(()) };
+        let file = job.files.get(file as usize).ok_or(h::BG_E_FILE_NOT_FOUND)?;
         self.check_local_name(path)?;
         self.check_security(&file.remote, path)
     }

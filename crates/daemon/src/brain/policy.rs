@@ -43,7 +43,8 @@ pub(super) fn refused(forbidden: &Forbidden) -> Failure {
 
 /// The first file that is still to be transferred and that the policy forbids now.
 pub fn forbidden(security: &Security, job: &Job) -> Option<Forbidden> {
-    let files = job.files.iter().filter(|file| !file.transferred);
+    // One that has no place yet cannot be resumed, and is looked at when it gets one.
+    let files = job.files.iter().filter(|file| !file.transferred && !file.local.is_empty());
     let check = |file: &File| {
         security.check(&file.remote, &file.local)?;
         file.expect().locations().try_for_each(|name| security.check_remote(name))

@@ -17,14 +17,12 @@ use openbits_api::{
 use openbits_core::delivery::download;
 use openbits_core::delivery::{codes, headers};
 use openbits_core::hresult as h;
+use openbits_core::job::download::NAME;
 use openbits_core::job::{Dialect, Download, DownloadCall, DownloadChange, Extras, Job};
 use openbits_core::queue::{Call, Category, Failure, NewJob};
 use openbits_core::{Caller, JobId, JobType, Priority, Secret};
 use serde::Deserialize;
 use utoipa::IntoParams;
-
-/// Name of a download without one.
-const NAME: &str = "Delivery Optimization";
 
 /// Which downloads; at most one of them.
 #[derive(Debug, Default, Deserialize, IntoParams)]

@@ -2,7 +2,7 @@
 
 use super::{CannotSeal, Vault};
 use openbits_api::{AddFile, DigestSourceRequest, EnvironmentProxyView, ProxyRequest};
-use openbits_core::integrity::{DigestSource, Expect, SourceKind};
+use openbits_core::integrity::{DigestSource, Expect, PieceFile, SourceKind};
 use openbits_core::job::NewFile;
 use openbits_core::job::credential::{self, Credential};
 use openbits_core::job::http::CheckedHeaders;
@@ -73,7 +73,12 @@ pub fn files(vault: &Vault, job: JobId, files: Vec<AddFile>) -> Result<Vec<NewFi
                     .chain(file.checksum.map(|checksum| source(SourceKind::Checksums, checksum)))
                     .collect(),
                 mirrors: file.mirrors.into_iter().map(Into::into).collect(),
-                piece_file: None,
+                piece_file: file.pieces.map(|pieces| PieceFile {
+                    location: pieces.location.into(),
+                    digest: pieces.digest,
+                    root: None,
+                    mandatory: pieces.mandatory,
+                }),
             },
             ranges: file.ranges.map(crate::http::ranges::given),
         })

@@ -1,12 +1,12 @@
 //! A file that is being filled: writes, syncs, and what may be reported.
 
-use super::hash::{Hashes, digests_of};
+use super::hash::{Found, Hashes, Wanted, digests_of};
 use super::writer::{Writer, write_all};
 use super::{Folder, Place, direct};
 use crate::failure::{Outcome, local, local_io};
 use bytes::Bytes;
 use openbits_core::RangeSet;
-use openbits_core::integrity::{Algorithm, Digest};
+use openbits_core::integrity::Pieces;
 use rustix::fs;
 use rustix::io::Errno;
 use std::fs::File;
@@ -64,7 +64,7 @@ pub(crate) struct Part {
 
 impl Part {
     /// Of a new temporary file; these digests will be asked for.
-    pub(crate) fn new(place: Place, file: File, hashed: &[Algorithm]) -> Self {
+    pub(crate) fn new(place: Place, file: File, hashed: &Wanted) -> Self {
         let hash = (!hashed.is_empty()).then(|| (0, Hashes::new(hashed)));
         Self::with(place, file, RangeSet::new(), false, hash)
     }
@@ -286,18 +286,51 @@ impl Part {
         Ok(())
     }
 
-    /// Digests of the first `size` bytes: carried along while writing, or read back outside of the event loop.
-    pub(crate) async fn digests(&mut self, size: u64, algorithms: &[Algorithm]) -> Outcome<Vec<Digest>> {
+    /// Digests of the first `size` bytes: carried along while writing, or read back outside of the event loop, all of them in one pass.
+    pub(crate) async fn digests(&mut self, size: u64, wanted: &Wanted) -> Outcome<Found> {
         if let Some((end, hash)) = self.hash.take()
             && end == size
-            && hash.covers(algorithms)
+            && hash.covers(wanted)
         {
             return Ok(hash.finish());
         }
-        let (file, algorithms) = (self.file.clone(), algorithms.to_vec());
-        tokio::task::spawn_blocking(move || digests_of(&file, 0, size, &algorithms))
+        let (file, wanted) = (self.file.clone(), wanted.clone());
+        tokio::task::spawn_blocking(move || digests_of(&file, 0, size, &wanted))
             .await
             .unwrap_or_else(|_| Err(local(Errno::IO, "Reading back was interrupted")))
+    }
+
+    /// Of these pieces, those that are there as a whole and right; reads them back outside of the event loop.
+    pub(crate) async fn right(&self, pieces: Arc<Pieces>, of: &[u64]) -> Outcome<Vec<u64>> {
+        let of: Vec<u64> =
+            of.iter().copied().filter(|piece| self.settled.contains(pieces.range(*piece))).collect();
+        let file = self.file.clone();
+        let look = move || {
+            let wanted = Wanted { algorithms: vec![pieces.algorithm()], pieces: None };
+            let mut right = Vec::new();
+            for piece in of {
+                let range = pieces.range(piece);
+                let found = digests_of(&file, range.start, range.end - range.start, &wanted)?;
+                if found.digests.iter().any(|digest| pieces.is_right(piece, &digest.to_bytes())) {
+                    right.push(piece);
+                }
+            }
+            Ok(right)
+        };
+        tokio::task::spawn_blocking(look)
+            .await
+            .unwrap_or_else(|_| Err(local(Errno::IO, "Reading back was interrupted")))
+    }
+
+    /// Counts only these bytes as there, of those that are; the run must be finished.
+    pub(crate) fn keep_only(&mut self, kept: &RangeSet) {
+        debug_assert!(self.run.is_none(), "nothing is being written");
+        let both = |of: &RangeSet| -> RangeSet { kept.iter().flat_map(|range| of.parts(range)).collect() };
+        (self.settled, self.durable) = (both(&self.settled), both(&self.durable));
+        if let Some(sync) = &mut self.sync {
+            sync.covers = both(&sync.covers);
+        }
+        self.hash = None;
     }
 
     /// Cuts off what may lie behind the end, and makes sure that the file is as long as it must be and was written without an error.

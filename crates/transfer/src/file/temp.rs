@@ -99,6 +99,8 @@ pub(crate) enum Reopened {
     Usable(File),
     /// It is not, and why.
     Lost(&'static str),
+    /// There is none.
+    Gone,
 }
 
 /// Opens the temporary file of an earlier attempt, if it is a regular file of ours with one name, long enough, and marked with
@@ -108,7 +110,7 @@ pub(crate) fn reopen(place: &Place, end: u64, tag: &str) -> Outcome<Reopened> {
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let fd = match fs::openat(&place.folder, &*place.temp, flags, Mode::empty()) {
         Ok(fd) => fd,
-        Err(Errno::NOENT) => return Ok(Reopened::Lost("the temporary file is gone")),
+        Err(Errno::NOENT) => return Ok(Reopened::Gone),
         Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => {
             return Ok(Reopened::Lost("something else has the name of the temporary file"));
         }

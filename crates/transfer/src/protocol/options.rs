@@ -67,6 +67,8 @@ pub struct TransferOptions {
     pub volatile: bool,
     /// Code of a file of another size than is expected (default `BG_E_VALIDATION_FAILED`).
     pub wrong_size: HResult,
+    /// A temporary file that is gone ends the attempt (default false: the file begins again).
+    pub loss_is_fatal: bool,
     /// Report the ranges that are written, not only their number (default false).
     pub tell_ranges: bool,
 }
@@ -102,6 +104,7 @@ impl Default for TransferOptions {
             max_bytes: None,
             volatile: false,
             wrong_size: BG_E_VALIDATION_FAILED,
+            loss_is_fatal: false,
             tell_ranges: false,
         }
     }

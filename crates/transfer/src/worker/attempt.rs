@@ -1,9 +1,11 @@
 //! One run of one job: its files, one after the other, and what is asked for of any of them before everything else.
 
+mod complete;
 mod current;
 mod leave;
 mod reach;
 
+use complete::Completed;
 pub(super) use current::Surroundings;
 pub(super) use reach::decide;
 
@@ -11,21 +13,22 @@ use super::Stop;
 use super::body;
 use super::lists::{Lists, Wanted};
 use super::mirrors::{Blame, Mirrors};
+use super::pieces::{Repair, Repaired};
 use super::report::{self, Reporter};
 use super::steer::Steer;
 use super::verdicts::Verdicts;
 use crate::auth::Auth;
 use crate::failure::{Outcome, with};
-use crate::file::{self, Finished, Folder, Group, Part, Place, Reopened};
+use crate::file::{self, Folder, Group, Hashed, Part, Place, Reopened};
 use crate::http::{Pool, Route};
-use crate::protocol::{Algorithm, Digest, Event, FileOrder, Order, Pair, headers_max};
+use crate::protocol::{Digest, Event, FileOrder, Order, Pair, headers_max};
 use crate::rate::Limiter;
 use crate::source::Source;
 use openbits_core::classify::Class;
-use openbits_core::hresult::{E_UNEXPECTED, ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED};
+use openbits_core::hresult::{E_UNEXPECTED, ERROR_FILE_NOT_FOUND, ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED};
 use openbits_core::plan::{Accept, BodyEnd, Decision, Ended, Fail, FilePlan, Limits, Next, Request};
 use openbits_core::secret::split_login;
-use openbits_core::{ErrorContext, Priority, RangeSet};
+use openbits_core::{ErrorContext, Priority};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -42,17 +45,17 @@ const DRAIN: u64 = 16 << 10;
 /// An attempt at a job.
 pub(crate) struct Attempt {
     pub(super) order: Order,
-    reporter: Reporter,
+    pub(super) reporter: Reporter,
     pool: Pool,
     limiter: Rc<Limiter>,
     level: Rc<Cell<Priority>>,
     auth: Auth,
     folders: HashMap<PathBuf, Arc<Folder>>,
     group: Group,
-    current: Option<Current>,
+    pub(super) current: Option<Current>,
     pub(super) lists: Lists,
     /// The failure of an earlier mirror, which is told instead of the last one's.
-    blame: Option<Blame>,
+    pub(super) blame: Option<Blame>,
     /// The peer that was told last.
     told: Option<String>,
     verdicts: Rc<Verdicts>,
@@ -99,7 +102,7 @@ pub(super) struct Reached {
 }
 
 /// A remote name without its login, and the login. A share is asked with the name as it is.
-fn names_and_login(remote: &str) -> (String, Option<Pair>) {
+pub(super) fn names_and_login(remote: &str) -> (String, Option<Pair>) {
     if !remote.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http")) {
         return (remote.to_owned(), None);
     }
@@ -113,18 +116,24 @@ pub(super) struct Current {
     pub(super) plan: FilePlan,
     pub(super) place: Place,
     /// User and password of the URL.
-    login: Option<Pair>,
+    pub(super) login: Option<Pair>,
     pub(super) part: Option<Part>,
     pub(super) modified_s: Option<i64>,
-    hashed: Vec<Algorithm>,
+    hashed: Hashed,
     /// What the server says of the version that the plan is bound to (`Repr-Digest`).
-    told_digest: Option<Digest>,
+    pub(super) told_digest: Option<Digest>,
+    /// Pieces are being fetched again: `plan` and `login` are those of the place that serves them.
+    pub(super) repair: Option<Repair>,
+    /// How often pieces were fetched again.
+    pub(super) rounds: u32,
+    /// Every piece was looked at and is right.
+    pub(super) proven: bool,
     /// What lies under the temporary name is of another mirror. It stays until this one has something better.
     others: bool,
     connected: bool,
     /// The peer that an earlier file told of.
     told: Option<String>,
-    status: Option<u16>,
+    pub(super) status: Option<u16>,
 }
 
 impl Attempt {
@@ -287,17 +296,35 @@ impl Attempt {
                 Next::Satisfied => return self.put_aside(at).await.map_err(mine),
                 Next::Send(request) => self.request(*request, wanted).await.map_err(mine)?,
                 Next::Complete { size } => {
-                    if let Some(finished) = self.complete(size, wanted).await.map_err(mine)? {
-                        self.over[at] = true;
-                        self.finished_bytes = self.finished_bytes.saturating_add(size);
-                        self.told = self.current.take().and_then(|current| current.told);
-                        return self.group.add(finished).await.map_err(|(file, fail)| (Some(file), fail));
+                    match self.complete(size, wanted).await.map_err(mine)? {
+                        Completed::Finished(finished) => {
+                            self.over[at] = true;
+                            self.finished_bytes = self.finished_bytes.saturating_add(size);
+                            self.told = self.current.take().and_then(|current| current.told);
+                            return self
+                                .group
+                                .add(*finished)
+                                .await
+                                .map_err(|(file, fail)| (Some(file), fail));
+                        }
+                        Completed::Wrong(pieces) => {
+                            match Box::pin(self.repair(file, place, wanted, pieces)).await? {
+                                Repaired::Right => continue,
+                                Repaired::OtherList(fresh) => {
+                                    *wanted = fresh;
+                                    self.current.as_mut().expect("still open").hashed = wanted.hashed();
+                                    continue;
+                                }
+                                Repaired::Nowhere => self.mismatch().await.map_err(mine)?,
+                            }
+                        }
+                        Completed::Again => {}
                     }
                     // The lists may be as old as what a cache gave for the file.
-                    if !file.sources.is_empty() {
-                        *wanted = self.wanted(file, true).await.map_err(mine)?;
+                    if !file.sources.is_empty() || file.piece_file.is_some() {
+                        *wanted = self.wanted_anew(file, wanted).await.map_err(mine)?;
                         let current = self.current.as_mut().expect("still open");
-                        current.hashed = wanted.algorithms();
+                        current.hashed = wanted.hashed();
                     }
                 }
             }
@@ -354,8 +381,11 @@ impl Attempt {
             login,
             part: None,
             modified_s: None,
-            hashed: wanted.algorithms(),
+            hashed: wanted.hashed(),
             told_digest: None,
+            repair: None,
+            rounds: 0,
+            proven: false,
             others,
             connected: false,
             told: self.told.take(),
@@ -386,6 +416,16 @@ impl Attempt {
                 current.part = Some(Part::resumed(current.place.clone(), temp, file.done.clone()));
                 Ok(())
             }
+            Reopened::Gone if self.order.options.loss_is_fatal => {
+                let detail = "The temporary file is gone.";
+                let mut fail = with(ErrorContext::LocalFile, ERROR_FILE_NOT_FOUND, Class::Fatal, detail);
+                fail.discard = true;
+                Err(fail)
+            }
+            Reopened::Gone => {
+                let restart = current.plan.local_lost("the temporary file is gone")?;
+                current.restart(&self.reporter, restart).await
+            }
             Reopened::Lost(reason) => {
                 let restart = current.plan.local_lost(reason)?;
                 current.restart(&self.reporter, restart).await
@@ -394,7 +434,7 @@ impl Attempt {
     }
 
     /// One request and what comes of it.
-    async fn request(&mut self, request: Request, wanted: &Wanted) -> Outcome<()> {
+    pub(super) async fn request(&mut self, request: Request, wanted: &Wanted) -> Outcome<()> {
         let original = self.current.as_ref().expect("a file is open").plan.original().clone();
         let Reached { route, mut source, why } = Box::pin(self.reach(&request, &original)).await?;
         let current = self.current.as_mut().expect("a file is open");
@@ -433,6 +473,7 @@ impl Attempt {
                 let (ended, left) =
                     Box::pin(Self::accept(current, &surroundings, &accept, told, &mut source)).await?;
                 if self.order.options.tell_ranges
+                    && current.repair.is_none()
                     && let Some(part) = &current.part
                 {
                     self.reporter.written(current.index, part.written());
@@ -494,10 +535,12 @@ impl Attempt {
             current.restart(reporter, restart).await?;
         }
         current.take_over(reporter).await?;
-        if let Some(told) = told.filter(|_| current.plan.layout().is_whole()) {
-            current.expect(told);
+        if current.repair.is_none() {
+            if let Some(told) = told.filter(|_| current.plan.layout().is_whole()) {
+                current.expect(told);
+            }
+            current.modified_s = accept.modified_s;
         }
-        current.modified_s = accept.modified_s;
         let sparse = current.plan.wanted().only_first;
         let size = current.plan.local_size();
         if let Some(size) = size.filter(|_| !sparse) {
@@ -534,35 +577,5 @@ impl Attempt {
         let (got, end) = body::stream(current, around, accept, source, early).await?;
         let left = end == BodyEnd::Left;
         Ok((current.plan.end(got, end), left))
-    }
-
-    /// Every byte is there: check it, and hand it over for the last sync. None: the digest was wrong, it begins again.
-    async fn complete(&mut self, size: u64, wanted: &Wanted) -> Outcome<Option<Finished>> {
-        let current = self.current.as_mut().expect("a file is open");
-        if current.plan.layout().is_whole() {
-            wanted.check_size(Some(size))?;
-        }
-        if current.part.is_none() {
-            current.take_over(&self.reporter).await?;
-            current.part = Some(current.new_part()?); // an empty file
-        }
-        let part = current.part.as_mut().expect("just made");
-        part.finish_run().await?;
-        let expected: Vec<&Digest> = wanted.digests.iter().chain(&current.told_digest).collect();
-        if !expected.is_empty() {
-            let algorithms: Vec<Algorithm> = expected.iter().map(|digest| digest.algorithm()).collect();
-            let found = part.digests(size, &algorithms).await?;
-            if !expected.iter().all(|digest| found.contains(digest)) {
-                let restart = current.plan.digest_mismatch()?;
-                current.restart(&self.reporter, restart).await?;
-                return Ok(None);
-            }
-        }
-        part.fit(size)?;
-        part.synced().await?;
-        let done = RangeSet::prefix(size);
-        let durable = *part.durable() == done && part.entry_durable();
-        let checkpoint = report::checkpoint(current.index, &current.plan, done, current.modified_s, true);
-        Ok(Some(Finished { place: part.place.clone(), file: part.file.clone(), checkpoint, durable }))
     }
 }

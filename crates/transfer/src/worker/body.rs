@@ -89,6 +89,9 @@ pub(super) async fn stream(
     let limit = Duration::from_millis(options.idle_timeout_ms);
     let mut speed = Speed::new(options.least_bytes_per_s, limit);
     let (index, modified_s) = (current.index, current.modified_s);
+    // Pieces that are fetched again count when they were looked at, and were told before.
+    let mending = current.repair.is_some();
+    let volatile = options.volatile || mending;
     let Current { part, plan, .. } = current;
     let part = part.as_mut().expect("made by the caller");
     let start = plan
@@ -120,10 +123,10 @@ pub(super) async fn stream(
                 break BodyEnd::Left;
             }
         }
-        if !options.volatile && part.wants_sync(options.checkpoint_bytes, options.checkpoint_ms) {
+        if !volatile && part.wants_sync(options.checkpoint_bytes, options.checkpoint_ms) {
             part.start_sync();
         }
-        let full = !options.volatile && part.unsynced() >= MAX_UNSYNCED;
+        let full = !volatile && part.unsynced() >= MAX_UNSYNCED;
         let waiting = full || part.syncing();
         source.hold(full || source.is_held());
         tokio::select! {
@@ -168,7 +171,7 @@ pub(super) async fn stream(
                 if ticks % PROGRESS_TICKS == 0 && bytes != told {
                     told = bytes;
                     reporter.progress(index, bytes);
-                    if options.tell_ranges {
+                    if options.tell_ranges && !mending {
                         reporter.written(index, part.written());
                     }
                 }

@@ -2,12 +2,13 @@
 
 use super::attempt::{Attempt, Reached};
 use crate::failure::{Outcome, with};
+use crate::file::{Cut, Hashed};
 use crate::http::Piece;
-use crate::protocol::{Algorithm, Digest, DigestSource, FileOrder, SourceKind};
+use crate::protocol::{Digest, DigestSource, FileOrder, SourceKind};
 use openbits_core::classify::Class;
 use openbits_core::hresult::*;
 use openbits_core::integrity::metalink;
-use openbits_core::integrity::{LIST_BYTES_MAX, file_name, sums};
+use openbits_core::integrity::{LIST_BYTES_MAX, Pieces, file_name, sums};
 use openbits_core::plan::{BodyEnd, Decision, Ended, Fail, FilePlan, Next, Validator};
 use openbits_core::{ErrorContext, HResult, RangeSet};
 use std::collections::HashMap;
@@ -28,12 +29,17 @@ pub(super) struct Wanted {
     wrong_size: HResult,
     /// Remote names in the order in which they are tried; the file's own is among them unless it is that of a Metalink.
     pub(super) places: Vec<String>,
+    /// Digests of its pieces.
+    pub(super) pieces: Option<Arc<Pieces>>,
 }
 
 impl Wanted {
-    /// The functions whose digests are needed.
-    pub(super) fn algorithms(&self) -> Vec<Algorithm> {
-        self.digests.iter().map(Digest::algorithm).collect()
+    /// The digests that are needed.
+    pub(super) fn hashed(&self) -> Hashed {
+        Hashed {
+            algorithms: self.digests.iter().map(Digest::algorithm).collect(),
+            pieces: self.pieces.as_deref().map(Cut::of),
+        }
     }
 
     /// A size that is not the expected one.
@@ -65,16 +71,21 @@ impl Attempt {
             size: file.expected_size,
             wrong_size: self.order.options.wrong_size,
             places: Vec::new(),
+            pieces: None,
         };
         let mut of_metalink = Vec::new();
         let mut stands_for = false;
         for source in &file.sources {
-            let list = self.list(source, file, fresh).await?;
+            let list = self.list(&source.location, &file.remote, fresh).await.map_err(|mut fail| {
+                fail.detail = format!("The list of digests cannot be had. {}", fail.detail);
+                fail
+            })?;
             let told = tell(source.clone(), list, file.remote.clone()).await?;
             wanted.digests.extend(told.digests);
             wanted.check_size(told.size)?;
             wanted.size = told.size.or(wanted.size);
             of_metalink.extend(told.places);
+            wanted.pieces = wanted.pieces.or(told.pieces.filter(|_| file.wanted.layout.is_whole()));
             stands_for |= source.kind == SourceKind::Metalink && *source.location == *file.remote;
         }
         let own = (!stands_for).then(|| file.remote.clone());
@@ -82,16 +93,29 @@ impl Attempt {
         if wanted.places.is_empty() {
             return Err(bad(BG_E_VALIDATION_FAILED, "The Metalink names no address that can be fetched."));
         }
+        if let Some(pieces) = self.pieces_of(file, fresh).await? {
+            wanted.check_size(Some(pieces.size()))?;
+            wanted.size = Some(pieces.size());
+            wanted.pieces = Some(pieces);
+        }
         Ok(Rc::new(wanted))
     }
 
-    async fn list(&mut self, source: &DigestSource, file: &FileOrder, fresh: bool) -> Outcome<Arc<Vec<u8>>> {
-        if let Some(list) = self.lists.known.get(&*source.location).filter(|_| !fresh) {
+    /// What is expected by lists that are fetched past all caches. Pieces that were known stay known: a list that vanished proves nothing.
+    pub(super) async fn wanted_anew(&mut self, file: &FileOrder, before: &Wanted) -> Outcome<Rc<Wanted>> {
+        let mut wanted = self.wanted(file, true).await?;
+        if let (None, Some(pieces)) = (&wanted.pieces, &before.pieces) {
+            Rc::make_mut(&mut wanted).pieces = Some(pieces.clone());
+        }
+        Ok(wanted)
+    }
+
+    pub(super) async fn list(&mut self, location: &str, remote: &str, fresh: bool) -> Outcome<Arc<Vec<u8>>> {
+        if let Some(list) = self.lists.known.get(location).filter(|_| !fresh) {
             return Ok(list.clone());
         }
-        let list = self.fetch_list(&source.location, &file.remote, fresh).await.map_err(|mut fail| {
+        let list = self.fetch_list(location, remote, fresh).await.map_err(|mut fail| {
             fail.discard = false; // it is not about the file's own data
-            fail.detail = format!("The list of digests cannot be had. {}", fail.detail);
             fail
         })?;
         let list = Arc::new(list);
@@ -100,7 +124,7 @@ impl Attempt {
             self.lists.known.clear();
             self.lists.bytes = list.len();
         }
-        self.lists.known.insert(source.location.to_string(), list.clone());
+        self.lists.known.insert(location.to_owned(), list.clone());
         Ok(list)
     }
 
@@ -195,6 +219,7 @@ struct Told {
     digests: Vec<Digest>,
     size: Option<u64>,
     places: Vec<String>,
+    pieces: Option<Arc<Pieces>>,
 }
 
 /// What a list says of the file; outside of the event loop, for lists may be long.
@@ -221,7 +246,12 @@ async fn tell(source: DigestSource, list: Arc<Vec<u8>>, remote: String) -> Outco
                 }),
             };
             found
-                .map(|file| Told { digests: file.digests, size: file.size, places: file.urls })
+                .map(|file| Told {
+                    digests: file.digests,
+                    size: file.size,
+                    places: file.urls,
+                    pieces: file.pieces.map(Arc::new),
+                })
                 .map_err(|error| bad(BG_E_VALIDATION_FAILED, format!("Refused: {error}.")))
         }
     };

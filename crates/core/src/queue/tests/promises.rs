@@ -142,11 +142,11 @@ impl World {
         let background = self
             .attempts
             .values()
-            .filter(|a| self.q.jobs.get(&a.job).is_some_and(|job| job.priority != Priority::Foreground));
+            .filter(|a| self.q.jobs.get(&a.job).is_some_and(|job| job.slot_level() != Priority::Foreground));
         let background = background.count();
-        let priority = self.q.jobs[&id].priority;
-        assert!(!self.policy_blocks.holds(priority), "a level that is held does not run");
-        if priority != Priority::Foreground {
+        let job = &self.q.jobs[&id];
+        assert!(!self.policy_blocks.holds(job.priority), "a level that is held does not run");
+        if job.slot_level() != Priority::Foreground {
             assert!(background <= self.q.limits().max_background as usize);
         }
     }
@@ -215,8 +215,8 @@ impl World {
         let background: Vec<_> = q
             .runs
             .iter()
-            .filter(|(id, _)| q.jobs[*id].priority != Priority::Foreground)
-            .map(|(id, run)| (q.jobs[id].priority, run.stopping))
+            .filter(|(id, _)| q.jobs[*id].slot_level() != Priority::Foreground)
+            .map(|(id, run)| (q.jobs[id].slot_level(), run.stopping))
             .collect();
         let foreground = q.runs.len() - background.len();
         let cap = q.limits.max_foreground as usize;
@@ -237,12 +237,12 @@ impl World {
             if !waits || self.paused || !q.machine.network || self.policy_blocks.holds(job.priority) {
                 continue;
             }
-            if job.priority == Priority::Foreground {
+            if job.slot_level() == Priority::Foreground {
                 assert!(cap > 0 && foreground >= cap, "a foreground job waits for nothing else");
                 continue;
             }
             assert!(background.len() >= q.limits.max_background as usize, "no slot is left empty");
-            let lower = background.iter().any(|(level, stopping)| !stopping && *level > job.priority);
+            let lower = background.iter().any(|(level, stopping)| !stopping && *level > job.slot_level());
             assert!(!lower || stopping, "a lower level does not run while a higher one waits");
         }
         let listed: usize = Priority::ALL.iter().map(|p| q.scheduler.waiting(*p)).sum();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Facts;
 use crate::behaviour::Behaviour;
+use crate::content::Content;
 use crate::origin::file::{Etag, OriginFile};
 use crate::origin::good::{self, Wanted};
 use crate::origin::plan::{End, Plan, Step};
@@ -62,6 +63,20 @@ pub(super) fn plan(behaviour: Behaviour, facts: &Facts<'_>) -> Option<Plan> {
                 let new = content.successor(size);
                 plan.steps =
                     vec![Step::Body { content, start, end: at }, Step::Body { content: new, start: at, end }];
+            }
+            plan
+        }
+        Behaviour::FlippedByte => {
+            let mut plan = facts.good();
+            if let Some((content, start, end)) = plan.body().filter(|(_, start, end)| start < end) {
+                let content = content.clone();
+                let at = file.strike(start, end);
+                let wrong: Vec<u8> = content.byte_range(at, 1).iter().map(|byte| byte ^ 1).collect();
+                plan.steps = vec![
+                    Step::Body { content: content.clone(), start, end: at },
+                    Step::Body { content: Content::literal(wrong), start: 0, end: 1 },
+                    Step::Body { content, start: at + 1, end },
+                ];
             }
             plan
         }

@@ -21,7 +21,7 @@ fn part(folder: &Path, temp_name: &str) -> Part {
     let folder = Arc::new(Folder::open(folder).unwrap());
     let place = Place::new(folder, "f", temp_name).unwrap();
     let file = temp::create(&place, "").unwrap();
-    Part { sync_file: fails_once, ..Part::new(place, file, &[]) }
+    Part { sync_file: fails_once, ..Part::new(place, file, &Wanted::default()) }
 }
 
 async fn write(part: &mut Part, offset: u64, bytes: usize) {

@@ -1,5 +1,6 @@
 //! The file that is being transferred, and what its body meets on the way.
 
+use super::super::pieces::{Repair, reportable};
 use super::super::report::Reporter;
 use super::super::steer::Steer;
 use super::Current;
@@ -44,8 +45,8 @@ impl Current {
 
     /// The server tells a digest of the version that it serves.
     pub(super) fn expect(&mut self, told: Digest) {
-        if !self.hashed.contains(&told.algorithm()) {
-            self.hashed.push(told.algorithm());
+        if !self.hashed.algorithms.contains(&told.algorithm()) {
+            self.hashed.algorithms.push(told.algorithm());
         }
         self.told_digest = Some(told);
     }
@@ -68,8 +69,20 @@ impl Current {
         file::remove(&self.place);
         self.modified_s = None;
         self.told_digest = None;
+        self.proven = false;
         reporter.restarted(self.index, restart.reason).await;
         Ok(())
+    }
+
+    /// No pieces are fetched again any more, if they were: nothing counts but what is proven, and that belongs to the version that the file
+    /// came in.
+    pub(in crate::worker) async fn end_repair(&mut self) {
+        let Some(Repair { proven, original, login }) = self.repair.take() else { return };
+        (self.plan, self.login) = (original, login);
+        if let Some(part) = &mut self.part {
+            part.abandon_run().await;
+            part.keep_only(&reportable(&proven));
+        }
     }
 
     pub(super) async fn connect(&mut self, reporter: &Reporter, size: Option<u64>, peer: &str) {

@@ -34,6 +34,7 @@ impl Attempt {
     /// Ends what is under way and reports what is durable.
     pub(super) async fn wind_down(&mut self, discard: bool) {
         if let Some(mut current) = self.current.take().filter(|current| !current.others) {
+            current.end_repair().await;
             // Dynamic content cannot be continued, not even after a Suspend (spec/bits-extended.md 16, row 48).
             if discard || current.plan.wanted().dynamic {
                 if let Some(part) = &mut current.part {
