@@ -84,7 +84,8 @@ fn text_of(value: api::VARIANT) -> String {
     unsafe {
         let bytes = pointer.cast::<u32>().sub(1).read() as usize;
         let units = std::slice::from_raw_parts(pointer, bytes / size_of::<Wchar>());
-        let units: Vec<u32> = units.iter().map(|unit| u32::try_from(*unit).unwrap()).collect();
+        #[allow(clippy::useless_conversion, reason = "of one width to the other")]
+        let units: Vec<u32> = units.iter().map(|unit| u32::from(*unit)).collect();
         free(pointer.cast::<u8>().sub(8).cast());
         if WCHAR_BYTES == 2 {
             let units: Vec<u16> = units.iter().map(|unit| u16::try_from(*unit).unwrap()).collect();
@@ -722,7 +723,7 @@ fn delivery_optimization_file_get_stats() {
                 (api::DownloadMode_Simple, api::SwarmStatus_Complete)
             );
             assert_eq!(after.isBackground, 1);
-            (take(after.fileId), take(after.sourceURL));
+            drop((take(after.fileId), take(after.sourceURL)));
         }
     });
 }
