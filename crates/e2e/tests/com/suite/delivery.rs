@@ -729,7 +729,7 @@ fn delivery_optimization_file_get_stats() {
 }
 
 #[test]
-fn delivery_optimization_file2_set_property_and_get_property() {
+fn delivery_optimization_file2_get_property() {
     run(here!(), |session| {
         let manager = old_manager(session);
         let job = named_job(&manager, 0, "job").unwrap();
