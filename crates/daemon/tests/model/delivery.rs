@@ -30,7 +30,11 @@ impl Service {
     }
 
     fn sink(&self, id: JobId, file: u32, path: &str) -> Result<HResult, HResult> {
-        code(self.client.set_file(id, file, &SetFile { local_name: Some(path.to_owned()) }))
+        code(self.client.set_file(
+            id,
+            file,
+            &SetFile { local_name: Some(path.to_owned()), ..SetFile::default() },
+        ))
     }
 
     fn pathless(&self, url: &str, content: &str) -> AddFile {
