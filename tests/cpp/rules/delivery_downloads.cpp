@@ -2,6 +2,10 @@
 #include "delivery.h"
 
 #include <cctype>
+#include <cstring>
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define E IEnumUnknown
 #define DM IDOManager
@@ -268,6 +272,27 @@ CASE(delivery_same_path) { // 4.7: the first one, which rests, is aborted by the
     CHECK(content_of(folder + "same path") == reference("small"));
 }
 
+CASE(delivery_temporary_file_removed) { // 4.7
+    CHECK(mkdir((folder + "temporary").c_str(), 0700) == 0);
+    Download download("slow", "temporary/file");
+    MUST(D, download, Start, (nullptr));
+    CHECK(soon(10000, [&] { return download.status().BytesTransferred > 0; }));
+    MUST(D, download, Pause, ());
+    int removed = 0;
+    DIR *listing = opendir((folder + "temporary").c_str());
+    while (dirent *entry = listing == nullptr ? nullptr : readdir(listing)) {
+        if (entry->d_name[0] != '.' || std::strlen(entry->d_name) > 2) {
+            removed += unlink((folder + "temporary/" + entry->d_name).c_str()) == 0;
+        }
+    }
+    closedir(listing);
+    CHECK(removed > 0);
+    MUST(D, download, Start, (nullptr));
+    CHECK(soon(10000, [&] { return FAILED(download.status().Error); }));
+    const DO_DOWNLOAD_STATUS status = download.status();
+    CHECK(status.State == DODownloadState_Paused && status.Error == HRESULT_FROM_WIN32(ERROR_FILE_NOT_FOUND));
+}
+
 CASE(delivery_expected_size) {
     {
         Download download("small", "expected");
@@ -298,6 +323,14 @@ CASE(delivery_integrity) { // row 15
         download.set(FIELD(IntegrityCheckInfo), wrong);
         MUST(D, download, Start, (nullptr));
         CHECK(download.until(DODownloadState_Transferred)); // not mandatory: as without
+    }
+    {
+        Download download("big", "integrity 2");
+        download.set(FIELD(IntegrityCheckInfo), wrong);
+        download.set(FIELD(IntegrityCheckMandatory), Value::boolean(true));
+        MUST(D, download, Start, (nullptr));
+        CHECK(!download.until(DODownloadState_Transferred));
+        CHECK(download.state() == DODownloadState_Paused && FAILED(download.status().Error));
     }
     Download download("big", "integrity 3");
     download.set(FIELD(IntegrityCheckMandatory), Value::boolean(true));
