@@ -277,7 +277,10 @@ pub(super) fn do_manager_enum_downloads() {
         };
         assert_eq!(elements(&list(None).unwrap()).len(), 2);
         let upper = id.to_uppercase();
-        assert_eq!(elements(&list(Some((api::DODownloadProperty_Id, &upper))).unwrap()), std::slice::from_ref(&id));
+        assert_eq!(
+            elements(&list(Some((api::DODownloadProperty_Id, &upper))).unwrap()),
+            std::slice::from_ref(&id)
+        );
         let url = session.origin().url("b");
         assert_eq!(elements(&list(Some((api::DODownloadProperty_Uri, &url))).unwrap()).len(), 1);
         let path = session.path("a");
@@ -455,8 +458,12 @@ fn do_download_start_to_a_stream() {
         go(&broken).unwrap();
         let end = wait_for(&broken, api::DODownloadState_Paused);
         assert_eq!(end.Error.cast_unsigned(), 0x8003_0070);
+        // Start tries the stream again, and it fails again.
+        go(&broken).unwrap();
+        assert!(wait_until(LONG, || status(&broken).Error.cast_unsigned() == 0x8003_0070));
         // SAFETY: a call as a program makes it.
         assert_eq!(unsafe { broken.Abort() }, S_OK);
+        assert_eq!(status(&broken).State, api::DODownloadState_Aborted);
     });
 }
 
