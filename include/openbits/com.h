@@ -140,12 +140,16 @@ template <class T> inline void **OpenbitsPpv(T **pp) {
 #define RPC_C_IMP_LEVEL_IDENTIFY 2
 #define RPC_C_IMP_LEVEL_IMPERSONATE 3
 #define RPC_C_IMP_LEVEL_DELEGATE 4
+#define RPC_C_AUTHN_NONE 0
 #define RPC_C_AUTHN_WINNT 10
+#define RPC_C_AUTHN_DEFAULT 0xFFFFFFFFu
 #define RPC_C_AUTHN_GSS_NEGOTIATE 9
 #define RPC_C_AUTHZ_NONE 0
+#define RPC_C_AUTHZ_DEFAULT 0xFFFFFFFFu
 #define EOAC_NONE 0
 #define EOAC_STATIC_CLOAKING 0x20
 #define EOAC_DYNAMIC_CLOAKING 0x40
+#define EOAC_DEFAULT 0x800
 #define COLE_DEFAULT_PRINCIPAL ((LPWSTR)(intptr_t)-1)
 #define COLE_DEFAULT_AUTHINFO ((void *)(intptr_t)-1)
 

@@ -273,6 +273,6 @@ int main(int argc, char **argv) {
     if (mode == "kill" && argc == 3) {
         return kill_test(std::atoi(argv[2]));
     }
-    std::fprintf(stderr, "usage: stress cycles NUMBER | race URL FOLDER SECONDS PERCENT | kill SECONDS\n");
+    std::fprintf(stderr, "usage: stress cycles NUMBER | race URL FOLDER SECONDS | kill SECONDS\n");
     return 2;
 }

@@ -130,6 +130,9 @@ pub struct DownloadView {
     pub error: String,
     /// `0x00000000`, or what holds it; or what was behind `error`.
     pub extended_error: String,
+    /// How often a start said what is wanted: the first one, and each with ranges.
+    #[serde(default)]
+    pub starts: u32,
     /// Ranges of the present start; absent: the whole file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ranges: Option<Vec<RangeView>>,

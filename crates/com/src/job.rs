@@ -96,7 +96,7 @@ impl Job {
     pub(crate) fn file(&self, index: u32) -> Result<FileView, HResult> {
         if let Some(view) = self.finished() {
             let file = view.files.as_ref().and_then(|files| files.get(index as usize)).cloned();
-            return file.ok_or(h::BG_E_FILE_NOT_FOUND);
+            return file.ok_or(self.said(h::BG_E_FILE_NOT_FOUND));
         }
         let id = self.id;
         pool::call(async |client| client.file(id, index).await).map_err(|code| self.said(code))

@@ -132,11 +132,6 @@ fn checker(id: JobId) -> Option<Arc<dyn Checker>> {
     registry().checkers.get(&id).cloned()
 }
 
-/// The job may be over: its object is called once more, and released. Without a thread that calls there is nothing to release.
-pub(crate) fn over(id: JobId) {
-    callers::hand_on(callers::Work::Over(id));
-}
-
 /// The job is over: its objects are released.
 pub(crate) fn forget(id: JobId) {
     let mut registry = registry();

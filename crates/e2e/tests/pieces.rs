@@ -2,11 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use openbits_api::FileView;
+use openbits_api::{DownloadView, FileView};
 use openbits_core::JobState::{Acknowledged, Error, Transferred};
+use openbits_core::delivery::download::State;
 use openbits_core::integrity::{Algorithm, Digest, Pieces, bpm1};
-use openbits_e2e::{Job, NewJob, User, difference, leftovers, names, program};
-use openbits_testkit::{Behaviour, Content, Origin, OriginFile};
+use openbits_e2e::{Job, NewJob, Reply, User, difference, leftovers, names, program};
+use openbits_testkit::{Behaviour, Content, Origin, OriginFile, wait_until};
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -187,4 +188,62 @@ fn the_pieces_of_a_metalink_send_the_job_to_another_mirror_for_one_of_them() {
     job.wait(&[Acknowledged], LONG);
     assert_eq!(difference(&path, &content), None);
     assert_eq!((served(&lying, "f.iso"), served(&honest, "f.iso")), (SIZE, length));
+}
+
+/// IntegrityCheckInfo and IntegrityCheckMandatory of IDODownload (spec/delivery-optimization-com.md 4.4).
+#[test]
+fn downloads_of_delivery_optimization_are_checked_by_their_pieces() {
+    let user = User::new(bits());
+    let door = user.wake();
+    let origin = Origin::start();
+    let content = Content::new(1, SIZE);
+    origin.put("p", manifest(&content));
+    let create = |name: &str, info: Option<&str>, mandatory: bool| {
+        let lying = OriginFile::new(content.clone()).behaviour(Behaviour::FlippedByte).at(17 << 20).times(1);
+        origin.put(name, lying);
+        let mut properties = json!({
+            "uri": origin.url(name), "local_path": user.path(name), "foreground_priority": true,
+            "integrity_check_mandatory": mandatory,
+        });
+        if let Some(info) = info {
+            properties["integrity_check_info"] = json!(info);
+        }
+        door.ask("POST", "/v1/downloads", Some(&json!({ "properties": properties }))).unwrap()
+    };
+    let start = |created: &Reply| {
+        let id = created.json::<DownloadView>().id;
+        let reply = door.ask("POST", &format!("/v1/downloads/{id}/start"), Some(&json!({}))).unwrap();
+        (id, reply)
+    };
+    let until = |id: &str, state: State| {
+        let path = format!("/v1/downloads/{id}");
+        let over = || door.get::<DownloadView>(&path).state == state;
+        assert!(wait_until(LONG, over), "{:?}", door.get::<DownloadView>(&path));
+        door.get::<DownloadView>(&path)
+    };
+    let url = origin.url("p");
+    let bare = json!({ "PiecesHashFileUrl": url }).to_string();
+    let wrong = json!({
+        "PiecesHashFileUrl": url, "PiecesHashFileDigest": format!("{}=", "A".repeat(43)),
+        "PiecesHashFileDigestAlgorithm": "SHA256",
+    })
+    .to_string();
+    // Its pieces are right in the end, and one was fetched twice.
+    let (id, started) = start(&create("right", Some(&bare), true));
+    assert!(started.is_success(), "{started}");
+    until(&id, State::Transferred);
+    assert!(door.ask("POST", &format!("/v1/downloads/{id}/finalize"), None).unwrap().is_success());
+    assert_eq!(difference(&user.path("right"), &content), None);
+    assert_eq!(served(&origin, "right"), SIZE + LENGTH);
+    // Row 15 of the checklist.
+    let (id, _) = start(&create("must", Some(&wrong), true));
+    assert_eq!(until(&id, State::Paused).error, "0x80D02017");
+    assert_eq!(origin.requests("must").len(), 0);
+    let (id, _) = start(&create("may", Some(&wrong), false));
+    until(&id, State::Transferred);
+    assert_eq!(served(&origin, "may"), SIZE);
+    // Nothing to check by, and no JSON.
+    let (_, refused) = start(&create("nothing", None, true));
+    assert_eq!(refused.hresult(), "0x80D02016");
+    assert_eq!(create("no-json", Some("pieces"), false).hresult(), "0x80070057");
 }

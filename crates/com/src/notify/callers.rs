@@ -29,8 +29,6 @@ pub(super) enum Work {
     Call(CallbackView),
     /// A question about a server's certificate.
     Check(JobId, Box<CertificateCheck>),
-    /// The program ended the job itself.
-    Over(JobId),
 }
 
 static QUEUE: Mutex<Option<SyncSender<Work>>> = Mutex::new(None);
@@ -76,12 +74,6 @@ fn work(queue: &Mutex<Receiver<Work>>) {
         let done = catch_unwind(AssertUnwindSafe(|| match work {
             Work::Call(call) => carry_out(call),
             Work::Check(job, check) => carry_out_check(job, *check),
-            Work::Over(id) => {
-                if let Some(target) = registered(id) {
-                    target.call(&Job::with_face(id, target.face()), Event::JobModification);
-                }
-                forget(id);
-            }
         }));
         drop(done);
     }

@@ -58,7 +58,7 @@ impl IDeliveryOptimizationFileMethods for DeliveryFile {
         stats.set(DOSwarmStats {
             fileId: id,
             sourceURL: url,
-            fileSize: size(file.bytes_total),
+            fileSize: size(file.bytes_total.or(file.expected_size)),
             totalBytesDownloaded: file.bytes_from_origin.saturating_add(file.bytes_from_peers),
             bytesFromLanPeers: file.bytes_from_peers,
             bytesFromGroupPeers: 0,

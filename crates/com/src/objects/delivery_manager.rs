@@ -11,6 +11,7 @@ use openbits_api::{CreateDownload, CreateJob, DownloadProperties};
 use openbits_client::{JobQuery, environment_proxy};
 use openbits_core::delivery::codes;
 use openbits_core::job::Dialect;
+use openbits_core::secret::split_login;
 use openbits_core::{JobId, JobType};
 use windows_core::{GUID, implement};
 
@@ -57,7 +58,9 @@ fn category_of(category: &DO_DOWNLOAD_ENUM_CATEGORY) -> Result<(&'static str, St
     };
     present(category.Value, h::E_INVALIDARG)?;
     // SAFETY: the text of the caller's struct; NULL was looked for.
-    Ok((name, unsafe { text(category.Value) }?))
+    let value = unsafe { text(category.Value) }?;
+    // A password leaves nobody's hands only to be compared.
+    Ok((name, if name == "uri" { split_login(&value).0 } else { value }))
 }
 
 impl IBackgroundCopyManagerMethods for DeliveryManager {

@@ -4,7 +4,6 @@ use super::super::*;
 use super::download_property::{get, set};
 use super::download_watch::Watch;
 use crate::job::{Face, Job};
-use crate::notify;
 use openbits_api::error::parse_code;
 use openbits_api::{DownloadProperties, DownloadView, RangeView, StartDownload};
 use openbits_client::DownloadAction;
@@ -60,6 +59,26 @@ impl DownloadObject {
         OK
     }
 
+    /// Abort, Finalize: the download is remembered as it ended, and what is attached to it told and released.
+    fn end(&self, action: DownloadAction, state: State) -> Done {
+        let before = self.view()?;
+        let done = self.act(action);
+        if done.is_ok() {
+            let view = view(&self.job).ok().filter(|view| view.state == state);
+            let view = view.unwrap_or(DownloadView { state, ..before });
+            *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(view);
+        }
+        // Also when another process was faster.
+        let over =
+            |code| code == codes::DO_E_INVALID_STATE && self.view().is_ok_and(|view| view.state.is_final());
+        if done.map_or_else(over, |_| true)
+            && let Some(watch) = Watch::of(self.job.id())
+        {
+            watch.end();
+        }
+        done
+    }
+
     /// Waits until there is nothing to wait for.
     fn wait(&self) -> Done {
         let mut pause = LOOKS.0;
@@ -98,6 +117,7 @@ pub(super) fn view(job: &Job) -> Result<DownloadView, HResult> {
             bytes_transferred: 0,
             error: h::S_OK.to_string(),
             extended_error: h::S_OK.to_string(),
+            starts: 0,
             ranges: None,
             temporary_path: None,
             properties: DownloadProperties::default(),
@@ -118,7 +138,7 @@ pub(super) fn told(job: &Job, view: DownloadView) -> (DO_DOWNLOAD_STATUS, Downlo
     };
     let watch = Watch::of(job.id());
     if view.state == State::Transferred
-        && let Some(outcome) = watch.and_then(|watch| watch.sink_outcome())
+        && let Some(outcome) = watch.and_then(|watch| watch.sink_outcome(&view))
     {
         match outcome {
             None => status.State = DODownloadState_Transferring,
@@ -156,13 +176,14 @@ impl IDODownloadMethods for DownloadObject {
     fn start(&self, ranges: *const DO_DOWNLOAD_RANGES_INFO) -> Done {
         // SAFETY: the caller's struct has as many ranges as it says.
         let ranges = unsafe { ranges_of(ranges)? };
-        let watch = Watch::of(self.job.id()).filter(|watch| watch.has_stream());
-        if let Some(watch) = &watch {
-            watch.expect(&self.job, ranges.as_deref());
-        }
         let start = StartDownload { ranges };
         self.job.read(async |client, id| client.start_download(id, &start).await).map_err(over)?;
-        if self.view()?.properties.blocking_mode == Some(true) { self.wait() } else { OK }
+        if let Some(watch) = Watch::of(self.job.id()) {
+            watch.started();
+        }
+        // From inside a callback nobody waits: what would end the wait comes after it.
+        let blocks = !Watch::is_in_call() && self.view()?.properties.blocking_mode == Some(true);
+        if blocks { self.wait() } else { OK }
     }
 
     fn pause(&self) -> Done {
@@ -170,29 +191,16 @@ impl IDODownloadMethods for DownloadObject {
     }
 
     fn abort(&self) -> Done {
-        let done = self.act(DownloadAction::Abort);
-        if done.is_ok() {
-            notify::over(self.job.id());
-        }
-        done
+        self.end(DownloadAction::Abort, State::Aborted)
     }
 
     fn finalize(&self) -> Done {
-        let id = self.job.id();
-        let watch = Watch::of(id).filter(|watch| watch.has_stream());
-        if watch
-            .as_ref()
-            .and_then(|watch| watch.sink_outcome())
-            .is_some_and(|outcome| outcome != Some(Ok(())))
-        {
+        let view = self.view()?;
+        let outcome = Watch::of(self.job.id()).and_then(|watch| watch.sink_outcome(&view));
+        if outcome.is_some_and(|outcome| outcome != Some(Ok(()))) {
             return Err(codes::DO_E_INVALID_STATE);
         }
-        self.act(DownloadAction::Finalize)?;
-        if let Some(watch) = watch {
-            watch.remove_file();
-        }
-        notify::over(id);
-        OK
+        self.end(DownloadAction::Finalize, State::Finalized)
     }
 
     fn get_status(&self, status: Out<'_, DO_DOWNLOAD_STATUS>) -> Done {

@@ -41,7 +41,7 @@ pub(super) fn set(download: &DownloadObject, id: i32, value: &VARIANT) -> Done {
         DODownloadProperty_CallbackInterface => {
             // SAFETY: the caller's VARIANT holds what its type says.
             let object = unsafe { value.object()? };
-            return Watch::set_callback(download.job(), object);
+            return Watch::set_callback(download, object);
         }
         DODownloadProperty_StreamInterface => {
             // SAFETY: the caller's VARIANT holds what its type says.

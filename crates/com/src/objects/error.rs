@@ -63,7 +63,8 @@ impl IBackgroundCopyErrorMethods for ErrorObject {
     }
 
     fn get_error_context_description(&self, language: u32, text: OutText<'_, Wchar>) -> Done {
-        let context = i32::from(self.view.context.value());
+        let context =
+            if self.has_context() { i32::from(self.view.context.value()) } else { BG_ERROR_CONTEXT_NONE };
         let message = CONTEXT_MESSAGES.iter().find(|row| row.0 == context);
         describe(message.map_or(h::BG_E_ERROR_CONTEXT_UNKNOWN, |row| row.1), language, text)
     }

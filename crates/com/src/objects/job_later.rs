@@ -21,6 +21,10 @@ fn check_property(object: &impl OfJob, id: i32) -> Result<(), HResult> {
 
 impl<T: OfJob> IBackgroundCopyJob2Methods for T {
     fn set_notify_cmd_line(&self, program: Option<String>, parameters: Option<String>) -> Done {
+        // Not available there (spec/delivery-optimization-com.md 5.2).
+        if self.is_delivery() {
+            return Err(h::E_NOTIMPL);
+        }
         self.set(|p| p.notify_command = Some(NotifyCommandView { program, parameters, argv: None }))
     }
 

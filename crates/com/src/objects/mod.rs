@@ -14,6 +14,7 @@ mod download_enumerate;
 mod download_property;
 #[allow(non_upper_case_globals, reason = "enumerators keep their names")]
 mod download_sink;
+mod download_ticker;
 #[allow(non_upper_case_globals, reason = "enumerators keep their names")]
 mod download_watch;
 mod enumerate;

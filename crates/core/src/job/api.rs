@@ -156,17 +156,29 @@ impl Job {
         }
     }
 
-    /// Suspend. A job in ERROR or TRANSFERRED counts as suspended already and keeps its state.
+    /// Suspend. A job in ERROR or TRANSFERRED counts as suspended already and keeps its state; one of Delivery Optimization leaves ERROR
+    /// (spec/delivery-optimization-com.md 5.4), but for the downloads of IDOManager and of the agent, whose pause keeps what ended them.
     pub fn suspend(&mut self, now: Now) -> Result<Change, HResult> {
         match self.state {
             JobState::Acknowledged | JobState::Cancelled => Err(h::BG_E_INVALID_STATE),
-            JobState::Suspended | JobState::Error | JobState::Transferred => Ok(Change::ok(Notice::None)),
-            JobState::Queued | JobState::Connecting | JobState::Transferring | JobState::TransientError => {
+            JobState::Error if !self.leaves_error_by_suspend() => Ok(Change::ok(Notice::None)),
+            JobState::Suspended | JobState::Transferred => Ok(Change::ok(Notice::None)),
+            JobState::Queued
+            | JobState::Connecting
+            | JobState::Transferring
+            | JobState::TransientError
+            | JobState::Error => {
                 self.touch(now);
                 self.enter(JobState::Suspended, now);
                 Ok(Change::ok(Notice::Modification))
             }
         }
+    }
+
+    fn leaves_error_by_suspend(&self) -> bool {
+        self.dialect() == super::Dialect::DeliveryOptimization
+            && self.delivery.is_none()
+            && self.download.is_none()
     }
 
     /// First half of Cancel: the job is CANCELLED at once; the temporary files go next.

@@ -31,8 +31,6 @@ pub const NO_PROGRESS_BACKGROUND_S: u32 = 86_400;
 pub const RETRY_DELAY_S: u32 = 30;
 /// Longest ContentId and CorrelationVector, in UTF-16 units.
 pub const TEXT_MAX: usize = 2_200;
-/// Longest IntegrityCheckInfo, in UTF-16 units.
-pub const INTEGRITY_MAX: usize = 16 << 10;
 /// Name of the job of a download without a DisplayName.
 pub const NAME: &str = "Delivery Optimization";
 
@@ -64,6 +62,9 @@ pub struct Download {
     /// Start was called.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub started: bool,
+    /// How often a Start said what is wanted: the first one, and each with ranges.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub starts: u32,
     /// Uri, without user and password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uri: Option<String>,
@@ -127,6 +128,11 @@ pub struct Download {
     /// The no-progress period ended it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_progress: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// Properties to set; all or none. An empty text takes a property back.
@@ -204,7 +210,7 @@ impl DownloadChange {
     /// Values, before rights and state matter.
     ///
     /// # Errors
-    /// `E_INVALIDARG`, `BG_E_STRING_TOO_LONG`
+    /// `E_INVALIDARG`
     pub fn check(&self) -> Result<(), HResult> {
         // Whether the path is one is looked at when the file is made.
         let texts = [
@@ -212,10 +218,11 @@ impl DownloadChange {
             (&self.correlation_vector, TEXT_MAX),
             (&self.display_name, names::DISPLAY_NAME_MAX),
             (&self.path, names::LOCAL_NAME_MAX),
-            (&self.integrity, INTEGRITY_MAX),
         ];
         for (text, max) in texts {
-            text.as_deref().map_or(Ok(()), |text| names::check_text(text, max))?;
+            text.as_deref()
+                .map_or(Ok(()), |text| names::check_text(text, max))
+                .map_err(|_| h::E_INVALIDARG)?;
         }
         let web = |uri: &str| names::check_remote_name(uri).is_ok_and(names::RemoteScheme::has_ranges);
         if self.uri.as_ref().is_some_and(|(uri, _)| !uri.is_empty() && !web(uri)) {
@@ -506,6 +513,7 @@ impl Job {
         }
         self.options.get_or_insert_default().on_demand = !ranges.is_empty();
         if let Some(download) = self.download.as_deref_mut() {
+            download.starts = download.starts.wrapping_add(1);
             download.ranges = ranges;
         }
         Ok(())

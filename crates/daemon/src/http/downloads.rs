@@ -113,6 +113,7 @@ fn view(job: &Job) -> Option<DownloadView> {
         bytes_transferred: status.transferred,
         error: status.error.to_string(),
         extended_error: status.extended.to_string(),
+        starts: download.starts,
         ranges: (!download.ranges.is_empty()).then(|| ranges::shown(&download.ranges)),
         temporary_path: job.temporary_path(0).ok().flatten(),
         properties: DownloadProperties {

@@ -120,6 +120,21 @@ fn delivery_optimization_file2_set_property_sink_path() {
     assert_eq!(code(refused), Err(h::E_INVALIDARG));
 }
 
+/// What was set is read, also after the service was killed; of a file without a path there is none.
+#[test]
+fn delivery_optimization_file2_get_property_sink_path() {
+    let mut service = Service::start();
+    let id = service.try_delivery(&request(vec![service.pathless(NOWHERE, "one")])).unwrap();
+    assert_eq!(service.client.file(id, 0).unwrap().local_name, "");
+    let path = service.path("a").display().to_string();
+    service.sink(id, 0, &path).unwrap();
+    assert_eq!(service.client.file(id, 0).unwrap().local_name, path);
+    service.restart();
+    let file = service.client.file(id, 0).unwrap();
+    assert_eq!((file.local_name, file.content_id.as_deref()), (path, Some("one")));
+    assert_eq!(service.client.file(id, 1).map_err(refusal).unwrap_err(), h::BG_E_FILE_NOT_FOUND);
+}
+
 /// 5.3: fileId is unique in its job, and shown.
 #[test]
 fn delivery_optimization_job_add_file_with_ranges() {

@@ -3,6 +3,7 @@
 use super::world::{ALICE, Plan, SIZE, World};
 use crate::enums::{JobState, Priority};
 use crate::hresult as h;
+use crate::job::Dialect;
 use crate::job::property::Property;
 use crate::queue::{Call, NoticeKind};
 use JobState::{Connecting, Error, Queued, Suspended, Transferred, Transferring, TransientError};
@@ -81,6 +82,27 @@ fn fatal_errors_are_told_and_recoverable_ones_are_not() {
     w.checkpoint(good, 0, SIZE);
     w.done(good);
     assert_eq!(w.state(good), Transferred);
+}
+
+/// Spec/delivery-optimization-com.md 5.4: Suspend ends ERROR there; a job of BITS keeps it.
+#[test]
+fn suspend_ends_an_error_of_delivery_optimization_only() {
+    let mut w = World::new();
+    let bits = w.job_at(Priority::Normal);
+    let mut new = w.plan(&Plan::default());
+    new.extras.dialect = Dialect::DeliveryOptimization;
+    let delivery = new.id;
+    w.q.create(ALICE, new, w.now).expect("created");
+    w.drain();
+    for (job, then) in [(bits, Error), (delivery, Suspended)] {
+        w.fail(job, h::BG_E_HTTP_ERROR_404, None);
+        assert_eq!(w.state(job), Error);
+        w.call(ALICE, job, Call::Suspend).expect("suspends");
+        assert_eq!(w.state(job), then);
+        w.call(ALICE, job, Call::Resume).expect("resumes");
+        w.transfer(job);
+        assert_eq!(w.state(job), Transferred);
+    }
 }
 
 /// Row 8 of behaviour 31.

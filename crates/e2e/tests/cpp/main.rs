@@ -2,17 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod delivery;
+mod rules;
+
 use openbits_e2e::{
     Backend, Prefix, System, UploadServer, User, accounts, is_root, kill, knob, program, repository, skip,
 };
-use openbits_testkit::{Behaviour, Content, Origin, OriginFile, wait_until};
-use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use openbits_testkit::{Content, Origin, wait_until};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
-
-const RULES: &[&str] = &["rules/main.cpp", "rules/core.cpp", "rules/extended.cpp", "rules/notify.cpp"];
 
 fn user() -> User {
     User::new(program(env!("CARGO_BIN_EXE_bits-under-test")))
@@ -55,7 +54,7 @@ fn build_examples(prefix: &Prefix) -> PathBuf {
         .map(str::trim)
         .filter(|line| line.starts_with("c++ ") || line.starts_with("cc "))
         .collect();
-    assert_eq!(lines.len(), 5, "{lines:?}");
+    assert_eq!(lines.len(), 6, "{lines:?}");
     for line in lines {
         prefix.shell(line, &folder);
     }
@@ -138,138 +137,6 @@ fn cmake_finds_the_package() {
     prefix.shell(&line, &folder);
     let output = prefix.run(&folder.join("b/list_jobs"), &user(), &[]);
     assert!(output.status.success(), "{}", said(&output));
-}
-
-/// Names and codes of every method in the tables; those of bits-core.json have no lists of codes.
-fn allowed_codes() -> BTreeMap<String, Vec<u32>> {
-    let table = repository().join("spec/constants/bits-extended.json");
-    let table: Value = serde_json::from_str(&std::fs::read_to_string(table).unwrap()).unwrap();
-    let mut numbers = BTreeMap::new();
-    for code in table["hresults"].as_array().unwrap() {
-        let hex = code["hex"].as_str().unwrap().trim_start_matches("0x");
-        numbers.insert(code["name"].as_str().unwrap(), u32::from_str_radix(hex, 16).unwrap());
-    }
-    let mut allowed = BTreeMap::new();
-    for interface in table["interfaces"].as_array().unwrap() {
-        for method in interface["methods"].as_array().unwrap() {
-            let name =
-                format!("{}::{}", interface["name"].as_str().unwrap(), method["name"].as_str().unwrap());
-            let codes = method["hresults"].as_array().into_iter().flatten();
-            let codes = codes.filter_map(|code| numbers.get(code.as_str()?).copied()).collect();
-            allowed.insert(name, codes);
-        }
-    }
-    allowed
-}
-
-/// Answers that the pages recommend where the table has the original's codes only: bits-extended.md, sections named.
-const RECOMMENDED: &[(&str, u32)] = &[
-    ("IBackgroundCopyJob4::SetMaximumDownloadTime", 0x8007_0057), // 5.5: 0
-    ("IBackgroundCopyJob5::SetProperty", 0x8007_0057),            // 6.3: cost flags
-    ("IBackgroundCopyFile6::RequestFileRanges", 0x8007_0057),     // 7.12: no ranges
-    ("IBackgroundCopyJobHttpOptions::SetClientCertificateByName", 0x8007_0057), // 9.1.1: empty subject
-    ("IBackgroundCopyJobHttpOptions::SetCustomHeaders", 0x8007_0057), // 9.1.4: syntax, names of the service's own
-    ("IBackgroundCopyJobHttpOptions2::SetHttpMethod", 0x8007_0057),   // 9.2.1: no token
-    ("IBackgroundCopyJobHttpOptions2::SetHttpMethod", 0x8020_0021),   // 9.2.1: over 256 characters
-];
-
-/// Codes of the table that this program does not meet, and why. An empty list of codes is all of them.
-const NOT_DRIVEN: &[(&str, &[u32], &str)] = &[
-    ("IBackgroundCopyCallback", &[], "the program answers these itself"),
-    ("IBackgroundCopyServerCertificateValidationCallback", &[], "the program answers it itself"),
-    ("IBits", &[0x8007_0005, 0x8001_0123], "needs a second user: tests/users.rs, tests/owners.rs"),
-    ("IBitsPeer", &[], "no peers without a cache"),
-    ("IEnumBitsPeer", &[], "no peers without a cache"),
-    ("IBITSExtensionSetup", &[], "of the upload server's configuration, which is a file here"),
-    ("IBackgroundCopyJob", &[0x8007_0005], "needs a second user: tests/users.rs, tests/owners.rs"),
-    (
-        "IBackgroundCopyJob3::AddFileWithRanges",
-        &[0x8020_0051, 0x8020_0052],
-        "root is exempt: tests/ranges.rs",
-    ),
-    ("IBackgroundCopyJob5::SetProperty", &[0x8020_0058], "no property of a job is read-only"),
-    ("IBackgroundCopyFile3::SetValidationState", &[0x8020_0042], "no cache, no records"),
-    ("IBackgroundCopyFile5::SetProperty", &[0], "the only property is read-only"),
-    ("IBackgroundCopyFile6::GetFilledFileRanges", &[0x8007_000E], "memory is not made scarce"),
-    ("IBackgroundCopyJobHttpOptions::", &[0x8007_06F4], "counted as a refused NULL, which has two codes"),
-    (
-        "IBackgroundCopyJobHttpOptions::",
-        &[0, 0x8009_2004, 0x8007_06F7],
-        "needs a store of certificates: tests/http_options.rs",
-    ),
-];
-
-/// Every code that the program met must be one that the method's table allows, and every code of the table must have been met.
-fn judge_codes(output: &str) {
-    let allowed = allowed_codes();
-    let (mut wrong, mut met) = (Vec::new(), BTreeSet::new());
-    for call in output.lines().filter_map(|line| line.strip_prefix("CALL ")) {
-        let mut words = call.split(' ');
-        let (method, code) = (words.next().unwrap(), words.next().unwrap());
-        let number = u32::from_str_radix(code.trim_start_matches("0x"), 16).unwrap();
-        let Some(codes) = allowed.get(method) else { continue };
-        met.insert((method, number));
-        if number != 0 && !codes.contains(&number) && !RECOMMENDED.contains(&(method, number)) {
-            wrong.push(call.to_owned());
-        }
-    }
-    assert!(wrong.is_empty(), "codes that the table does not allow:\n{}", wrong.join("\n"));
-    let excused = |method: &str, code: u32| {
-        NOT_DRIVEN.iter().any(|(prefix, codes, _)| {
-            method.starts_with(prefix) && (codes.is_empty() || codes.contains(&code))
-        })
-    };
-    let mut missing = Vec::new();
-    for (method, codes) in &allowed {
-        let codes = codes.iter().filter(|code| !met.contains(&(method.as_str(), **code)));
-        missing.extend(
-            codes.filter(|code| !excused(method, **code)).map(|code| format!("{method} {code:#010x}")),
-        );
-    }
-    assert!(missing.is_empty(), "codes of the table that nothing drives:\n{}", missing.join("\n"));
-}
-
-fn rules(name: &str, flags: &[&str]) {
-    if no_compiler() {
-        return;
-    }
-    let prefix = Prefix::install();
-    let program = prefix.compile(name, RULES, flags);
-    let (origin, user) = (Origin::start(), user());
-    for file in ["small", "first", "second", "third", "other"] {
-        origin.put(file, Content::new(1, 10_000));
-    }
-    origin.put("big", Content::new(2, 1 << 20));
-    origin.put("slow", Content::new(3, 50 << 20));
-    assert!(origin.throttle("slow", Some(1 << 20)));
-    origin.put("broken", OriginFile::new(Content::new(4, 10)).behaviour(Behaviour::Status(500)));
-    origin.put("forbidden", OriginFile::new(Content::new(5, 10)).behaviour(Behaviour::Status(403)));
-    origin.put("moved", OriginFile::new(Content::new(6, 1000)).behaviour(Behaviour::RedirectRelative));
-    let backend = Backend::start(b"well received");
-    let server = upload_server(&backend);
-    let folder = format!("{}/", user.folder().display());
-    let output = prefix.run(&program, &user, &[&origin.url(""), &folder, &server.url("/in/")]);
-    let text = said(&output);
-    let failures: Vec<_> = text.lines().filter(|line| line.starts_with("FAIL")).collect();
-    let end: Vec<_> = text.lines().rev().take(5).collect();
-    assert!(output.status.success(), "{}\n{}\n{end:?}", output.status, failures.join("\n"));
-    println!("{}", end.last().unwrap_or(&""));
-    judge_codes(&text);
-}
-
-#[test]
-fn rules_with_four_byte_characters() {
-    rules("rules-plain", &[]);
-}
-
-#[test]
-fn rules_with_short_wchar() {
-    rules("rules-short", &["-fshort-wchar"]);
-}
-
-#[test]
-fn rules_with_char16() {
-    rules("rules-char16", &["-DOPENBITS_CHAR16"]);
 }
 
 #[test]
@@ -365,6 +232,20 @@ fn callbacks_race_release() {
     let text =
         stress(&prefix, &user, &program, &["race", &origin.url("f"), folder.to_str().unwrap(), &seconds]);
     println!("{text}");
+}
+
+#[test]
+fn downloads_race_their_end() {
+    if no_compiler() {
+        return;
+    }
+    let (prefix, user, origin) = (Prefix::install(), user(), Origin::start());
+    let program = prefix.compile("stress_downloads", &["stress_downloads.cpp"], &["-fsanitize=address"]);
+    origin.put("f", Content::new(1, 100_000));
+    let seconds = knob("OPENBITS_RACE_S", 5).to_string();
+    let (url, folder) = (origin.url("f"), user.folder());
+    let arguments = [&*url, folder.to_str().unwrap(), &seconds];
+    println!("{}", stress(&prefix, &user, &program, &arguments));
 }
 
 #[test]

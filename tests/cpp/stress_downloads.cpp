@@ -1,0 +1,256 @@
+// Load on the downloads of IDOManager, for AddressSanitizer: callbacks and streams race Start, Pause, Abort, Finalize and Release, in four
+// threads; no object stays.
+//
+// stress_downloads URL FOLDER SECONDS
+#include "../../examples/cpp/text.h"
+
+#include <openbits/deliveryoptimization.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+typedef std::chrono::steady_clock Clock;
+
+static std::atomic<int> failures{0}, objects{0}, calls{0}, after_death{0};
+static void failed(const char *what, HRESULT hr) {
+    if (failures++ < 20) {
+        std::printf("FAIL %s: 0x%08X\n", what, static_cast<unsigned>(hr));
+    }
+}
+static void must(const char *what, HRESULT hr) {
+    if (hr != S_OK) {
+        failed(what, hr);
+    }
+}
+
+// Counts its references; notices calls after its death.
+template <class I> class Object : public I {
+    std::atomic<ULONG> references{1};
+    std::atomic<unsigned> living{0xA11FE};
+
+protected:
+    void enter() {
+        if (living != 0xA11FE) {
+            after_death++;
+        }
+        calls++;
+    }
+
+public:
+    Object() { objects++; }
+    virtual ~Object() {
+        living = 0xDEAD;
+        objects--;
+    }
+    ULONG AddRef() override { return ++references; }
+    ULONG Release() override {
+        const ULONG left = --references;
+        if (left == 0) {
+            delete this;
+        }
+        return left;
+    }
+};
+
+// Calls the download from inside, as `draw` wants it.
+class StatusCallback final : public Object<IDODownloadStatusCallback> {
+    const unsigned draw;
+    std::atomic<int> inside{0};
+
+public:
+    explicit StatusCallback(unsigned draw) : draw(draw) {}
+    HRESULT QueryInterface(REFIID riid, void **object) override {
+        const bool has = riid == IID_IUnknown || riid == IID_IDODownloadStatusCallback;
+        *object = has ? this : nullptr;
+        return has ? (AddRef(), S_OK) : E_NOINTERFACE;
+    }
+    HRESULT OnStatusChange(IDODownload *download, const DO_DOWNLOAD_STATUS *status) override {
+        enter();
+        if (++inside > 1) {
+            failed("two calls for one download at a time", E_UNEXPECTED);
+        }
+        DO_DOWNLOAD_STATUS now;
+        must("GetStatus", download->GetStatus(&now));
+        if (status->State == DODownloadState_Transferring && draw % 7 == 0) {
+            download->Pause(); // it may be over by now
+        }
+        if (status->State == DODownloadState_Transferred && draw % 3 != 0) {
+            download->Finalize();
+        }
+        if (draw % 11 == 0) {
+            usleep(2000);
+        }
+        inside--;
+        return draw % 2 == 0 ? S_OK : E_FAIL;
+    }
+};
+
+class Stream final : public Object<IStream> {
+    const bool is_good;
+
+public:
+    explicit Stream(bool good) : is_good(good) {}
+    HRESULT QueryInterface(REFIID riid, void **object) override {
+        const bool has = riid == IID_IUnknown || riid == IID_ISequentialStream || riid == IID_IStream;
+        *object = has ? this : nullptr;
+        return has ? (AddRef(), S_OK) : E_NOINTERFACE;
+    }
+    HRESULT Write(const void *data, ULONG length, ULONG *written) override {
+        enter();
+        unsigned sum = 0;
+        for (ULONG i = 0; i < length; i++) { // every byte is there
+            sum += static_cast<const unsigned char *>(data)[i];
+        }
+        *written = is_good ? length : 0;
+        return is_good ? S_OK : sum == 0 ? E_FAIL : STG_E_MEDIUMFULL;
+    }
+    HRESULT Read(void *, ULONG, ULONG *) override { return E_NOTIMPL; }
+    HRESULT Seek(LARGE_INTEGER, DWORD, ULARGE_INTEGER *) override { return E_NOTIMPL; }
+    HRESULT SetSize(ULARGE_INTEGER) override { return E_NOTIMPL; }
+    HRESULT CopyTo(IStream *, ULARGE_INTEGER, ULARGE_INTEGER *, ULARGE_INTEGER *) override { return E_NOTIMPL; }
+    HRESULT Commit(DWORD) override { return E_NOTIMPL; }
+    HRESULT Revert() override { return E_NOTIMPL; }
+    HRESULT LockRegion(ULARGE_INTEGER, ULARGE_INTEGER, DWORD) override { return E_NOTIMPL; }
+    HRESULT UnlockRegion(ULARGE_INTEGER, ULARGE_INTEGER, DWORD) override { return E_NOTIMPL; }
+    HRESULT Stat(STATSTG *, DWORD) override { return E_NOTIMPL; }
+    HRESULT Clone(IStream **) override { return E_NOTIMPL; }
+};
+
+static HRESULT set(IDODownload *download, DODownloadProperty id, VARTYPE type, IUnknown *object, LPCWSTR text) {
+    VARIANT value, back;
+    VariantInit(&value);
+    VariantInit(&back);
+    V_VT(&value) = type;
+    if (type == VT_BSTR) {
+        V_BSTR(&value) = SysAllocString(text);
+    } else if (type == VT_UNKNOWN) {
+        V_UNKNOWN(&value) = object;
+        if (object != nullptr) {
+            object->AddRef();
+        }
+    } else {
+        V_BOOL(&value) = VARIANT_TRUE;
+    }
+    const HRESULT hr = download->SetProperty(id, &value);
+    download->GetProperty(id, &back);
+    VariantClear(&value);
+    VariantClear(&back);
+    return hr;
+}
+
+// A call that may come after the end.
+static void may_be_late(const char *what, HRESULT hr) {
+    if (FAILED(hr) && hr != DO_E_INVALID_STATE) {
+        failed(what, hr);
+    }
+}
+
+static void download_one(IDOManager *manager, const WideText &url, const WideText &local, unsigned draw) {
+    IDODownload *download = nullptr;
+    must("CreateDownload", manager->CreateDownload(&download));
+    if (download == nullptr) {
+        return;
+    }
+    StatusCallback *callback = new StatusCallback(draw);
+    must("Uri", set(download, DODownloadProperty_Uri, VT_BSTR, nullptr, url.c_str()));
+    must("ForegroundPriority", set(download, DODownloadProperty_ForegroundPriority, VT_BOOL, nullptr, nullptr));
+    const bool is_stream = draw % 5 == 0;
+    if (is_stream) {
+        Stream *stream = new Stream(draw % 10 != 0);
+        must("StreamInterface", set(download, DODownloadProperty_StreamInterface, VT_UNKNOWN, stream, nullptr));
+        stream->Release();
+    } else {
+        must("LocalPath", set(download, DODownloadProperty_LocalPath, VT_BSTR, nullptr, local.c_str()));
+    }
+    must("CallbackInterface", set(download, DODownloadProperty_CallbackInterface, VT_UNKNOWN, callback, nullptr));
+    callback->Release();
+    DO_DOWNLOAD_RANGES_INFO whole = {1, {{0, DO_LENGTH_TO_EOF}}};
+    must("Start", download->Start(is_stream ? &whole : nullptr));
+    usleep(draw % 97 * 400);
+    if (draw % 3 == 0) {
+        may_be_late("Pause", download->Pause());
+        may_be_late("Start again", download->Start(nullptr));
+    }
+    if (draw % 13 == 0) {
+        StatusCallback *other = new StatusCallback(draw / 13);
+        may_be_late("another callback", set(download, DODownloadProperty_CallbackInterface, VT_UNKNOWN, other, nullptr));
+        other->Release();
+    }
+    if (draw % 17 == 0) {
+        may_be_late("no callback", set(download, DODownloadProperty_CallbackInterface, VT_UNKNOWN, nullptr, nullptr));
+    }
+    if (draw % 4 == 1) { // enumerated while others end theirs
+        IEnumUnknown *list = nullptr;
+        const HRESULT hr = manager->EnumDownloads(nullptr, &list);
+        if (FAILED(hr) && hr != DO_E_NO_DOWNLOADS) {
+            failed("EnumDownloads", hr);
+        }
+        IUnknown *one = nullptr;
+        while (list != nullptr && list->Next(1, &one, nullptr) == S_OK) {
+            IDODownload *found = nullptr;
+            DO_DOWNLOAD_STATUS status;
+            must("QueryInterface", one->QueryInterface(IID_PPV_ARGS(&found)));
+            must("GetStatus", found->GetStatus(&status));
+            found->Release();
+            one->Release();
+        }
+        if (list != nullptr) {
+            list->Release();
+        }
+    }
+    may_be_late("Abort", draw % 2 == 0 ? download->Abort() : download->Finalize());
+    may_be_late("Abort", download->Abort());
+    download->Release();
+}
+
+static int downloads(const char *url, const std::string &folder, int seconds) {
+    const Clock::time_point end = Clock::now() + std::chrono::seconds(seconds);
+    const WideText remote = wide(url);
+    std::atomic<int> made{0};
+    std::vector<std::thread> threads;
+    for (unsigned number = 0; number < 4; number++) {
+        threads.emplace_back([&, number] {
+            IDOManager *manager = nullptr;
+            const HRESULT hr =
+                CoCreateInstance(CLSID_DeliveryOptimization, nullptr, CLSCTX_LOCAL_SERVER, IID_PPV_ARGS(&manager));
+            if (FAILED(hr)) {
+                failed("CoCreateInstance", hr);
+                return;
+            }
+            unsigned draw = 54321 + number;
+            for (int round = 0; Clock::now() < end && failures == 0; round++) {
+                draw = draw * 1103515245u + 12345u;
+                const std::string name = "download" + std::to_string(number) + "-" + std::to_string(round);
+                download_one(manager, remote, wide((folder + name).c_str()), draw >> 8);
+                std::remove((folder + name).c_str());
+                made++;
+            }
+            manager->Release();
+        });
+    }
+    for (std::thread &thread : threads) {
+        thread.join();
+    }
+    for (int waited = 0; objects > 0 && waited < 100; waited++) {
+        usleep(100 * 1000);
+    }
+    std::printf("%d downloads, %d calls, %d objects left\n", made.load(), calls.load(), objects.load());
+    if (after_death > 0 || objects != 0 || calls == 0) {
+        failed("objects of the program", after_death);
+    }
+    return failures == 0 ? 0 : 1;
+}
+
+int main(int argc, char **argv) {
+    if (argc != 4) {
+        std::fprintf(stderr, "usage: stress_downloads URL FOLDER SECONDS\n");
+        return 2;
+    }
+    return downloads(argv[1], std::string(argv[2]) + "/", std::atoi(argv[3]));
+}
