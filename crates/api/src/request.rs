@@ -273,11 +273,11 @@ pub struct SetRemoteName {
     pub remote_name: String,
 }
 
-/// `PATCH /v1/jobs/{id}/files/{index}`: properties of a file of a Delivery Optimization job, before it is fetched; all or none.
+/// `PATCH /v1/jobs/{id}/files/{index}`: properties of a file of a suspended Delivery Optimization job, before it is fetched; all or none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetFile {
-    /// Absolute local path; while the job is suspended.
+    /// Absolute local path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local_name: Option<String>,
     /// Expected size in bytes.
