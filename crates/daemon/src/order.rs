@@ -250,6 +250,7 @@ pub fn finish(job: &Job, ticket: Ticket, plan: &FinishPlan, settings: &Settings,
                         true => file.size.unwrap_or_else(|| file.done.len()),
                         false => file.done.end(),
                     },
+                    truncate: !file.transferred,
                     validator: validator(file),
                     modified_s: file.modified_s,
                 })

@@ -54,7 +54,7 @@ fn main() -> ExitCode {
             None => return ExitCode::FAILURE,
         }
     }
-    let rename = vec![Rename { index: 0, local, temp, size, validator: None, modified_s }];
+    let rename = vec![Rename { index: 0, local, temp, size, truncate: false, validator: None, modified_s }];
     let finish = Finish { job, ticket: Ticket(1), rename, remove: Vec::new(), made: None, cancel: None };
     send(Command::Finish(Box::new(finish)));
     loop {

@@ -350,6 +350,9 @@ pub struct Rename {
     pub temp: String,
     /// Exact size that the file must have, as a last check.
     pub size: u64,
+    /// It may be longer, and is cut: only ranges of it were asked for, and what a killed worker wrote behind them was never reported.
+    #[serde(default)]
+    pub truncate: bool,
     /// The version that was downloaded: the temporary file must carry its mark, where the file system has such marks.
     pub validator: Option<Validator>,
     /// Modification time to set: seconds since 1970, from `Last-Modified`.

@@ -125,6 +125,31 @@ fn complete_tells_which_files_are_lost() {
     contents.iter().enumerate().for_each(|(index, content)| assert_content(&job.local(index), content));
 }
 
+/// Only ranges of the file were asked for, and a killed worker had written more than it reported: that is cut off. What is too short is
+/// lost all the same.
+#[test]
+fn complete_cuts_what_was_never_reported() {
+    let (origin, mut bench) = (Origin::start(), Bench::new());
+    let content = Content::new(1, 1000);
+    origin.put("f", content.clone());
+    for (length, expected) in [(1500, vec![0]), (1000, vec![0]), (999, vec![])] {
+        let mut job = bench.job(&[(&origin.url("f"), "f")]);
+        assert_eq!(bench.attempt(&mut job).end, End::Done);
+        std::fs::OpenOptions::new().write(true).open(job.temp(0)).unwrap().set_len(length).unwrap();
+        let mut order = job.finish();
+        order.rename[0].truncate = true;
+        let whole = !expected.is_empty();
+        for _replay in 0..2 {
+            bench.send(Command::Finish(Box::new(order.clone())));
+            let Event::FinishDone { renamed, lost, .. } = bench.event() else { panic!("no end") };
+            assert_eq!((renamed, lost.is_empty()), (expected.clone(), whole), "{length}");
+        }
+        if whole {
+            assert_content(&job.local(0), &content);
+        }
+    }
+}
+
 /// A destination that cannot be replaced is no loss: the file waits for another Complete.
 #[test]
 fn a_rename_that_fails_loses_nothing() {

@@ -101,6 +101,11 @@ impl Job {
 
     /// Resume.
     pub fn resume(&mut self, now: Now) -> Result<Change, HResult> {
+        // What a download's Start asked for may have been lost, or forgotten with a server's refusal.
+        let stands = matches!(self.state, JobState::Suspended | JobState::TransientError | JobState::Error);
+        if stands && self.is_satisfied() && self.lacks_ranges() {
+            self.ask_again();
+        }
         match self.state {
             JobState::Acknowledged | JobState::Cancelled => Err(h::BG_E_INVALID_STATE),
             JobState::Suspended if self.files.is_empty() => Err(h::BG_E_EMPTY),
@@ -263,6 +268,7 @@ impl Job {
                     file.restart();
                 }
             }
+            self.ask_again();
             // A transfer that ran was stopped for this Complete (spec/bits-core.md 12, row 16).
             if self.state.is_running() || self.state == JobState::Queued {
                 self.enter(JobState::Suspended, now);

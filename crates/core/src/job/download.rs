@@ -248,8 +248,17 @@ impl DownloadChange {
 
     /// What is fixed by the first Start (4.4).
     const fn changes_file(&self) -> bool {
-        self.path.is_some() || self.stream.is_some() || self.total_size.is_some() || self.integrity.is_some()
+        self.path.is_some()
+            || self.stream.is_some()
+            || self.total_size.is_some()
+            || self.integrity.is_some()
+            || self.integrity_mandatory.is_some()
     }
+}
+
+/// From the first byte to the end is the whole file, also of one that is empty, or of a server without ranges.
+pub fn is_whole(ranges: &[FileRange]) -> bool {
+    ranges.is_empty() || *ranges == [FileRange::new(0, LENGTH_TO_EOF)]
 }
 
 /// An empty text takes the property back.
@@ -288,9 +297,20 @@ impl Download {
 impl Job {
     /// All that is asked of the file is there: the whole of it, or the ranges of a download's Start.
     pub fn is_ready(&self, file: &File) -> bool {
+        let asked = self.download.as_deref().map_or(&[][..], |download| &download.ranges);
+        // Where a range to the end ends, only the size tells.
+        let is_there = |range: &FileRange| {
+            file.size.map_or(!range.is_to_end(), |size| range.fits(size))
+                && file.done.contains(range.within(file.size))
+        };
+        let filled = !asked.is_empty() && asked.iter().all(is_there);
+        file.transferred || (filled && self.options().on_demand && !file.has_requests())
+    }
+
+    /// A download's Start asked for ranges, and not all of them are there.
+    pub(crate) fn lacks_ranges(&self) -> bool {
         let asked = self.download.as_deref().is_some_and(|download| !download.ranges.is_empty());
-        file.transferred
-            || (asked && self.options().on_demand && !file.has_requests() && !file.done.is_empty())
+        asked && self.files.first().is_some_and(|file| !self.is_ready(file))
     }
 
     /// Size and progress of the ranges of a download's Start; `None`: the whole file counts.
@@ -307,6 +327,12 @@ impl Job {
             filled.parts(range.within(file.size)).map(|part| part.end - part.start).sum::<u64>()
         };
         Some((total, ranges.iter().map(of).sum()))
+    }
+
+    /// A download that was never started and that nobody asked to keep.
+    pub(crate) fn is_unused(&self) -> bool {
+        let unused = |download: &Download| !download.started && !download.non_volatile.unwrap_or(false);
+        self.download.as_deref().is_some_and(unused)
     }
 
     /// SetProperty of a download.
@@ -403,8 +429,9 @@ impl Job {
     /// Start (4.1 to 4.3).
     ///
     /// # Errors
-    /// `DO_E_INVALID_STATE`; `E_UNEXPECTED` if the first Start comes without a file; `BG_E_INVALID_RANGE`, `BG_E_OVERLAPPING_RANGES`,
-    /// `BG_E_TOO_MANY_RANGES_IN_FILE`.
+    /// `DO_E_INVALID_STATE`, also if the file is not the one that the properties describe by now; `E_UNEXPECTED` if the first Start comes
+    /// without a file; `BG_E_INVALID_RANGE`, `BG_E_OVERLAPPING_RANGES`, `BG_E_TOO_MANY_RANGES_IN_FILE`;
+    /// `DO_E_INTEGRITYCHECKINFO_UNAVAILABLE` for ranges of a file that has to be checked.
     pub fn start_download(
         &mut self,
         file: Option<NewFile>,
@@ -416,8 +443,6 @@ impl Job {
         if let Some(ranges) = &ranges {
             layout::check(ranges, ranges_max)?;
         }
-        // From the first byte to the end is the whole file, also of one that is empty, or of a server without ranges.
-        let is_whole = |ranges: &Vec<FileRange>| ranges[..] == [FileRange::new(0, LENGTH_TO_EOF)];
         let ranges = ranges.map(|ranges| if is_whole(&ranges) { Vec::new() } else { ranges });
         match (state, ranges) {
             (State::Finalized | State::Aborted, _) => Err(codes::DO_E_INVALID_STATE),
@@ -425,7 +450,13 @@ impl Job {
             (State::Created, ranges) => {
                 let made = self.files.is_empty();
                 if made {
-                    self.files.push(File::new(file.ok_or(h::E_UNEXPECTED)?));
+                    let file = file.ok_or(h::E_UNEXPECTED)?;
+                    // It was looked at before; a property may have been set meanwhile.
+                    let described = self.download.as_deref().map(Download::new_file);
+                    if described != Some(Ok(file.clone())) {
+                        return Err(codes::DO_E_INVALID_STATE);
+                    }
+                    self.files.push(File::new(file));
                 }
                 if let Err(code) = self.ask_for(ranges.unwrap_or_default()) {
                     if made {
@@ -466,6 +497,10 @@ impl Job {
             return Err(h::BG_E_UNSUPPORTED_JOB_CONFIGURATION);
         }
         let Some(file) = self.files.first_mut() else { return Err(h::E_UNEXPECTED) };
+        // Only the whole of a file can be checked, and nothing is delivered unchecked.
+        if !ranges.is_empty() && file.has_digest() {
+            return Err(codes::DO_E_INTEGRITYCHECKINFO_UNAVAILABLE);
+        }
         if file.size.is_some_and(|size| ranges.iter().any(|range| !range.fits(size))) {
             return Err(h::BG_E_INVALID_RANGE);
         }
@@ -484,27 +519,31 @@ impl Job {
         Ok(())
     }
 
-    /// The data of a download is fetched anew: so are the ranges of its Start that were there already.
+    /// Data of a download was lost, or what was asked for forgotten: whatever lacks of the ranges of its Start is asked for again.
     pub(crate) fn ask_again(&mut self) {
-        let Some(download) = self.download.as_deref() else { return };
+        let Some(download) = self.download.as_deref().filter(|download| !download.ranges.is_empty()) else {
+            return;
+        };
         if let Some(file) = self.files.first_mut().filter(|file| !file.transferred) {
-            // They were few enough when they were asked for, and nothing is there.
-            let _ = file.request(&download.ranges);
+            let before = std::mem::take(&mut file.requested);
+            // They were few enough when they were asked for; should they be too many now, the download is not ready, and fails.
+            if file.request(&download.ranges).is_err() {
+                file.requested = before;
+            }
         }
     }
 
     /// SetProperty of a file of Delivery Optimization (5.3).
     ///
     /// # Errors
-    /// `BG_E_FILE_NOT_FOUND`; `BG_E_INVALID_STATE` once the file was begun, or for a path while the job is not suspended; `E_NOTIMPL` for
-    /// other jobs.
+    /// `BG_E_FILE_NOT_FOUND`; `BG_E_INVALID_STATE` once the file was begun, or while the job is not suspended; `E_NOTIMPL` for other jobs.
     pub fn set_file(&mut self, index: u32, change: FileChange, now: Now) -> Result<Change, HResult> {
         if self.dialect() != Dialect::DeliveryOptimization {
             return Err(h::E_NOTIMPL);
         }
         let suspended = self.state == JobState::Suspended;
         let file = self.files.get_mut(index as usize).ok_or(h::BG_E_FILE_NOT_FOUND)?;
-        if file.begun || change.path.is_some() && !suspended {
+        if file.begun || !suspended {
             return Err(h::BG_E_INVALID_STATE);
         }
         let mut check = file.integrity.as_deref().cloned().unwrap_or_default();
@@ -517,6 +556,8 @@ impl Job {
         }
         if check.info.is_some() || check.mandatory.is_some() {
             check.settled = false;
+            // What can be fetched by now, the policy is asked for before every Resume; what is missing, Resume tells.
+            file.expect.get_or_insert_default().piece_file = check.piece_file().ok().flatten();
             file.integrity = Some(Box::new(check));
         }
         if let Some(path) = change.path {
@@ -530,7 +571,7 @@ impl Job {
     }
 
     /// Files of Delivery Optimization whose piece hash file was not settled yet.
-    pub(super) fn has_unset_checks(&self) -> bool {
+    pub(crate) fn has_unset_checks(&self) -> bool {
         self.files.iter().any(File::has_unset_check)
     }
 

@@ -173,6 +173,7 @@ impl Job {
                 let file = self.file_or_reply_mut(file)?;
                 file.restart();
                 file.restarts = file.restarts.saturating_add(1);
+                self.ask_again();
                 self.touch(now);
                 Some(Change::ok(Notice::Modification))
             }

@@ -31,6 +31,10 @@ impl Job {
         let index = self.files.get(file as usize).map(|_| file as usize).ok_or(h::BG_E_FILE_NOT_FOUND)?;
         names::check_remote_name(name)?;
         self.rename(index, name.into(), login);
+        if let Some(download) = self.download.as_deref_mut() {
+            download.uri = Some(name.to_owned());
+            download.login.clone_from(&self.files[index].login);
+        }
         self.touch(now);
         Ok(Change::ok(Notice::Modification))
     }

@@ -33,6 +33,7 @@ impl Job {
             (reply.size, reply.transferred) = (None, 0);
         } else {
             found.restart();
+            self.ask_again();
         }
         let mut error = ErrorRecord::new(h::BG_E_VALIDATION_FAILED, ErrorContext::RemoteFile, now.wall);
         error.file = Some(file);

@@ -141,11 +141,28 @@ impl Call {
     /// It may be asked of a download of Delivery Optimization. One may be done by the agent's account and not by its owner's: nothing may
     /// lead that account to files of this machine, or hand its work to anybody else.
     fn fits_downloads(&self) -> bool {
-        let web = |name: &str| names::check_remote_name(name).is_ok_and(names::RemoteScheme::has_ranges);
         match self {
             Self::AddFiles(_) | Self::IssueHelperTicket(_) | Self::SetHelperToken(_) => false,
-            Self::SetRemoteName { name, .. } => web(name),
+            Self::SetRemoteName { name, .. } => is_web(name),
             Self::ReplaceRemotePrefix { .. } => false,
+            _ => true,
+        }
+    }
+
+    /// It may be asked of a download of IDOManager by the doors of other jobs: nothing that its calls could not lead to.
+    fn fits_download(&self) -> bool {
+        let foreign = |property: &Property| match property {
+            Property::HttpMethod(_) => true,
+            Property::Option(setting) => matches!(
+                setting,
+                Setting::HighPerformance(_) | Setting::DynamicContent(_) | Setting::OnDemandMode(_)
+            ),
+            _ => false,
+        };
+        match self {
+            Self::AddFiles(_) | Self::SetFile { .. } | Self::ReplaceRemotePrefix { .. } => false,
+            Self::SetRemoteName { name, .. } => is_web(name),
+            Self::Set(properties) => !properties.iter().any(foreign),
             _ => true,
         }
     }
@@ -177,7 +194,8 @@ pub enum Called {
 
 const DOWNLOADS_OWN: &str =
     "a download of Delivery Optimization has one file, which its start makes, and a web address for it";
-const DOWNLOADS_FILE: &str = "a download has one file, which its start adds";
+const DOWNLOADS_FILE: &str =
+    "a download has one file, which its start adds, and is fetched as its properties and ranges say";
 
 /// Calls of one job that may wait for the end of its Complete.
 const DEFERRED_MAX: usize = 8;
@@ -351,7 +369,7 @@ impl Queue {
         if job.delivery.is_some() && !call.fits_downloads() {
             return Err(Failure::new(h::E_NOTIMPL, DOWNLOADS_OWN));
         }
-        if job.download.is_some() && matches!(call, Call::AddFiles(_) | Call::SetFile { .. }) {
+        if job.download.is_some() && !call.fits_download() {
             return Err(Failure::new(h::E_NOTIMPL, DOWNLOADS_FILE));
         }
         if job.finishing.is_some() {
@@ -392,6 +410,8 @@ impl Queue {
         let job = self.jobs.get_mut(&id).ok_or(h::BG_E_NOT_FOUND)?;
         let files_before = job.files.len();
         let suspends = call == Call::Suspend;
+        // Resume changes files in these cases.
+        let settles = call == Call::Resume && (job.has_unset_checks() || job.lacks_ranges());
         let unchecked = !job.checks_revocation();
         let change = match call {
             Call::Group(call) => return self.perform_group(id, call, now),
@@ -473,7 +493,7 @@ impl Queue {
         let files_after = job.files.len();
         if change.notice != crate::job::Notice::None {
             self.save(id);
-            self.save_files(id, files_before..files_after);
+            self.save_files(id, if settles { 0 } else { files_before }..files_after);
             self.tell(id, change.notice, now);
             self.settle(id, now);
         }
@@ -713,6 +733,11 @@ impl Queue {
         };
         flags & notify::DISABLE == 0 && flags & bit != 0
     }
+}
+
+/// An address of http or https.
+fn is_web(name: &str) -> bool {
+    names::check_remote_name(name).is_ok_and(names::RemoteScheme::has_ranges)
 }
 
 /// SetNotifyCmdLine is among the properties.

@@ -37,6 +37,11 @@ impl Bans {
     }
 }
 
+/// The names in a path: the same for `/a//b` and `/a/./b` as for `/a/b`.
+fn steps(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|step| !matches!(*step, "" | "."))
+}
+
 impl Queue {
     /// Before an attempt: the cache host or the origin.
     pub(super) fn choose_side(&mut self, id: JobId, now: Now) {
@@ -163,6 +168,9 @@ impl Queue {
                 let renames = change.uri.is_some() && files_before > 0;
                 let unchecked = !job.checks_revocation();
                 let change = job.set_download(*change, now)?;
+                // Whether it is kept may be another now.
+                self.arm_inactivity(id);
+                let Some(job) = self.jobs.get_mut(&id) else { return Err(h::BG_E_NOT_FOUND.into()) };
                 if unchecked && job.checks_revocation() {
                     self.begin_files_again(id);
                 }
@@ -198,7 +206,7 @@ impl Queue {
                 && other.owner == job.owner
                 && paused
                 && other.finishing.is_none()
-                && other.files.first().is_some_and(|file| file.local == path)
+                && other.files.first().is_some_and(|file| steps(&file.local).eq(steps(&path)))
         };
         let others: Vec<JobId> =
             self.own_jobs(job.owner, None).filter(|other| same(other)).map(|job| job.id).collect();

@@ -278,6 +278,8 @@ impl Queue {
             self.unregister(id);
             return Ok(h::S_OK);
         };
+        // A download whose ranges are there has no event that is told at once: its client looks at its state.
+        let modified = job.download.as_deref().is_some_and(|download| download.started);
         let files =
             (0u32..).zip(&job.files).filter(|(_, f)| f.transferred && !f.accepted).map(|(n, _)| n).collect();
         let known = self.notify.listeners.get(&listener).filter(|known| known.uid == caller.uid);
@@ -294,7 +296,7 @@ impl Queue {
             file_failures: 0,
             file_not_before: None,
             told_at: None,
-            modified: false,
+            modified,
         };
         self.notify.registered.insert(id, registration);
         if let Some(owed) = self.jobs.get_mut(&id).and_then(|job| job.owed.as_deref_mut()) {

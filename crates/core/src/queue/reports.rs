@@ -4,12 +4,12 @@ use super::{Effect, NoticeKind, Pace, Queue};
 use crate::enums::{ErrorContext, JobType};
 use crate::hresult::{self as h, HResult};
 use crate::id::{AttemptId, JobId, Ticket, Uid};
-use crate::job::File;
 use crate::job::REPLY_INDEX;
 use crate::job::api::FinishResult;
 use crate::job::event::Event;
 use crate::job::http::RedirectPolicy;
 use crate::job::{ErrorRecord, Finishing};
+use crate::job::{File, Job};
 use crate::names;
 use crate::range_set::RangeSet;
 use crate::time::Now;
@@ -143,6 +143,7 @@ impl Queue {
         let mut moved = false;
         let mut finished = Vec::new();
         let mut came = Vec::new();
+        let mut lost = false;
         for report in files {
             let Some(file) = job.files.get_mut(report.file as usize) else { continue };
             if file.transferred || file.completed {
@@ -160,6 +161,7 @@ impl Queue {
             }
             file.size = report.size.or(file.size);
             file.remote_size = report.remote_size;
+            lost |= file.done.iter().any(|range| !report.done.contains(range));
             file.done = report.done;
             // A report of the attempt that did not know of the new name yet still has the old server's tag.
             file.moved &= report.etag.is_some();
@@ -179,7 +181,15 @@ impl Queue {
             }
             self.effects.push(Effect::SaveFile(id, report.file));
         }
+        if lost {
+            job.ask_again();
+        }
+        let asks_again = lost && job.lacks_ranges();
         let all = job.all_transferred();
+        if asks_again {
+            self.wants_changed(id, 0);
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         if moved {
             job.bytes_stored(now);
             self.save(id);
@@ -287,7 +297,12 @@ impl Queue {
             return;
         }
         if self.change(id, Event::RemoteChanged { file }, now) && !self.is_reply(id, file) {
-            self.effects.push(Effect::SaveFile(id, file));
+            if self.jobs.get(&id).is_some_and(Job::lacks_ranges) {
+                // The worker knows only what lacked when it began.
+                self.wants_changed(id, file);
+            } else {
+                self.effects.push(Effect::SaveFile(id, file));
+            }
         }
     }
 
@@ -321,9 +336,13 @@ impl Queue {
         if job.all_transferred() {
             self.runs.remove(&id);
             self.apply(id, Event::AllFinished, now);
-        } else if job.is_satisfied() {
+        } else if job.is_satisfied() && !job.lacks_ranges() {
             self.runs.remove(&id);
             self.apply(id, Event::RequestsFilled, now);
+        } else if job.is_satisfied() {
+            // Nothing is asked for, and yet not all of it is there: the next turn asks again.
+            self.runs.remove(&id);
+            self.apply(id, Event::Preempted, now);
         } else if job.files.len() > run.files || run.wants_changed {
             // Files were added meanwhile, or more was asked for: the job goes on with them.
             let started = run.started;

@@ -4,7 +4,7 @@ use super::timers::Kind;
 use super::{Effect, Failure, NoticeKind, Pace, Queue};
 use crate::enums::{ErrorContext, JobState, JobType, Priority};
 use crate::gate::Gate;
-use crate::hresult::{BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED, HResult};
+use crate::hresult::{BG_E_MAX_DOWNLOAD_SIZE_LIMIT_REACHED, E_UNEXPECTED, HResult};
 use crate::id::{AttemptId, JobId, Ticket, Uid};
 use crate::job::api::{FinishPlan, FinishResult};
 use crate::job::event::Event;
@@ -215,9 +215,18 @@ impl Queue {
         if self.require_token(id, now) || !self.change(id, Event::Turn, now) {
             return false;
         }
-        let Some(job) = self.jobs.get(&id) else { return false };
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
+        let forgotten = job.is_satisfied() && job.lacks_ranges();
+        if forgotten {
+            job.ask_again();
+            self.effects.push(Effect::SaveFile(id, 0));
+        }
         let at_once = if job.all_transferred() {
             Some(Event::AllFinished)
+        } else if job.is_satisfied() && job.lacks_ranges() {
+            let mut error = ErrorRecord::new(E_UNEXPECTED, ErrorContext::GeneralQueueManager, now.wall);
+            error.detail = "ranges of the download are missing, and cannot be asked for again".into();
+            Some(Event::Fatal(error))
         } else if job.is_satisfied() {
             Some(Event::RequestsFilled)
         } else if job.is_over_cap() {
@@ -431,10 +440,12 @@ impl Queue {
         }
         // The job stays TRANSFERRED for another Complete (spec/behaviour.md 14.1), with two exceptions. One that the service completes by
         // itself must not try for ever, and somebody has to be told. One whose data was lost can only be completed after a Resume has
-        // fetched it again.
+        // fetched it again; a download whose ranges are there is SUSPENDED meanwhile.
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let alone = caller.is_none() && job.extras().auto_complete;
-        if job.state != JobState::Transferred || (!alone && result.lost.is_empty()) {
+        let waits = job.state == JobState::Suspended && job.lacks_ranges() && !result.lost.is_empty();
+        let done = job.state == JobState::Transferred;
+        if !(waits || done && (alone || !result.lost.is_empty())) {
             self.settle(id, now);
             return;
         }

@@ -78,6 +78,9 @@ impl Timers {
 /// A job that is old enough to go but has a worker is looked at again after so many seconds.
 const BUSY_S: u64 = 3_600;
 
+/// A volatile download that nobody starts goes so many seconds after its creation: its client is gone, and it counts for the quotas.
+pub(super) const UNUSED_S: u64 = 3_600;
+
 impl Queue {
     /// When [`Queue::tick`] has to be called next; `None`: nothing waits for time.
     pub fn next_deadline(&self) -> Option<Mono> {
@@ -154,8 +157,12 @@ impl Queue {
 
     /// Seconds without activity after which a job is cleaned up.
     fn inactivity_s(&self, id: JobId) -> u64 {
-        let download = self.jobs.get(&id).is_some_and(|job| job.dialect() == Dialect::DeliveryOptimization);
-        if download { RETENTION_S } else { self.limits.job_inactivity_s }
+        let Some(job) = self.jobs.get(&id) else { return self.limits.job_inactivity_s };
+        match job.dialect() {
+            Dialect::DeliveryOptimization if job.is_unused() => UNUSED_S,
+            Dialect::DeliveryOptimization => RETENTION_S,
+            _ => self.limits.job_inactivity_s,
+        }
     }
 
     fn download_time_over(&self, id: JobId, now: Mono) -> Option<Mono> {

@@ -6,8 +6,11 @@
 
 use super::Brain;
 use super::ask::{CallResult, Probing};
+use super::policy::refused;
+use openbits_core::delivery::integrity::IntegrityInfo;
 use openbits_core::delivery::{codes, route, status};
 use openbits_core::hresult as h;
+use openbits_core::job::download::is_whole;
 use openbits_core::job::property::Property;
 use openbits_core::job::{DownloadChange, FileChange, FileId, NewFile};
 use openbits_core::layout::FileRange;
@@ -51,6 +54,10 @@ impl Brain {
             .map_err(|failure| Failure::new(h::ERROR_INVALID_NAME, failure.detail))?;
         self.check_files(std::slice::from_ref(&file), false)?;
         if let Some(ranges) = ranges.filter(|ranges| !ranges.is_empty()) {
+            if file.has_digest() && !is_whole(ranges) {
+                let text = "only the whole of a file can be checked, and this one has to be";
+                return Err(Failure::new(codes::DO_E_INTEGRITYCHECKINFO_UNAVAILABLE, text));
+            }
             self.queue.check_ranges(caller, &[NewFile { ranges: Some(ranges.to_vec()), ..file.clone() }])?;
         }
         self.check_added(caller, id, std::slice::from_ref(&file))?;
@@ -71,7 +78,7 @@ impl Brain {
         self.check_properties(caller, id, priority.as_slice())
     }
 
-    /// Another path for a file is as good as another file.
+    /// Another path for a file is as good as another file, and digests of pieces are fetched as files are.
     pub(super) fn check_file_change(
         &self,
         caller: Caller,
@@ -80,6 +87,11 @@ impl Brain {
         change: &FileChange,
     ) -> Result<(), Failure> {
         let Ok(job) = self.queue.job(caller, id) else { return Ok(()) };
+        // What is no text of the property, the call itself refuses.
+        let info = change.info.as_deref().and_then(|info| IntegrityInfo::parse(info).ok());
+        if let Some(url) = info.and_then(|info| info.url) {
+            self.settings.security.check_remote(&url).map_err(|forbidden| refused(&forbidden))?;
+        }
         let Some(path) = change.path.as_deref() else { return Ok(()) };
         let file = job.files.get(file as usize).ok_or(h::BG_E_FILE_NOT_FOUND)?;
         self.check_local_name(path)?;

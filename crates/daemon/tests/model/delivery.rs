@@ -120,6 +120,21 @@ fn delivery_optimization_file2_set_property_sink_path() {
     assert_eq!(code(refused), Err(h::E_INVALIDARG));
 }
 
+/// What was set is read, also after the service was killed; of a file without a path there is none.
+#[test]
+fn delivery_optimization_file2_get_property_sink_path() {
+    let mut service = Service::start();
+    let id = service.try_delivery(&request(vec![service.pathless(NOWHERE, "one")])).unwrap();
+    assert_eq!(service.client.file(id, 0).unwrap().local_name, "");
+    let path = service.path("a").display().to_string();
+    service.sink(id, 0, &path).unwrap();
+    assert_eq!(service.client.file(id, 0).unwrap().local_name, path);
+    service.restart();
+    let file = service.client.file(id, 0).unwrap();
+    assert_eq!((file.local_name, file.content_id.as_deref()), (path, Some("one")));
+    assert_eq!(service.client.file(id, 1).map_err(refusal).unwrap_err(), h::BG_E_FILE_NOT_FOUND);
+}
+
 /// 5.3: fileId is unique in its job, and shown.
 #[test]
 fn delivery_optimization_job_add_file_with_ranges() {
@@ -166,4 +181,26 @@ fn delivery_optimization_jobs_run_at_once() {
     for id in ids {
         service.reaches(id, JobState::Transferred);
     }
+}
+
+/// A piece hash file is fetched as every file is: the policy has its word before, and what is set comes into force with Resume only.
+#[test]
+fn delivery_optimization_file2_set_property_integrity_check_info_goes_by_the_policy() {
+    let service = Service::with_policy("[security]\ndenied_hosts = [\"denied.example\"]\n");
+    let origin = Origin::start();
+    origin.put("a", Content::new(1, SIZE));
+    let id = service.try_delivery(&request(vec![service.file(&origin.url("a"), "a")])).unwrap();
+    let info = |url: &str| SetFile {
+        integrity_check_info: Some(format!("{{\"PiecesHashFileUrl\":\"{url}\"}}")),
+        ..SetFile::default()
+    };
+    let set = |set: &SetFile| code(service.client.set_file(id, 0, set));
+    assert_eq!(set(&info("http://denied.example/p")), Err(h::E_ACCESSDENIED));
+    assert_eq!(set(&info("no url")), Err(h::E_INVALIDARG));
+    assert_eq!(set(&info(&origin.url("none"))), Ok(S_OK));
+    origin.hold("a", 1000);
+    service.act(id, Action::Resume).unwrap();
+    let size = SetFile { size: Some(SIZE), ..SetFile::default() };
+    assert_eq!(set(&size), Err(h::BG_E_INVALID_STATE));
+    assert_eq!(set(&info(&origin.url("none"))), Err(h::BG_E_INVALID_STATE));
 }

@@ -890,3 +890,46 @@ fn do_manager_enum_downloads_of_another_user() {
     assert_eq!(service.client.download(id).unwrap().owner_uid, 54_321);
     service.client.act_on_download(id, DownloadAction::Abort).unwrap();
 }
+
+/// The server's file changed while ranges of it came: all of them are fetched again, by whichever door it goes on.
+#[test]
+fn do_download_start_with_ranges_of_a_file_that_changes() {
+    let (service, origin) = (Service::start(), origin(&["a"]));
+    origin.hold("a", 150_000);
+    let id = service.download(&origin.url("a"), "a");
+    service.begin(id, Some(&[(0, Some(1000)), (150_000, Some(1000))])).unwrap();
+    assert!(origin.wait_held("a", LONG));
+    service.download_act(id, DownloadAction::Pause).unwrap();
+    assert_eq!(service.show(id).bytes_transferred, 1000);
+    let content = Content::new(9, SIZE);
+    origin.put("a", content.clone());
+    origin.release("a");
+    service.begin(id, None).unwrap();
+    let view = service.download_reaches(id, State::Paused);
+    assert_eq!((told(&view).1, view.bytes_transferred), (h::BG_E_REMOTE_FILE_CHANGED, 0));
+    assert_eq!(service.download_act(id, DownloadAction::Finalize), INVALID);
+    service.act(id, Action::Resume).unwrap();
+    let view = service.download_reaches(id, State::Transferred);
+    assert_eq!((view.bytes_total, view.bytes_transferred), (2000, 2000));
+    service.download_act(id, DownloadAction::Finalize).unwrap();
+    let got = service.content("a");
+    assert_eq!((got.len(), &got[..1000]), (151_000, &content.byte_range(0, 1000)[..]));
+    assert_eq!(got[150_000..], content.byte_range(150_000, 1000));
+}
+
+/// What has to be checked is fetched as a whole.
+#[test]
+fn do_download_start_with_ranges_of_a_file_that_has_to_be_checked() {
+    let (service, origin) = (Service::start(), origin(&["a"]));
+    let id = service.download(&origin.url("a"), "a");
+    let info = format!("{{\"PiecesHashFileUrl\":\"{}\"}}", origin.url("pieces"));
+    let check = DownloadProperties {
+        integrity_check_info: Some(info),
+        integrity_check_mandatory: Some(true),
+        ..none()
+    };
+    service.set_download(id, check).unwrap();
+    let refused = service.begin(id, Some(&[(0, Some(SIZE))]));
+    assert_eq!(refused, Err(codes::DO_E_INTEGRITYCHECKINFO_UNAVAILABLE));
+    assert_eq!(service.show(id).state, State::Created);
+}

@@ -113,7 +113,11 @@ fn find(folders: &mut Folders, job: JobId, rename: &Rename) -> Result<Found, Ref
     let place = Place::new(folder.clone(), name, &rename.temp)?;
     place.check_target()?;
     let mark = temp::file_mark(job, rename.index);
-    let fd = match open(&place, &place.temp) {
+    let opened = match rename.truncate {
+        true => open_for(&place, &place.temp, OFlags::RDWR),
+        false => open(&place, &place.temp),
+    };
+    let fd = match opened {
         Ok(fd) => fd,
         Err(Errno::NOENT) => {
             let ours = |fd: OwnedFd| {
@@ -135,7 +139,8 @@ fn find(folders: &mut Folders, job: JobId, rename: &Rename) -> Result<Found, Ref
     if !ours {
         return lost(E_ACCESSDENIED, FOREIGN.to_owned());
     }
-    if !right_size(&stat, rename) {
+    let cuttable = rename.truncate && u64::try_from(stat.st_size).is_ok_and(|size| size > rename.size);
+    if !(right_size(&stat, rename) || cuttable) {
         let detail = format!("The temporary file has {} bytes instead of {}.", stat.st_size, rename.size);
         return lost(BG_E_LOCAL_FILE_CHANGED, detail);
     }
@@ -155,6 +160,9 @@ fn rename_one(folders: &mut Folders, job: JobId, rename: &Rename) -> Result<(), 
     let (folder, look, changed) = folders.get(parent)?;
     if let Found::Temporary(place, fd) = found {
         let look = look.get_or_insert_with(|| look_of(folder));
+        if rename.truncate {
+            cut(&fd, rename.size)?;
+        }
         dress(&fd, look, rename.modified_s);
         fs::renameat(&**folder, &*place.temp, &**folder, &*place.name)
             .map_err(|errno| local(errno, "The file cannot be renamed into place"))?;
@@ -169,8 +177,21 @@ fn right_size(stat: &fs::Stat, rename: &Rename) -> bool {
     u64::try_from(stat.st_size) == Ok(rename.size)
 }
 
+/// Takes off what is behind the last byte, durably: the file is not seen before.
+fn cut(fd: impl AsFd, size: u64) -> Outcome<()> {
+    let failed = |errno| local(errno, "The temporary file cannot be cut to its size");
+    if fs::fstat(&fd).map_err(failed)?.st_size.cast_unsigned() == size {
+        return Ok(());
+    }
+    fs::ftruncate(&fd, size).and_then(|()| fs::fsync(&fd)).map_err(failed)
+}
+
 fn open(place: &Place, name: &str) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    open_for(place, name, OFlags::RDONLY)
+}
+
+fn open_for(place: &Place, name: &str, access: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     fs::openat(&place.folder, name, flags, Mode::empty())
 }
 

@@ -218,6 +218,7 @@ impl Job {
                     local: file.order.local.clone(),
                     temp: file.order.temp.clone(),
                     size: file.order.size.unwrap(),
+                    truncate: false,
                     validator: file.order.validator.clone(),
                     modified_s: file.modified_s,
                 })

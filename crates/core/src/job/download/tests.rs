@@ -367,6 +367,7 @@ fn what_the_start_fixes() {
         DownloadChange { stream: Some(true), ..none() },
         DownloadChange { total_size: Some(1), ..none() },
         DownloadChange { integrity: Some("{}".into()), ..none() },
+        DownloadChange { integrity_mandatory: Some(false), ..none() },
     ];
     let free = [
         DownloadChange { content_id: Some("c".into()), ..none() },
@@ -377,7 +378,6 @@ fn what_the_start_fixes() {
         DownloadChange { callback_percent: Some(1), callback_seconds: Some(2), ..none() },
         DownloadChange { blocking: Some(true), non_volatile: Some(true), ..none() },
         DownloadChange { correlation_vector: Some("cv".into()), ..none() },
-        DownloadChange { integrity_mandatory: Some(true), ..none() },
         DownloadChange { security_flags: Some(0x100), allow_downgrade: Some(true), ..none() },
     ];
     let states = [JobState::Queued, JobState::Suspended, JobState::Error, JobState::Transferred];
@@ -554,4 +554,138 @@ fn the_path_of_a_file() {
     assert_eq!(job.set_file(0, change("/d/h"), NOW), Err(h::E_NOTIMPL), "jobs of BITS have their paths");
     let new = NewFile { remote: "http://h/f".into(), ..NewFile::default() };
     assert_eq!(job.add_files(vec![new], None, NOW), Err(h::E_INVALIDARG));
+}
+
+/// Ready is what has every byte of every range of the Start, whatever was asked for last.
+#[test]
+fn is_ready_when_all_ranges_are_there() {
+    for (pairs, size, there, ready) in [
+        (&[(0, 100)][..], Some(1000), &[(0, 100)][..], true),
+        (&[(0, 100)], None, &[(0, 100)], true),
+        (&[(0, 100)], Some(1000), &[(0, 99)], false),
+        (&[(0, 100)], Some(1000), &[], false),
+        (&[(0, 100), (200, 100)], Some(1000), &[(200, 300)], false),
+        (&[(0, 100), (200, 100)], Some(1000), &[(0, 100), (200, 300)], true),
+        (&[(500, EOF)], Some(1000), &[(500, 1000)], true),
+        (&[(500, EOF)], Some(1001), &[(500, 1000)], false),
+        (&[(500, EOF)], None, &[(500, 1000)], false),
+        // Outside of the file that there is now.
+        (&[(500, EOF)], Some(400), &[(0, 400)], false),
+        (&[(0, 500)], Some(400), &[(0, 400)], false),
+    ] {
+        let mut job = begun(pairs, 0);
+        let file = &mut job.files[0];
+        (file.size, file.done) = (size, there.iter().map(|&(from, to)| from..to).collect());
+        file.requested.clear();
+        assert_eq!(job.is_ready(&job.files[0]), ready, "{pairs:?} of {size:?} with {there:?}");
+        assert_eq!(job.lacks_ranges(), !ready);
+        job.state = JobState::Suspended;
+        let expected = if ready { State::Transferred } else { State::Paused };
+        assert_eq!(status(&job).unwrap().state, expected);
+    }
+    let whole = begun(&[], 1000);
+    assert!(!whole.is_ready(&whole.files[0]) && !whole.lacks_ranges());
+}
+
+/// Resume goes on with the ranges of the Start, also if the service forgot them.
+#[test]
+fn resume_asks_again_for_what_was_forgotten() {
+    for state in [JobState::Suspended, JobState::TransientError, JobState::Error] {
+        let mut job = begun(&[(0, 100), (500, EOF)], 100);
+        (job.state, job.error) = (state, failed(h::BG_E_INVALID_RANGE));
+        job.files[0].requested.clear();
+        let _ = job.resume(NOW).unwrap();
+        assert_eq!((job.state, &job.files[0].requested), (JobState::Queued, &ranges(&[(500, 500)])));
+        // All of it is there: nothing is asked for.
+        let mut job = begun(&[(0, 100)], 100);
+        job.state = state;
+        let _ = job.resume(NOW).unwrap();
+        assert_eq!((job.state, job.files[0].requested.len()), (JobState::Suspended, 0));
+    }
+}
+
+/// Ranges cannot be checked, and nothing is delivered unchecked that has to be checked.
+#[test]
+fn ranges_of_a_file_that_has_to_be_checked() {
+    let info = r#"{"PiecesHashFileUrl":"http://h/p"}"#.to_owned();
+    for (mandatory, pairs, expected) in [
+        (true, &[(0, 1000)][..], Err(codes::DO_E_INTEGRITYCHECKINFO_UNAVAILABLE)),
+        (true, &[(5, EOF)], Err(codes::DO_E_INTEGRITYCHECKINFO_UNAVAILABLE)),
+        (true, &[(0, EOF)], Ok(())),
+        (true, &[], Ok(())),
+        (false, &[(0, 1000)], Ok(())),
+    ] {
+        let change = DownloadChange {
+            integrity: Some(info.clone()),
+            integrity_mandatory: Some(mandatory),
+            ..DownloadChange::default()
+        };
+        let mut job = created();
+        let _ = set(&mut job, change).unwrap();
+        let before = job.clone();
+        assert_eq!(start(&mut job, Some(pairs)).map(drop), expected, "{mandatory} {pairs:?}");
+        if expected.is_err() {
+            assert_eq!(job, before);
+            let _ = start(&mut job, None).unwrap();
+            let _ = job.suspend(NOW).unwrap();
+            let before = job.clone();
+            assert_eq!(start(&mut job, Some(pairs)).map(drop), expected, "later");
+            assert_eq!(job, before);
+        }
+    }
+}
+
+/// The file of the first Start was looked at; what was set meanwhile was not.
+#[test]
+fn a_file_that_is_not_the_one_described_by_now() {
+    let none = DownloadChange::default;
+    for change in [
+        DownloadChange { uri: Some(("http://h/g".into(), None)), ..none() },
+        DownloadChange { uri: Some(("http://h/f".into(), Some(Sealed::new("s".to_owned())))), ..none() },
+        DownloadChange { uri: Some((String::new(), None)), ..none() },
+        DownloadChange { path: Some("/d/g".into()), ..none() },
+        DownloadChange { total_size: Some(5), ..none() },
+        DownloadChange { integrity: Some(r#"{"PiecesHashFileUrl":"http://h/p"}"#.into()), ..none() },
+        DownloadChange { integrity_mandatory: Some(true), ..none() },
+    ] {
+        let mut job = created();
+        let file = job.download.as_deref().unwrap().new_file().ok();
+        let _ = set(&mut job, change.clone()).unwrap();
+        let before = job.clone();
+        assert_eq!(job.start_download(file, None, 500, NOW), Err(codes::DO_E_INVALID_STATE), "{change:?}");
+        assert_eq!(job, before);
+    }
+    let mut job = created();
+    let file = job.download.as_deref().unwrap().new_file().ok();
+    let _ = set(&mut job, DownloadChange { blocking: Some(true), ..none() }).unwrap();
+    assert!(job.start_download(file, None, 500, NOW).is_ok(), "nothing of the file");
+}
+
+/// Every property of a file of the first generation is for a suspended job, and in force from its Resume on (5.3).
+#[test]
+fn properties_of_a_file_while_the_job_is_suspended() {
+    let none = FileChange::default;
+    let info = r#"{"PiecesHashFileUrl":"http://h/p"}"#;
+    for change in [
+        FileChange { path: Some("/d/g".into()), ..none() },
+        FileChange { size: Some(5), ..none() },
+        FileChange { info: Some(info.into()), ..none() },
+        FileChange { mandatory: Some(true), ..none() },
+    ] {
+        for state in [JobState::Queued, JobState::Transferring, JobState::TransientError, JobState::Error] {
+            let mut job = bare();
+            job.download = None;
+            let new = NewFile { remote: "http://h/f".into(), local: "/d/f".into(), ..NewFile::default() };
+            let _ = job.add_files(vec![new], None, NOW).unwrap();
+            job.state = state;
+            let before = job.clone();
+            assert_eq!(job.set_file(0, change.clone(), NOW), Err(h::BG_E_INVALID_STATE), "{state:?}");
+            assert_eq!(job, before);
+            job.state = JobState::Suspended;
+            assert!(job.set_file(0, change.clone(), NOW).is_ok(), "{change:?}");
+            let places: Vec<&str> = job.files[0].expect().locations().collect();
+            let expected = if change.info.is_some() { &["http://h/p"][..] } else { &[] };
+            assert_eq!(places, expected, "the policy sees where the digests come from");
+        }
+    }
 }

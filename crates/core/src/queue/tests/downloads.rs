@@ -16,7 +16,7 @@ use crate::job::{
     Delivery, Dialect, Download, DownloadCall, DownloadChange, Extras, FileChange, NewFile, Setting,
 };
 use crate::layout::FileRange;
-use crate::queue::{Call, Category, FileReport, NewJob, Reason};
+use crate::queue::{Call, CallbackKind, Category, FileReport, NewJob, NoticeKind, Reason};
 use crate::range_set::RangeSet;
 
 const DAY_S: u64 = 86_400;
@@ -255,7 +255,7 @@ fn a_pause_takes_the_place_of_trouble_but_not_of_an_error() {
         let id = row.make(&mut w);
         assert_eq!(w.pause_download(id), Ok(S_OK));
         assert_eq!(w.told_state(id), told, "{row:?}");
-        w.pass(3_600);
+        w.pass(3_599);
         assert_eq!(w.told_state(id), told, "{row:?}: nothing goes on by itself");
     }
 }
@@ -632,6 +632,8 @@ fn retention() {
     let failed = w.dialect_job(ALICE, fill).unwrap();
     let transferred = w.dialect_job(ALICE, fill).unwrap();
     let download = w.download();
+    let keep = DownloadChange { non_volatile: Some(true), ..DownloadChange::default() };
+    w.set_download(ALICE, download, keep).unwrap();
     let agents = w.dialect_job(ALICE, |new| new.delivery = Some(Box::new(Delivery::default()))).unwrap();
     let bits = w.create(ALICE, Plan { resume: false, ..Plan::default() });
     for id in [failed, transferred] {
@@ -767,4 +769,246 @@ fn a_job_without_progress() {
     w.call(ALICE, job, Call::Resume).unwrap();
     w.transfer(job);
     assert_eq!(w.state(job), JobState::Transferred);
+}
+
+fn bytes(from: u64, to: u64) -> RangeSet {
+    std::iter::once(from..to).collect()
+}
+
+impl World {
+    /// A download of two ranges, the first of which is there.
+    fn half(&mut self) -> JobId {
+        let id = self.download();
+        self.begin_download(id, Some(&[(0, 100), (200, 50)])).unwrap();
+        self.connect(id);
+        self.report(id, RangeSet::prefix(100));
+        assert_eq!(self.asked(id), bytes(200, 250));
+        id
+    }
+
+    /// What is durable by now.
+    fn report(&mut self, id: JobId, done: RangeSet) {
+        let attempt = self.attempt(id).expect("a worker has it");
+        let report = FileReport { size: Some(SIZE), done, ..FileReport::default() };
+        self.q.on_checkpoint(id, attempt, vec![report], self.now);
+        self.drain();
+    }
+
+    fn asked(&self, id: JobId) -> RangeSet {
+        self.job(id).files[0].requested.iter().map(|range| range.within(None)).collect()
+    }
+}
+
+/// However data is lost: what was there is fetched again before the download is Transferred.
+#[test]
+fn lost_data_is_asked_for_again() {
+    let both: RangeSet = [0..100, 200..250].into_iter().collect();
+    type Act = fn(&mut World, JobId);
+    let ways: [(&str, Act); 5] = [
+        ("another version", |w, id| {
+            let attempt = w.attempt(id).unwrap();
+            w.q.on_restarted(id, attempt, 0, w.now);
+            w.drain();
+        }),
+        ("a worker that kept nothing", |w, id| w.report(id, RangeSet::new())),
+        ("a pinned version that changed, and Resume", |w, id| {
+            w.report(id, RangeSet::new());
+            w.fail(id, h::BG_E_REMOTE_FILE_CHANGED, None);
+            assert_eq!(w.told(id).state, State::Paused);
+            w.call(ALICE, id, Call::Resume).unwrap();
+        }),
+        ("the same, and Start", |w, id| {
+            w.report(id, RangeSet::new());
+            w.fail(id, h::BG_E_REMOTE_FILE_CHANGED, None);
+            w.begin_download(id, None).unwrap();
+        }),
+        ("a crash", |w, id| {
+            w.report(id, RangeSet::new());
+            w.crash();
+            assert!(w.is_running(id));
+        }),
+    ];
+    for (why, act) in ways {
+        let mut w = World::new();
+        let id = w.half();
+        act(&mut w, id);
+        assert_eq!((w.told(id).state, w.told(id).transferred), (State::Transferring, 0), "{why}");
+        assert_eq!(w.asked(id), both, "{why}");
+        w.fill(id);
+        assert_eq!((w.told(id).state, w.told(id).transferred), (State::Transferred, 150), "{why}");
+        assert_eq!(w.job(id).files[0].done, both, "{why}");
+    }
+}
+
+/// The worker brings only what lacked when it began, and says that it is done: the download goes on.
+#[test]
+fn a_worker_that_did_not_hear_of_the_loss() {
+    let mut w = World::new();
+    let id = w.half();
+    let attempt = w.attempt(id).unwrap();
+    w.q.on_restarted(id, attempt, 0, w.now);
+    w.drain();
+    w.report(id, bytes(200, 250));
+    w.done(id);
+    assert_eq!(w.told(id).state, State::Transferring, "not ready, and on its way again");
+    assert_eq!(w.asked(id), bytes(0, 100));
+    w.fill(id);
+    assert_eq!((w.told(id).state, w.told(id).transferred), (State::Transferred, 150));
+}
+
+/// A range outside of the file is forgotten, and comes back with Resume, by whichever door.
+#[test]
+fn resume_of_ranges_that_were_refused() {
+    let mut w = World::new();
+    let id = w.half();
+    let attempt = w.attempt(id).unwrap();
+    w.attempts.remove(&attempt);
+    let context = crate::enums::ErrorContext::RemoteFile;
+    let mut error = crate::job::ErrorRecord::new(h::BG_E_INVALID_RANGE, context, w.now.wall);
+    error.file = Some(0);
+    w.q.on_failed(id, attempt, error, None, w.now);
+    w.drain();
+    assert_eq!(w.told_state(id), (State::Paused, codes::DO_E_INVALID_RANGE, S_OK));
+    assert_eq!(w.download_call(ALICE, id, DownloadCall::Finalize), Err(codes::DO_E_INVALID_STATE));
+    w.call(ALICE, id, Call::Resume).unwrap();
+    assert_eq!((w.told(id).state, w.asked(id)), (State::Transferring, bytes(200, 250)));
+    w.crash();
+    assert_eq!(w.asked(id), bytes(200, 250), "stored");
+}
+
+/// Finalize finds the temporary file gone: the error is told, and Start(NULL) fetches all of it again.
+#[test]
+fn ranges_that_are_lost_at_the_end() {
+    let mut w = World::new();
+    let id = w.half();
+    w.fill(id);
+    w.workers = Workers::Manual;
+    let ticket = w.begin_later(ALICE, id, Call::Complete);
+    let (work, _) = w.file_work(id).unwrap();
+    w.take_notices(id);
+    w.file_work_failed_with(work, 0, h::ERROR_FILE_NOT_FOUND, vec![0]);
+    assert_eq!(w.answer(ticket), Some(Err(h::ERROR_FILE_NOT_FOUND)));
+    assert_eq!(w.told_state(id), (State::Paused, h::ERROR_FILE_NOT_FOUND, S_OK));
+    assert_eq!(w.take_notices(id), [(NoticeKind::Error, JobState::Error)]);
+    w.workers = Workers::Prompt;
+    w.begin_download(id, None).unwrap();
+    assert_eq!(w.asked(id), [0..100, 200..250].into_iter().collect());
+    w.fill(id);
+    assert_eq!(w.told_state(id), Row::TransferredRanges.told());
+    // A destination that is locked for a moment is no loss: it stays as it was.
+    w.workers = Workers::Manual;
+    w.begin_later(ALICE, id, Call::Complete);
+    let (work, _) = w.file_work(id).unwrap();
+    w.file_work_failed(work, 0, h::ERROR_SHARING_VIOLATION);
+    assert_eq!(w.told_state(id), Row::TransferredRanges.told());
+}
+
+/// What the calls of other jobs may not make of a download.
+#[test]
+fn calls_of_other_jobs() {
+    let mut w = World::new();
+    for row in [Row::Created, Row::PausedByClient] {
+        let id = row.make(&mut w);
+        for property in [
+            Property::Option(Setting::HighPerformance(true)),
+            Property::Option(Setting::DynamicContent(true)),
+            Property::Option(Setting::OnDemandMode(true)),
+            Property::HttpMethod("POST".into()),
+        ] {
+            assert_eq!(w.set(id, property.clone()), Err(h::E_NOTIMPL), "{row:?} {property:?}");
+        }
+        assert_eq!(w.set(id, Property::Description("d".into())), Ok(S_OK));
+        let prefix = Call::ReplaceRemotePrefix { old: "http".into(), new: "file".into(), login: None };
+        assert_eq!(w.call(ALICE, id, prefix), Err(h::E_NOTIMPL));
+        for name in ["file:///etc/passwd", "/etc/passwd", "smb://h/s/f", "nothing"] {
+            let call = Call::SetRemoteName { file: 0, name: name.into(), login: None };
+            assert_eq!(w.call(ALICE, id, call), Err(h::E_NOTIMPL), "{name}");
+        }
+    }
+    let id = Row::PausedByClient.make(&mut w);
+    let login = Some(crate::secret::Sealed::new("sealed".to_owned()));
+    let call = Call::SetRemoteName { file: 0, name: "https://g/f".into(), login: login.clone() };
+    assert_eq!(w.call(ALICE, id, call), Ok(S_OK));
+    let download = w.job(id).download.as_deref().unwrap();
+    assert_eq!((download.uri.as_deref(), &download.login), (Some("https://g/f"), &login));
+    assert_eq!(w.enumerate(ALICE, Some(Category::Uri("https://g/f".into()))), [id]);
+}
+
+/// 4.7: the same place, however it is written.
+#[test]
+fn a_second_download_to_the_same_path_in_other_words() {
+    for (path, same) in
+        [("/d//f", true), ("//d/./f", true), ("/./d/f", true), ("/d/g", false), ("/d/f/f", false)]
+    {
+        let mut w = World::new();
+        let first = Row::PausedByClient.make(&mut w);
+        let second = w.download();
+        let change = DownloadChange { path: Some(path.into()), ..DownloadChange::default() };
+        w.set_download(ALICE, second, change).unwrap();
+        w.begin_download(second, None).unwrap();
+        let expected = if same { State::Aborted } else { State::Paused };
+        assert_eq!(w.told(first).state, expected, "{path}");
+    }
+}
+
+/// One that nobody starts goes after an hour, unless it is to be kept; it counts for its owner's quota.
+#[test]
+fn downloads_that_are_never_started() {
+    let mut w = World::new();
+    let keep = |on| DownloadChange { non_volatile: Some(on), ..DownloadChange::default() };
+    let unused = w.download();
+    let (kept, let_go) = (w.download(), w.download());
+    w.set_download(ALICE, kept, keep(true)).unwrap();
+    w.set_download(ALICE, let_go, keep(true)).unwrap();
+    let started = Row::PausedByClient.make(&mut w);
+    w.pass(3_599);
+    assert_eq!(w.enumerate(ALICE, None).len(), 4);
+    w.set_download(ALICE, unused, DownloadChange { blocking: Some(true), ..DownloadChange::default() })
+        .unwrap();
+    w.pass(1);
+    assert_eq!(w.told(unused).state, State::Aborted, "from its creation");
+    assert_eq!(w.told(started).state, State::Paused);
+    w.set_download(ALICE, let_go, keep(false)).unwrap();
+    w.pass(1);
+    assert_eq!(w.enumerate(ALICE, None).len(), 2);
+    w.pass(30 * DAY_S);
+    assert_eq!(w.enumerate(ALICE, None), []);
+}
+
+/// A callback that is set when the ranges are there already hears once that it may look.
+#[test]
+fn a_callback_that_comes_late() {
+    let mut w = World::new();
+    for (row, told) in [(Row::TransferredRanges, 1), (Row::PausedByClient, 1), (Row::Created, 0)] {
+        let id = row.make(&mut w);
+        w.pass(60);
+        let listener = w.q.listen(ALICE);
+        w.callbacks.clear();
+        w.q.set_notify_interface(ALICE, id, Some(listener)).unwrap();
+        w.drain();
+        w.pass(10);
+        let kinds: Vec<&CallbackKind> = w.callbacks.iter().map(|call| &call.kind).collect();
+        assert_eq!(kinds, vec![&CallbackKind::Modification; told], "{row:?}");
+    }
+    let bits = w.create(ALICE, Plan { resume: false, ..Plan::default() });
+    let listener = w.q.listen(ALICE);
+    w.callbacks.clear();
+    w.q.set_notify_interface(ALICE, bits, Some(listener)).unwrap();
+    w.drain();
+    assert_eq!(w.callbacks.len(), 0);
+}
+
+/// What Resume makes of a file's check is stored.
+#[test]
+fn checks_of_files_are_kept() {
+    let mut w = World::new();
+    let job = w.dialect_job(ALICE, |new| new.files = vec![file(1), file(2)]).unwrap();
+    let info = r#"{"PiecesHashFileUrl":"http://h/p"}"#;
+    let change = FileChange { info: Some(info.into()), ..FileChange::default() };
+    w.call(ALICE, job, Call::SetFile { file: 1, change }).unwrap();
+    w.call(ALICE, job, Call::Resume).unwrap();
+    w.crash();
+    let check = w.job(job).files[1].integrity.as_deref().unwrap();
+    assert!(check.settled);
+    assert_eq!(w.job(job).files[1].expect().locations().collect::<Vec<_>>(), ["http://h/p"]);
 }
