@@ -124,7 +124,9 @@ impl Job {
                 self.enter(JobState::Transferred, now);
                 Ok(Change::ok(Notice::Transferred))
             }
-            JobState::Suspended | JobState::TransientError | JobState::Error if self.is_satisfied() => {
+            JobState::Suspended | JobState::TransientError | JobState::Error
+                if self.is_satisfied() && !self.lacks_ranges() =>
+            {
                 // Nothing is asked for (spec/bits-extended.md 7.12).
                 self.resumed = true;
                 self.no_progress_since = None;

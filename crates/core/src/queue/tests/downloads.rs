@@ -876,6 +876,35 @@ fn resume_of_ranges_that_were_refused() {
     assert_eq!(w.asked(id), bytes(200, 250), "stored");
 }
 
+/// What lacks cannot be asked for, because there would be too many pieces: an error, and never Transferred.
+#[test]
+fn ranges_that_cannot_be_asked_for_again() {
+    let mut w = World::new();
+    let id = w.download_of(ROOT);
+    w.set_download(ROOT, id, properties()).unwrap();
+    let file = w.job(id).download.as_deref().unwrap().new_file().unwrap();
+    let ranges = (0..3000).map(|n| FileRange::new(n * 2, 1)).collect();
+    w.download_call(ROOT, id, DownloadCall::Start(Some(Box::new(file)), Some(ranges))).unwrap();
+    w.connect(id);
+    let attempt = w.attempt(id).unwrap();
+    // So many pieces of the rest of the file are there.
+    let done = (5000..8000).map(|n| n * 2..n * 2 + 1).collect();
+    let report = FileReport { size: Some(20_000), done, ..FileReport::default() };
+    w.q.on_checkpoint(id, attempt, vec![report], w.now);
+    w.drain();
+    w.attempts.remove(&attempt);
+    let context = crate::enums::ErrorContext::RemoteFile;
+    let mut error = crate::job::ErrorRecord::new(h::BG_E_INVALID_RANGE, context, w.now.wall);
+    error.file = Some(0);
+    w.q.on_failed(id, attempt, error, None, w.now);
+    w.drain();
+    w.call(ROOT, id, Call::Resume).unwrap();
+    assert_eq!(w.told_state(id), (State::Paused, h::E_UNEXPECTED, S_OK));
+    assert!(!w.is_running(id));
+    let finalize = w.download_call(ROOT, id, DownloadCall::Finalize);
+    assert_eq!(finalize, Err(codes::DO_E_INVALID_STATE));
+}
+
 /// Finalize finds the temporary file gone: the error is told, and Start(NULL) fetches all of it again.
 #[test]
 fn ranges_that_are_lost_at_the_end() {
