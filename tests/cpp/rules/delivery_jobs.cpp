@@ -128,6 +128,8 @@ CASE(jobs_create) {
     CHECK(FAILED(noted("IBackgroundCopyManager::CreateJob", "257 characters",
                        manager->CreateJob(repeated('n', 257).c_str(), BG_JOB_TYPE_DOWNLOAD, &id, &out), __LINE__)));
     CHECK(out == nullptr);
+    CHECK(FAILED(noted("IBackgroundCopyManager::CreateJob", "no name",
+                       manager->CreateJob(OLESTR(""), BG_JOB_TYPE_DOWNLOAD, &id, &out), __LINE__)));
     NULL_REFUSED(M, manager, CreateJob, (nullptr, BG_JOB_TYPE_DOWNLOAD, &id, &out));
     NULL_REFUSED(M, manager, CreateJob, (OLESTR("n"), BG_JOB_TYPE_DOWNLOAD, nullptr, &out));
     NULL_REFUSED(M, manager, CreateJob, (OLESTR("n"), BG_JOB_TYPE_DOWNLOAD, &id, nullptr));
@@ -390,7 +392,8 @@ CASE(jobs_done) {
     headers.String = text.data();
     CHECK(FAILED(noted("IBackgroundCopyFile5::SetProperty", "headers",
                        file5->SetProperty(BITS_FILE_PROPERTY_ID_HTTP_RESPONSE_HEADERS, headers), __LINE__)));
-    CHECK(FAILED(file5->GetProperty(static_cast<BITS_FILE_PROPERTY_ID>(2), &headers)));
+    CHECK(FAILED(noted("IBackgroundCopyFile5::GetProperty", "2",
+                       file5->GetProperty(static_cast<BITS_FILE_PROPERTY_ID>(2), &headers), __LINE__)));
     MUST(J, job, Complete, ());
     CHECK(job.state() == BG_JOB_STATE_ACKNOWLEDGED && content_of(folder + "done") == reference("small"));
     // Final.

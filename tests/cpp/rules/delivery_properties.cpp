@@ -222,6 +222,9 @@ CASE(property_write_only) {
     CHECK(FAILED(noted("IDODownload::SetProperty", "IntegrityCheckInfo, no JSON",
                        download->SetProperty(FIELD(IntegrityCheckInfo), Value::text("no JSON").get()), __LINE__)));
     WANT(DO_E_WRITE_ONLY_PROPERTY, D, download, GetProperty, (FIELD(DecryptionInfo), value.out()));
+    // How content is encrypted is not documented: refused, so that nobody takes what came for the content (docs/decisions/0028).
+    MUST(D, download, SetProperty, (FIELD(DecryptionInfo), Value::text("").get()));
+    WANT(E_NOTIMPL, D, download, SetProperty, (FIELD(DecryptionInfo), Value::text("{\"KeyData\":\"AA==\"}").get()));
     // Row 14: garbage is no certificate, and the download lives on.
     WANT(CRYPT_E_FILE_ERROR, D, download, SetProperty, (FIELD(SecurityContext), Value::bytes("no certificate").get()));
     WANT(CRYPT_E_FILE_ERROR, D, download, SetProperty, (FIELD(SecurityContext), Value::bytes("").get()));
@@ -281,6 +284,23 @@ CASE(property_objects) {
         MUST(D, download, Abort, ());
     }
     CHECK(soon(5000, [&] { return watchers == watchers_before && sinks == sinks_before; }));
+}
+
+CASE(property_of_two_sinks) {
+    Held<Sink> sink(new Sink);
+    Download first;
+    first.set(FIELD(LocalPath), Value::text(path("two sinks")));
+    WANT(DO_E_FILE_DOWNLOADSINK_ALREADY_SET, D, first, SetProperty,
+         (FIELD(StreamInterface), Value::unknown(sink.get()).get()));
+    MUST(D, first, SetProperty, (FIELD(LocalPath), Value::text("").get())); // taken back
+    MUST(D, first, SetProperty, (FIELD(StreamInterface), Value::unknown(sink.get()).get()));
+    WANT(DO_E_FILE_DOWNLOADSINK_ALREADY_SET, D, first, SetProperty,
+         (FIELD(LocalPath), Value::text(path("two sinks")).get()));
+    Value value;
+    WANT(E_NOT_SET, D, first, GetProperty, (FIELD(LocalPath), value.out())); // the library's own file is nobody's business
+    MUST(D, first, SetProperty, (FIELD(StreamInterface), Value().get()));
+    MUST(D, first, SetProperty, (FIELD(LocalPath), Value::text(path("two sinks")).get()));
+    CHECK(first.value(FIELD(LocalPath)) == Value::text(path("two sinks")));
 }
 
 CASE(property_states) {

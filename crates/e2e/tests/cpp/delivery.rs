@@ -33,6 +33,8 @@ const RECOMMENDED: Recommended = &[
     ("IDODownload::SetProperty", 0x8007_0057),  // 4.1: another type; 4.4: not a value
     ("IDODownload::SetProperty", 0x80D0_2012),  // 4.1: Id
     ("IDODownload::SetProperty", 0x8000_4002),  // 4.4: an object that is something else
+    ("IDODownload::SetProperty", 0x80D0_2019),  // 8: a second sink
+    ("IDODownload::SetProperty", 0x8000_4001),  // DecryptionInfo: docs/decisions/0028
     ("IDODownload::SetProperty", 0x8009_2003),  // 4.4: no certificate
     ("IDeliveryOptimizationJob2::AddFile", 0x8000_4002), // 5.3: another riid
     ("IDeliveryOptimizationJob2::AddFile", 0x80D0_5012), // 5.3
@@ -44,6 +46,7 @@ const RECOMMENDED: Recommended = &[
     ("IBackgroundCopyJob::SetNotifyFlags", 0x8000_4001), // 5.2: 0x20 is not supported
     ("IBackgroundCopyJob5::GetProperty", 0x8000_4001), // 5.1: ids 1 and 2 only
     ("IBackgroundCopyJob5::SetProperty", 0x8000_4001), // 5.1
+    ("IBackgroundCopyFile5::GetProperty", 0x80D0_2011), // 5.1: id 1 only
     ("IBackgroundCopyFile5::SetProperty", 0x80D0_2012), // 5.2: read only
 ];
 
