@@ -580,10 +580,14 @@ impl Job {
     /// # Errors
     /// Those of [`IntegrityCheck::piece_file`]: a check that has to be made and cannot be.
     pub(super) fn set_checks(&mut self) -> Result<(), HResult> {
-        for file in self.files.iter_mut().filter(|file| file.has_unset_check()) {
-            let Some(check) = &mut file.integrity else { continue };
-            let piece_file = check.piece_file()?;
-            check.settled = true;
+        let unset = |file: &&File| file.has_unset_check();
+        let checks = self.files.iter().filter(unset).filter_map(|file| file.integrity.as_deref());
+        let piece_files = checks.map(IntegrityCheck::piece_file).collect::<Result<Vec<_>, _>>()?;
+        let files = self.files.iter_mut().filter(|file| file.has_unset_check());
+        for (file, piece_file) in files.zip(piece_files) {
+            if let Some(check) = &mut file.integrity {
+                check.settled = true;
+            }
             file.expect.get_or_insert_default().piece_file = piece_file;
         }
         Ok(())

@@ -1034,6 +1034,12 @@ fn checks_of_files_are_kept() {
     let job = w.dialect_job(ALICE, |new| new.files = vec![file(1), file(2)]).unwrap();
     let info = r#"{"PiecesHashFileUrl":"http://h/p"}"#;
     let change = FileChange { info: Some(info.into()), ..FileChange::default() };
+    w.call(ALICE, job, Call::SetFile { file: 0, change: change.clone() }).unwrap();
+    let mandatory = |on| FileChange { mandatory: Some(on), ..FileChange::default() };
+    w.call(ALICE, job, Call::SetFile { file: 1, change: mandatory(true) }).unwrap();
+    let missing = w.call(ALICE, job, Call::Resume);
+    assert_eq!(missing, Err(codes::DO_E_INTEGRITYCHECKINFO_UNSPECIFIED), "of all files or of none");
+    w.call(ALICE, job, Call::SetFile { file: 1, change: mandatory(false) }).unwrap();
     w.call(ALICE, job, Call::SetFile { file: 1, change }).unwrap();
     w.call(ALICE, job, Call::Resume).unwrap();
     w.crash();
