@@ -2,7 +2,7 @@
 
 use openbits_core::HResult;
 use openbits_core::delivery::codes::{
-    DO_E_INTEGRITYCHECKINFO_UNAVAILABLE, DO_E_INTEGRITYCHECKINFO_UNSPECIFIED,
+    self, DO_E_INTEGRITYCHECKINFO_UNAVAILABLE, DO_E_INTEGRITYCHECKINFO_UNSPECIFIED,
 };
 use openbits_core::hresult as h;
 use serde::{Deserialize, Serialize};
@@ -152,6 +152,29 @@ pub fn row(code: HResult) -> ErrorRow {
         }
         h::BG_E_VALIDATION_FAILED => {
             (502, exit::JOB_ERROR, "The content is not what was expected; check the digest and the source.")
+        }
+        codes::DO_E_JOB_NOT_FOUND | codes::DO_E_NO_DOWNLOADS | codes::E_NOT_SET => {
+            (404, exit::NOT_FOUND, "List the jobs with `bits list`; downloads that are over leave the queue.")
+        }
+        codes::DO_E_FILE_NOT_AVAILABLE | codes::DO_E_ERROR_INFORMATION_UNAVAILABLE => {
+            (404, exit::NOT_FOUND, "There is no such information now.")
+        }
+        codes::DO_E_INVALID_STATE => {
+            (409, exit::OTHER, "The download is over, or its state does not allow this; see `bits show`.")
+        }
+        codes::DO_E_JOB_EMPTY
+        | codes::DO_E_LOCALPATH_NOT_SET
+        | codes::DO_E_FILE_DOWNLOADSINK_UNSPECIFIED
+        | codes::DO_E_DOWNLOAD_NO_URI => {
+            (409, exit::OTHER, "Say first where it comes from, and where it goes.")
+        }
+        codes::DO_E_UNKNOWN_PROPERTY_ID
+        | codes::DO_E_READ_ONLY_PROPERTY
+        | codes::DO_E_WRITE_ONLY_PROPERTY
+        | codes::DO_E_INVALID_RANGE
+        | codes::DO_E_OVERLAPPING_RANGES => (400, exit::USAGE, "Correct the property or the range."),
+        codes::DO_E_NO_SERVICE => {
+            (503, exit::UNREACHABLE, "Start the service: `bitsd --user`, or `systemctl start bitsd`.")
         }
         DO_E_INTEGRITYCHECKINFO_UNSPECIFIED | DO_E_INTEGRITYCHECKINFO_UNAVAILABLE => (
             502,
@@ -308,6 +331,24 @@ mod tests {
                     problem
                 );
             }
+        }
+    }
+
+    /// A caller's mistake is never told as the service's.
+    #[test]
+    fn refusals_of_delivery_optimization_have_a_status_of_their_own() {
+        for (code, status) in [
+            (codes::DO_E_JOB_NOT_FOUND, 404),
+            (codes::DO_E_NO_DOWNLOADS, 404),
+            (codes::E_NOT_SET, 404),
+            (codes::DO_E_INVALID_STATE, 409),
+            (codes::DO_E_JOB_EMPTY, 409),
+            (codes::DO_E_LOCALPATH_NOT_SET, 409),
+            (codes::DO_E_DOWNLOAD_NO_URI, 409),
+            (codes::DO_E_INVALID_RANGE, 400),
+            (codes::DO_E_UNKNOWN_PROPERTY_ID, 400),
+        ] {
+            assert_eq!(row(code).status, status, "{code}");
         }
     }
 }
