@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use windows_core::implement;
 
-/// A call on a download that was aborted meanwhile.
-const E_ABORT: HResult = HResult::from_bits(0x8000_4004);
+/// The download was ended meanwhile.
+pub(super) const E_ABORT: HResult = HResult::from_bits(0x8000_4004);
 /// How often a Start that blocks looks, from and to.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
 

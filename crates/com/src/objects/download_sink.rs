@@ -4,6 +4,7 @@
 //! told that what it got was of another version, or wrong. So the service delivers nothing else than to any client.
 
 use super::super::*;
+use super::download::E_ABORT;
 use core::ffi::c_void;
 use nix::unistd::{Uid, User};
 use openbits_api::{DownloadView, RangeView};
@@ -26,8 +27,6 @@ const STALE: Duration = Duration::from_secs(32 * 86_400);
 const STG_E_WRITEFAULT: HResult = HResult::from_bits(0x8003_001D);
 /// The file has fewer bytes than were asked for.
 const STG_E_READFAULT: HResult = HResult::from_bits(0x8003_001E);
-/// The download was ended meanwhile.
-const E_ABORT: HResult = HResult::from_bits(0x8000_4004);
 
 /// A stream.
 pub(super) struct Sink {

@@ -267,6 +267,11 @@ fn given(text: String) -> Option<String> {
 }
 
 impl Download {
+    /// It ends with the service (NonVolatile).
+    pub fn is_volatile(&self) -> bool {
+        !self.non_volatile.unwrap_or(false)
+    }
+
     /// Another user's from now on: the old owner's login is not used by the new one, nor is the place that he chose for a file that was
     /// not made yet.
     pub(super) fn change_hands(&mut self, unmade: bool) {
@@ -331,7 +336,7 @@ impl Job {
 
     /// A download that was never started and that nobody asked to keep.
     pub(crate) fn is_unused(&self) -> bool {
-        let unused = |download: &Download| !download.started && !download.non_volatile.unwrap_or(false);
+        let unused = |download: &Download| !download.started && download.is_volatile();
         self.download.as_deref().is_some_and(unused)
     }
 
@@ -546,6 +551,7 @@ impl Job {
         if file.begun || !suspended {
             return Err(h::BG_E_INVALID_STATE);
         }
+        let checks = change.info.is_some() || change.mandatory.is_some();
         let mut check = file.integrity.as_deref().cloned().unwrap_or_default();
         if let Some(info) = change.info {
             check.info = given(info);
@@ -554,7 +560,7 @@ impl Job {
         if let Some(info) = &check.info {
             IntegrityInfo::parse(info)?;
         }
-        if check.info.is_some() || check.mandatory.is_some() {
+        if checks {
             check.settled = false;
             // What can be fetched by now, the policy is asked for before every Resume; what is missing, Resume tells.
             file.expect.get_or_insert_default().piece_file = check.piece_file().ok().flatten();

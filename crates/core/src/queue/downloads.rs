@@ -118,10 +118,8 @@ impl Queue {
 
     /// The service began anew: downloads that nobody asked to keep are gone (NonVolatile, 4.4).
     pub fn drop_volatile(&mut self, now: Now) {
-        let volatile = |job: &Job| {
-            let kept = |download: &Download| download.non_volatile.unwrap_or(false);
-            job.finishing.is_none() && job.download.as_deref().is_some_and(|download| !kept(download))
-        };
+        let volatile =
+            |job: &Job| job.finishing.is_none() && job.download.as_deref().is_some_and(Download::is_volatile);
         for id in self.ids_by_age(volatile) {
             self.abort(id, now);
         }

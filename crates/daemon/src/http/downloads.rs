@@ -151,7 +151,7 @@ pub async fn create(
     Body(body): Body<CreateDownload>,
 ) -> Answer<(StatusCode, Json<DownloadView>)> {
     let id = fresh_id()?;
-    let mut change = app.download_change(id, body.properties)?;
+    let change = app.download_change(id, body.properties)?;
     change.check().map_err(|code| Refusal::new(code, "not a value of the property"))?;
     let mut properties = Vec::new();
     let environment_proxy = environment(&app, id, body.environment_proxy, &mut properties)?;
@@ -168,7 +168,6 @@ pub async fn create(
     };
     app.brain.create(caller, new).await.map_err(refusal)?;
     if change != DownloadChange::default() {
-        change.properties.shrink_to_fit();
         let set = Call::Download(DownloadCall::Set(Box::new(change)));
         if let Err(failure) = app.brain.call(caller, id, set).await {
             // Nobody knows its id.

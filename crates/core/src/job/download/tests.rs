@@ -689,3 +689,19 @@ fn properties_of_a_file_while_the_job_is_suspended() {
         }
     }
 }
+
+/// An empty text takes the check back, and with it the piece hash file that the worker would fetch.
+#[test]
+fn the_check_of_a_file_is_taken_back() {
+    let mut job = bare();
+    job.download = None;
+    let new = NewFile { remote: "http://h/f".into(), local: "/d/f".into(), ..NewFile::default() };
+    let _ = job.add_files(vec![new], None, NOW).unwrap();
+    let info = |text: &str| FileChange { info: Some(text.to_owned()), ..FileChange::default() };
+    let _ = job.set_file(0, info(r#"{"PiecesHashFileUrl":"http://h/p"}"#), NOW).unwrap();
+    assert!(job.files[0].expect().piece_file.is_some());
+    let _ = job.set_file(0, info(""), NOW).unwrap();
+    assert_eq!(job.files[0].expect().piece_file, None);
+    assert!(job.resume(NOW).is_ok());
+    assert_eq!(job.files[0].expect().piece_file, None, "nor does Resume bring it back");
+}
