@@ -24,7 +24,7 @@ pub(super) fn set(download: &DownloadObject, id: i32, value: &VARIANT) -> Done {
         DODownloadProperty_LocalPath => {
             let path = text()?;
             if Watch::of(download.job().id()).is_some_and(|watch| watch.has_stream()) {
-                return Err(DO_E_FILE_DOWNLOADSINK_ALREADY_SET);
+                return Err(codes::DO_E_FILE_DOWNLOADSINK_ALREADY_SET);
             }
             set.local_path = Some(path);
         }
@@ -77,9 +77,6 @@ pub(super) fn set(download: &DownloadObject, id: i32, value: &VARIANT) -> Done {
     }
     download.keep(&set)
 }
-
-/// A second sink (spec/delivery-optimization-com.md 8).
-pub(super) const DO_E_FILE_DOWNLOADSINK_ALREADY_SET: HResult = HResult::from_bits(0x80D0_2019);
 
 /// SecurityContext: the certificate names the one in the user's own store that has the key.
 fn set_certificate(download: &DownloadObject, context: &[u8]) -> Done {

@@ -6,7 +6,6 @@
 
 use super::super::*;
 use super::download::{self, DownloadObject};
-use super::download_property::DO_E_FILE_DOWNLOADSINK_ALREADY_SET;
 use super::download_sink::Sink;
 use super::download_ticker;
 use crate::job::{Face, Job};
@@ -163,7 +162,7 @@ impl Watch {
             return Err(codes::DO_E_INVALID_STATE);
         }
         if object.is_some() && view.properties.local_path.is_some() {
-            return Err(DO_E_FILE_DOWNLOADSINK_ALREADY_SET);
+            return Err(codes::DO_E_FILE_DOWNLOADSINK_ALREADY_SET);
         }
         let sink = object.map(|object| Sink::new(id, object)).transpose()?;
         let path = sink.as_ref().map_or("", |sink| sink.path()).to_owned();

@@ -54,6 +54,8 @@ codes! {
     DO_E_INTEGRITYCHECKINFO_UNAVAILABLE = 0x80D0_2017;
     /// Start without a path.
     DO_E_FILE_DOWNLOADSINK_UNSPECIFIED = 0x80D0_2018;
+    /// A second sink.
+    DO_E_FILE_DOWNLOADSINK_ALREADY_SET = 0x80D0_2019;
     /// Start without a URL.
     DO_E_DOWNLOAD_NO_URI = 0x80D0_2200;
     /// Held by the cost of the network, or by another policy.
