@@ -109,6 +109,9 @@ struct Upload {
     seen: Vec<String>,
     /// Answers one PATCH too many with 409, as after a lost answer.
     mismatch: bool,
+    /// How many requests have come. What is still on its way in the body of an earlier one is dropped, as the draft asks of a server:
+    /// else it would land behind an offset that has been told, or in the middle of the bytes of the next request.
+    turn: u64,
 }
 
 /// Serves one upload by draft-ietf-httpbis-resumable-upload (interop version 8): creation without content, 104, HEAD, PATCH.
@@ -138,11 +141,12 @@ fn draft(mut stream: TcpStream, upload: &Mutex<Upload>) -> std::io::Result<()> {
         let (offset, complete) = (number("upload-offset"), header("upload-complete"));
         let length = number("content-length").unwrap_or(0);
         assert_eq!(header("upload-draft-interop-version").as_deref(), Some("8"), "{head:?}");
-        let refused = {
+        let (turn, refused) = {
             let mut upload = upload.lock().unwrap();
+            upload.turn += 1;
             let shown = offset.map_or_else(|| "-".to_owned(), |offset| offset.to_string());
             upload.seen.push(format!("{method} {shown} {}", complete.as_deref().unwrap_or("-")));
-            match method.as_str() {
+            let refused = match method.as_str() {
                 "POST" | "PUT" => {
                     (upload.created, upload.complete) = (upload.created + 1, false);
                     upload.bytes.clear();
@@ -153,7 +157,8 @@ fn draft(mut stream: TcpStream, upload: &Mutex<Upload>) -> std::io::Result<()> {
                     offset != Some(upload.bytes.len() as u64) || std::mem::take(&mut upload.mismatch)
                 }
                 _ => false,
-            }
+            };
+            (upload.turn, refused)
         };
         if refused {
             let at = upload.lock().unwrap().bytes.len();
@@ -179,7 +184,11 @@ fn draft(mut stream: TcpStream, upload: &Mutex<Upload>) -> std::io::Result<()> {
             if got == 0 {
                 return Ok(());
             }
-            upload.lock().unwrap().bytes.extend_from_slice(&buffer[..got]);
+            let mut upload = upload.lock().unwrap();
+            if upload.turn != turn {
+                return Ok(());
+            }
+            upload.bytes.extend_from_slice(&buffer[..got]);
             left -= got as u64;
         }
         let mut upload = upload.lock().unwrap();
