@@ -6,7 +6,9 @@
 mod cache_host;
 mod downloads;
 mod policy;
+mod raw;
 mod sdk;
 mod service;
+mod statuses;
 mod users;
 mod wire;
