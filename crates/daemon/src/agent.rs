@@ -7,6 +7,7 @@
 mod calls;
 mod config;
 mod port;
+mod program;
 mod serve;
 mod switch;
 
@@ -15,6 +16,8 @@ use openbits_core::{Policy, Uid};
 use std::path::PathBuf;
 
 pub use config::Config;
+pub use program::NAME as PROGRAM;
+pub(crate) use program::{Called, called};
 pub use serve::{Door, serve};
 pub use switch::Switch;
 

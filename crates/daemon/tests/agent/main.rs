@@ -6,6 +6,7 @@
 mod cache_host;
 mod downloads;
 mod policy;
+mod program;
 mod raw;
 mod sdk;
 mod service;
