@@ -8,7 +8,7 @@ use std::path::Path;
 pub const NAME: &str = "deliveryoptimization-agent";
 
 /// `<builder>;<component>/v<major.minor.patch>`: the SDK takes `deliveryoptimization-` out of it and puts it behind its own.
-const VERSION: &str = concat!("openbits;deliveryoptimization-agent/v", env!("CARGO_PKG_VERSION"));
+pub(super) const VERSION: &str = concat!("openbits;deliveryoptimization-agent/v", env!("CARGO_PKG_VERSION"));
 /// What it was built from: whoever builds it may say so.
 const REVISION: &str = match option_env!("OPENBITS_REVISION") {
     Some(revision) => revision,

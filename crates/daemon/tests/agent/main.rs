@@ -5,6 +5,7 @@
 
 mod cache_host;
 mod downloads;
+mod logs;
 mod policy;
 mod program;
 mod raw;

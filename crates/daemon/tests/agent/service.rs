@@ -106,6 +106,11 @@ impl Service {
         nix::sys::signal::kill(pid, signal).unwrap();
     }
 
+    /// Folder of the log files.
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.folder.path().join("logs")
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join("files").join(name)
     }
@@ -147,6 +152,8 @@ fn run(at: &Path, name: &str, arguments: &[String]) -> Child {
         .arg(at.join("policy.toml"))
         .arg("--do-agent-config")
         .arg(at.join("etc"))
+        .arg("--do-agent-log")
+        .arg(at.join("logs"))
         .env("XDG_CONFIG_HOME", at.join("config"))
         .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")
         .env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere")
