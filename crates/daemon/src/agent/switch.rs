@@ -4,7 +4,7 @@
 
 use super::log::{Lines, Log};
 use super::{
-    ACCOUNT, AGENT, AgentArguments, CONFIG, Config, Door, FIRST_PORT, LOG, RUN, RunsAs, port, serve,
+    ACCOUNT, AGENT, AgentArguments, CONFIG, Config, Door, FIRST_PORT, LOG, RUN, RunsAs, config, port, serve,
 };
 use crate::http::App;
 use crate::http::server::Admission;
@@ -134,13 +134,15 @@ impl Switch {
         let first = self.arguments.do_agent_port.unwrap_or(FIRST_PORT);
         let of = |named: &Option<PathBuf>, usual: &str| named.clone().unwrap_or_else(|| usual.into());
         let folder = of(&self.arguments.do_agent_run, RUN);
-        let config = Config::of(&of(&self.arguments.do_agent_config, CONFIG));
+        let config_folder = of(&self.arguments.do_agent_config, CONFIG);
+        let config = Config::of(&config_folder);
         let logs = self.arguments.do_agent_log.clone().or_else(|| self.system.then(|| LOG.into()));
         let prepared = spawn_blocking(move || {
             let listener = port::listen(first)?;
             let address = listener.local_addr()?;
             let file = port::publish(&folder, address.port())?;
-            // It keeps no door closed.
+            // Neither of them keeps a door closed.
+            config::begin(&config_folder, uid);
             let log = logs.and_then(|folder| match Log::open(&folder, uid) {
                 Ok(log) => Some(log),
                 Err(error) => {

@@ -1,4 +1,4 @@
-//! The agent's log files (section 10).
+//! The agent's log files (section 10), and the empty admin-config.json that it makes (section 9).
 
 use crate::sdk::{encode, port_in};
 use crate::service::Service;
@@ -144,11 +144,46 @@ fn the_accounts_folders_are_written_with_its_rights() {
         return;
     };
     let arguments = ["--system", "--do-agent", "--do-agent-account", "openbits-t2"];
-    let mut service = Service::start_named("bitsd", &arguments, "", |_| {}).ready_now();
+    let mut service = Service::start_named("bitsd", &arguments, "", |at| {
+        std::os::unix::fs::chown(at.join("etc"), Some(uid.as_raw()), Some(gid.as_raw())).unwrap();
+        std::fs::set_permissions(at.join("etc"), std::fs::Permissions::from_mode(0o775)).unwrap();
+    })
+    .ready_now();
+    let admin = service.folder.path().join("etc/admin-config.json");
+    assert_eq!(std::fs::read_to_string(&admin).unwrap(), "{}\n");
     let (names, _) = ended(&mut service);
-    for (path, mode) in [(service.logs(), 0o755), (service.logs().join(&names[0]), 0o640)] {
+    for (path, mode) in [(admin, 0o644), (service.logs(), 0o755), (service.logs().join(&names[0]), 0o640)] {
         let about = std::fs::metadata(&path).unwrap();
         let found = (about.uid(), about.gid(), about.mode() & 0o777);
         assert_eq!(found, (uid.as_raw(), gid.as_raw(), mode), "{}", path.display());
     }
+}
+
+#[test]
+fn an_empty_admin_config_is_made_where_there_is_none() {
+    let mut service = Service::start();
+    let admin = service.folder.path().join("etc/admin-config.json");
+    assert_eq!(std::fs::read_to_string(&admin).unwrap(), "{}\n");
+    service.stop();
+    std::fs::write(&admin, r#"{"DOCacheHost":""}"#).unwrap();
+    service.start_again();
+    service.ready();
+    assert_eq!(
+        std::fs::read_to_string(&admin).unwrap(),
+        r#"{"DOCacheHost":""}"#,
+        "it is the administrator's"
+    );
+    service.stop();
+    let target = service.folder.path().join("target");
+    std::fs::remove_file(&admin).unwrap();
+    symlink(&target, &admin).unwrap();
+    service.start_again();
+    service.ready();
+    assert!(!target.exists(), "a link is not followed");
+    service.stop();
+    std::fs::remove_dir_all(service.folder.path().join("etc")).unwrap();
+    service.start_again();
+    service.ready();
+    assert!(!service.folder.path().join("etc").exists(), "the folder is not made");
+    service.sdk().download_plainly(&service.url("small"), &service.path("f")).unwrap();
 }
