@@ -172,6 +172,63 @@ mod tests {
         assert_eq!(host(None, Some(r#"{"ADUC_IoTConnectionString":"HostName=h"}"#)), None);
     }
 
+    /// The last part, or one in the middle; no file, no host.
+    #[test]
+    fn mcc_manager_parse_iot_connection_string_parts() {
+        for (connection, found) in [
+            ("HostName=h;DeviceId=d;SharedAccessKey=k=;GatewayHostName=10.0.0.200", Some("10.0.0.200")),
+            (
+                "HostName=h;GatewayHostName=instance-company-op1.abcd.net;SharedAccessKey=k=",
+                Some("instance-company-op1.abcd.net"),
+            ),
+            ("GATEWAYHOSTNAME=first;HostName=h", Some("first")),
+            ("HostName=h;DeviceId=d", None),
+        ] {
+            let sdk = format!(r#"{{"ADUC_IoTConnectionString":"{connection}"}}"#);
+            assert_eq!(host(None, Some(&sdk)).map(|(host, _)| host).as_deref(), found, "{connection}");
+        }
+    }
+
+    /// Keys are read back, natively and as texts; a key that is missing is not set; a comma list of `host:port` gives its first host.
+    #[test]
+    fn json_parser_read_configs() {
+        let admin = r#"{"DOCacheHost":"10.130.48.179:8080,10.130.48.180:8080","DODelayCacheServerFallbackForeground":"12",
+                        "RestControllerValidateRemoteAddr":false}"#;
+        let (_folder, config) = config(Some(admin), None);
+        assert!(!config.validates_peers());
+        let cache = config.cache_host().unwrap();
+        assert_eq!((cache.host.as_str(), cache.delay_s), ("10.130.48.179", Some(12)));
+        let (_folder, config) = self::config(Some(r#"{"DODelayCacheServerFallbackBackground":3}"#), None);
+        assert!(config.validates_peers() && config.cache_host().is_none());
+    }
+
+    /// Old values hold until their time is over, also of a file that is changed, made later, or removed.
+    #[test]
+    fn json_parser_read_configs_with_file_created_later() {
+        let (folder, config) = config(None, None);
+        let age = |by: Duration| {
+            for source in config.0.lock().unwrap().iter_mut() {
+                source.read = source.read.and_then(|at| at.checked_sub(by));
+            }
+        };
+        let path = folder.path().join(ADMIN);
+        let now = || config.cache_host().map(|cache| cache.host);
+        assert_eq!(now(), None);
+        std::fs::write(&path, r#"{"DOCacheHost":"one"}"#).unwrap();
+        assert_eq!(now(), None, "not yet");
+        age(FRESH);
+        assert_eq!(now().as_deref(), Some("one"));
+        std::fs::write(&path, r#"{"DOCacheHost":"two"}"#).unwrap();
+        age(FRESH / 2);
+        assert_eq!(now().as_deref(), Some("one"), "not yet");
+        age(FRESH / 2);
+        assert_eq!(now().as_deref(), Some("two"));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(now().as_deref(), Some("two"), "not yet");
+        age(FRESH);
+        assert_eq!(now(), None);
+    }
+
     #[test]
     fn mcc_manager_admin_config_override() {
         let admin = r#"{"DOCacheHost":"mcc","DODelayCacheServerFallbackBackground":"30","Unknown":[]}"#;
