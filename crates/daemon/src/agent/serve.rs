@@ -1,6 +1,7 @@
 //! Connections of the agent's door: who is there, one request after the other, limits.
 
 use super::calls::Calls;
+use super::log::Lines;
 use crate::http::server::{Admission, Users};
 use openbits_core::Caller;
 use openbits_core::delivery::reply;
@@ -35,13 +36,15 @@ pub struct Door {
 
 impl Door {
     /// A door for what was opened.
-    pub fn new(
+    pub(super) fn new(
         app: crate::http::App,
         admission: Admission,
         runs_as: watch::Receiver<Option<openbits_core::Uid>>,
         config: super::Config,
+        lines: Lines,
     ) -> Self {
-        Self { calls: Calls::new(app, runs_as, config), admission }
+        let settings = admission.settings.clone();
+        Self { calls: Calls::new(app, runs_as, config, settings, lines), admission }
     }
 }
 
@@ -139,7 +142,10 @@ async fn talk(mut stream: TcpStream, door: &Door, caller: Caller) -> io::Result<
                 }
                 continue;
             }
-            Parsed::Malformed => (reply::MALFORMED.to_vec(), buffer.len(), true),
+            Parsed::Malformed => {
+                door.calls.malformed(caller);
+                (reply::MALFORMED.to_vec(), buffer.len(), true)
+            }
             Parsed::Request(request, used) => {
                 (door.calls.answer(caller, &request, loopback).await, used, request.last)
             }
