@@ -85,3 +85,28 @@ fn mcc_refusal_leads_to_the_origin() {
     second.reaches("Transferred", seconds(20));
     assert_eq!(service.origin.log().pop().unwrap().target, "/moody", "it is left alone for this origin");
 }
+
+/// The machine's policy counts where the administrator's file says nothing; several are asked in turn, at the ports that they have.
+#[test]
+fn mcc_hosts_of_the_machines_policy() {
+    use openbits_testkit::{Content, Origin};
+    let cache = Origin::start();
+    cache.put("small", Content::new(1, SMALL));
+    let policy = format!("[delivery_optimization]\ncache_hosts = [\"127.0.0.1:1\", \"{}\"]\n", cache.addr());
+    let service = Service::start_with(&["--user", "--do-agent"], &policy);
+    service.ready();
+    let begun = Instant::now();
+    begin(&service, &service.url("small")).reaches("Transferred", seconds(20));
+    assert!(begun.elapsed() < seconds(10), "at once");
+    assert_eq!(cache.log().pop().unwrap().target, "/small?cacheHostOrigin=127.0.0.1");
+    assert!(service.origin.log().is_empty());
+    // Off, by the file that goes before it.
+    std::fs::write(service.folder.path().join("etc/admin-config.json"), r#"{"DOCacheHost":""}"#).unwrap();
+    let pid = nix::unistd::Pid::from_raw(service.child.id().cast_signed());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).unwrap();
+    std::thread::sleep(seconds(1));
+    let second = service.sdk().make(&service.url("small"), &service.path("g")).unwrap();
+    second.start().unwrap();
+    second.reaches("Transferred", seconds(20));
+    assert_eq!(service.origin.log().len(), 1);
+}
