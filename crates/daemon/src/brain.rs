@@ -9,10 +9,12 @@
 mod act;
 mod ask;
 mod callbacks;
+mod calls;
 mod checks;
 mod downloads;
 mod machine;
 mod policy;
+mod probes;
 mod rates;
 mod recover;
 mod worker_events;
@@ -109,7 +111,7 @@ pub struct Brain {
     listeners: callbacks::Listeners,
     /// Who waits for which ticket.
     waiting: HashMap<Ticket, Answer>,
-    probes: ask::Probes,
+    probes: probes::Probes,
     checks: checks::Checks,
     /// What a worker was told to end, and by when it has to have done so.
     due: HashMap<JobId, (Uid, Mono)>,
@@ -184,7 +186,7 @@ impl Brain {
             runner,
             listeners: callbacks::Listeners::default(),
             waiting: HashMap::new(),
-            probes: ask::Probes::default(),
+            probes: probes::Probes::default(),
             checks: checks::Checks::default(),
             due: HashMap::new(),
             round: Vec::new(),

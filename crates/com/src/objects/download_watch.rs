@@ -1,8 +1,8 @@
 //! What a program attached to a download: its IDODownloadStatusCallback, and its stream (spec/delivery-optimization-com.md 4.5).
 //!
 //! Both live in this process only, whatever objects there are for the download. Something says that it is time to look (the service's
-//! callback; a thread of the library once in a while, since such a callback may be lost; a call of the program itself), and what the
-//! download is now is asked then. So nothing is told twice, and the last call tells the end.
+//! callback; a thread of the library once in a while, since such a callback may be lost, and after a call of the program itself), and what
+//! the download is now is asked then. So nothing is told twice, and the last call tells the end.
 
 use super::super::*;
 use super::download::{self, DownloadObject};
@@ -196,13 +196,15 @@ impl Watch {
         attached.sink.is_some().then_some(filled)
     }
 
-    /// A Start that the service accepted: a stream that failed is tried again.
-    pub(super) fn started(self: &Arc<Self>) {
+    /// A Start that the service accepted: a stream that failed is tried again. The program may hold a lock that its callback takes, so
+    /// the look is a thread's of the library, at once.
+    pub(super) fn started(&self) {
         {
             let mut attached = self.attached();
             attached.filled = attached.filled.filter(|(_, outcome)| outcome.is_ok());
+            attached.seen = None;
         }
-        self.run();
+        download_ticker::wake();
     }
 
     /// The program ended the download, and the file of its stream with it.

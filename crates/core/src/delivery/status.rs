@@ -1,56 +1,76 @@
-//! The state of a download as getstatus tells it (sections 4.1 and 6).
+//! The state of a download, as its clients are told it. The agent's and IDOManager's are jobs alike: where their contracts differ is in
+//! [`of`] and in [`super::download::status`], what they share is here.
 
 use super::codes;
 use crate::enums::JobState;
 use crate::hresult::{HResult, S_OK};
 use crate::job::Job;
+use serde::{Deserialize, Serialize};
 
-/// State of a download. Finalized and aborted downloads are gone, and have none.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// DODownloadState (spec/delivery-optimization-com.md 4.3), and the word of getstatus (spec/delivery-optimization-linux-agent.md 4.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum State {
     /// Never started.
     Created,
-    /// Bytes move, or will by themselves.
+    /// In progress.
     Transferring,
-    /// Every byte is there.
+    /// All that was asked for is there; of IDOManager's, other ranges may be asked for.
     Transferred,
-    /// By its client, by an error, or by a condition that ends by itself.
+    /// The file is its client's. The agent's are forgotten then, and never in this state.
+    Finalized,
+    /// Gone, with its file. The agent's are forgotten then, and never in this state.
+    Aborted,
+    /// By its client, by a condition that ends by itself, or by an error.
     Paused,
 }
 
 impl State {
-    /// The word on the wire.
+    /// Every state, in the order of their numbers.
+    pub const ALL: [Self; 6] =
+        [Self::Created, Self::Transferring, Self::Transferred, Self::Finalized, Self::Aborted, Self::Paused];
+
+    /// The enumerator's number.
+    pub const fn value(self) -> u8 {
+        self as u8
+    }
+
+    /// The word on the agent's wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Created => "Created",
             Self::Transferring => "Transferring",
             Self::Transferred => "Transferred",
+            Self::Finalized => "Finalized",
+            Self::Aborted => "Aborted",
             Self::Paused => "Paused",
         }
     }
+
+    /// Nothing can be asked of it any more.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Finalized | Self::Aborted)
+    }
 }
 
-/// What getstatus tells.
+/// DO_DOWNLOAD_STATUS, and what getstatus tells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Status {
     /// State.
     pub state: State,
-    /// Bytes of the whole; 0 = not known yet.
+    /// Bytes asked for; 0 = not known yet.
     pub total: u64,
-    /// Bytes on disk.
+    /// Of these, bytes there.
     pub transferred: u64,
-    /// 0, or what ended it or its last try.
+    /// 0, or what ended it; of the agent's, also what ended the last try.
     pub error: HResult,
-    /// 0, or the condition that holds it, or what was behind `error`.
+    /// 0, or what holds it; or what was behind `error`.
     pub extended: HResult,
 }
 
-/// The status of a job; `None`: it is no download of the agent's, or is over.
-pub fn of(job: &Job) -> Option<Status> {
-    // Downloads of IDOManager are of the same dialect, and another interface's.
-    if job.delivery.is_none() || job.state.is_final() {
-        return None;
-    }
+/// What a job's state means to either interface, but for TRANSIENT_ERROR, which is TRANSFERRING here. `cause` is the code of the job's
+/// error; `started`: Start was called; `no_progress`: the no-progress period ended it.
+pub(super) fn common(job: &Job, started: bool, no_progress: bool, cause: HResult) -> Status {
     let progress = job.progress();
     let mut status = Status {
         state: State::Transferring,
@@ -59,27 +79,44 @@ pub fn of(job: &Job) -> Option<Status> {
         error: S_OK,
         extended: S_OK,
     };
-    let error = job.error.as_deref().map_or(S_OK, codes::of_error);
-    match job.state {
-        JobState::Suspended if job.files.is_empty() => (status.state, status.total) = (State::Created, 0),
-        JobState::Suspended => status.state = State::Paused,
+    status.state = match job.state {
+        JobState::Suspended if !started => {
+            status.total = 0;
+            State::Created
+        }
+        JobState::Suspended => State::Paused,
         JobState::Transferred => {
-            status.state = State::Transferred;
             status.total = status.total.max(status.transferred);
+            State::Transferred
         }
         JobState::Error => {
-            status.state = State::Paused;
-            let no_progress = job.delivery.as_deref().is_some_and(|delivery| delivery.no_progress);
             (status.error, status.extended) = match no_progress {
-                true => (codes::DO_E_DOWNLOAD_NO_PROGRESS, error),
-                false => (error, S_OK),
+                true => (codes::DO_E_DOWNLOAD_NO_PROGRESS, cause),
+                false => (cause, S_OK),
             };
+            State::Paused
         }
-        JobState::TransientError => match job.wait.and_then(codes::of_wait) {
+        JobState::Acknowledged => State::Finalized,
+        JobState::Cancelled => State::Aborted,
+        JobState::Queued | JobState::Connecting | JobState::Transferring | JobState::TransientError => {
+            State::Transferring
+        }
+    };
+    status
+}
+
+/// The status of a download of the agent's; `None`: the job is none, or is over.
+pub fn of(job: &Job) -> Option<Status> {
+    // Downloads of IDOManager are of the same dialect, and another interface's.
+    let delivery = job.delivery.as_deref().filter(|_| !job.state.is_final())?;
+    let cause = job.error.as_deref().map_or(S_OK, codes::of_error);
+    let mut status = common(job, !job.files.is_empty(), delivery.no_progress, cause);
+    if job.state == JobState::TransientError {
+        // Between two tries it is still on its way (section 6).
+        match job.wait.and_then(codes::of_wait) {
             Some(held) => (status.state, status.extended) = (State::Paused, held),
-            None => status.error = error,
-        },
-        _ => {}
+            None => status.error = cause,
+        }
     }
     Some(status)
 }

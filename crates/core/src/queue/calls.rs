@@ -13,8 +13,8 @@ use crate::job::event::Event;
 use crate::job::http::ClientCertificate;
 use crate::job::property::Property;
 use crate::job::{
-    Change, Credential, Delivery, DeliveryChange, Download, DownloadCall, Extras, File, FileChange, FileId,
-    Finishing, Job, NewFile, Setting,
+    Change, Credential, Delivery, DeliveryChange, DownloadCall, DownloadChange, Extras, File, FileChange,
+    FileId, Finishing, Job, NewFile, Setting,
 };
 use crate::layout::{self, FileRange};
 use crate::limits::{FILES_PER_CALL, FILES_PER_JOB_EXEMPT, RANGES_PER_FILE_EXEMPT};
@@ -41,8 +41,8 @@ pub struct NewJob {
     pub extras: Extras,
     /// Of a download of Delivery Optimization.
     pub delivery: Option<Box<Delivery>>,
-    /// Of a download of IDOManager.
-    pub download: Option<Box<Download>>,
+    /// Of a download of IDOManager: the properties that it begins with.
+    pub download: Option<Box<DownloadChange>>,
 }
 
 /// A call that changes a job.
@@ -222,11 +222,12 @@ impl Queue {
             job.no_progress_timeout_s = download::NO_PROGRESS_BACKGROUND_S;
             job.minimum_retry_delay_s = download::RETRY_DELAY_S;
         }
-        if new.download.is_some() {
+        if let Some(change) = new.download {
             // Its client hears of every change, and draws its own conclusions.
             job.notify_flags = notify::JOB_TRANSFERRED | notify::JOB_ERROR | notify::JOB_MODIFICATION;
-            job.download = new.download;
+            job.download = Some(Box::default());
             job.options_mut().cost_flags = Some(download::usual_cost_flags(job.priority));
+            let _ = job.set_download(*change, now)?;
         }
         if let Some(delivery) = new.delivery {
             job.no_progress_timeout_s = crate::job::delivery::NO_PROGRESS_S;
@@ -291,6 +292,9 @@ impl Queue {
             if new.display_name.is_empty() {
                 return Err(Failure::new(h::E_INVALIDARG, "a job of Delivery Optimization has a name"));
             }
+        }
+        if let Some(change) = new.download.as_deref() {
+            change.check().map_err(|code| Failure::new(code, "not a value of the property"))?;
         }
         self.check_new_files(caller, &new.files)?;
         for property in &new.properties {

@@ -5,8 +5,9 @@
 //! the agent's worker makes it in exactly the folder that was looked at: a path that is bent in between leads nowhere.
 
 use super::Brain;
-use super::ask::{CallResult, Probing};
+use super::ask::CallResult;
 use super::policy::refused;
+use super::probes::Probing;
 use openbits_core::delivery::integrity::IntegrityInfo;
 use openbits_core::delivery::{codes, route, status};
 use openbits_core::hresult as h;
@@ -123,6 +124,7 @@ impl Brain {
                 return self.check_resume(caller, id).map(|()| Some((Step::Still, None)));
             }
             status::State::Created => {}
+            status::State::Finalized | status::State::Aborted => return Err(codes::E_NOT_SET.into()),
         }
         if delivery.uri.is_empty() {
             return Err(Failure::new(codes::DO_E_DOWNLOAD_NO_URI, "the download has no URL"));

@@ -18,7 +18,7 @@ use openbits_core::delivery::download;
 use openbits_core::delivery::{codes, headers};
 use openbits_core::hresult as h;
 use openbits_core::job::download::NAME;
-use openbits_core::job::{Dialect, Download, DownloadCall, DownloadChange, Extras, Job};
+use openbits_core::job::{Dialect, DownloadCall, DownloadChange, Extras, Job};
 use openbits_core::queue::{Call, Category, Failure, NewJob};
 use openbits_core::{Caller, JobId, JobType, Priority, Secret};
 use serde::Deserialize;
@@ -152,7 +152,6 @@ pub async fn create(
 ) -> Answer<(StatusCode, Json<DownloadView>)> {
     let id = fresh_id()?;
     let change = app.download_change(id, body.properties)?;
-    change.check().map_err(|code| Refusal::new(code, "not a value of the property"))?;
     let mut properties = Vec::new();
     let environment_proxy = environment(&app, id, body.environment_proxy, &mut properties)?;
     let new = NewJob {
@@ -164,17 +163,9 @@ pub async fn create(
         resume: false,
         extras: Extras { dialect: Dialect::DeliveryOptimization, environment_proxy, ..Extras::NONE },
         delivery: None,
-        download: Some(Box::new(Download::default())),
+        download: Some(Box::new(change)),
     };
     app.brain.create(caller, new).await.map_err(refusal)?;
-    if change != DownloadChange::default() {
-        let set = Call::Download(DownloadCall::Set(Box::new(change)));
-        if let Err(failure) = app.brain.call(caller, id, set).await {
-            // Nobody knows its id.
-            let _ = app.brain.call(caller, id, Call::Cancel).await;
-            return Err(refusal(failure));
-        }
-    }
     Ok((StatusCode::CREATED, Json(app.read_download(caller, id).await?)))
 }
 

@@ -9,7 +9,7 @@ use crate::gate::Machine;
 use crate::hresult::{self as h, HResult, S_OK};
 use crate::id::JobId;
 use crate::job::delivery::RETENTION_S;
-use crate::job::download::{NAME, TEXT_MAX};
+use crate::job::download::{NAME, TEXT_MAX, usual_cost_flags};
 use crate::job::http::security;
 use crate::job::property::Property;
 use crate::job::{
@@ -522,6 +522,38 @@ fn volatile_downloads_end_with_the_service() {
 }
 
 /// A default of its own, and one that does not go with the level of a policy.
+#[test]
+fn a_download_begins_with_all_its_properties_or_not_at_all() {
+    let mut w = World::new();
+    let create = |w: &mut World, change: DownloadChange| {
+        w.dialect_job(ALICE, |new| {
+            (new.display_name, new.properties) = (NAME.to_owned(), Vec::new());
+            new.download = Some(Box::new(change));
+        })
+    };
+    let all = DownloadChange {
+        display_name: Some("named".to_owned()),
+        foreground: Some(true),
+        non_volatile: Some(true),
+        no_progress_s: Some(90),
+        ..properties()
+    };
+    let id = create(&mut w, all.clone()).unwrap();
+    let job = w.job(id);
+    assert_eq!(
+        (&*job.display_name, job.priority, job.no_progress_timeout_s),
+        ("named", Priority::Foreground, 90)
+    );
+    assert_eq!(job.options().cost_flags, Some(usual_cost_flags(Priority::Foreground)));
+    let record = job.download.as_deref().unwrap();
+    assert_eq!((record.uri.as_deref(), record.path.as_deref()), (Some("http://h/f"), Some("/d/f")));
+    assert!(!record.is_volatile());
+    assert_eq!(w.told_state(id), (State::Created, S_OK, S_OK));
+    let before = w.q.count(None);
+    assert_eq!(create(&mut w, DownloadChange { no_progress_s: Some(59), ..all }), Err(h::E_INVALIDARG));
+    assert_eq!(w.q.count(None), before);
+}
+
 #[test]
 fn a_new_download_has_the_defaults_of_the_interface() {
     let mut w = World::new();

@@ -147,6 +147,8 @@ pub(super) struct Seen {
     pauses: bool,
     inside: std::sync::atomic::AtomicUsize,
     overlapped: std::sync::atomic::AtomicBool,
+    /// The threads of its calls: never one in which the program calls the library, which may hold a lock that the callback takes.
+    threads: Mutex<Vec<std::thread::ThreadId>>,
 }
 
 #[implement(api::IDODownloadStatusCallback)]
@@ -162,6 +164,7 @@ impl IDODownloadStatusCallback_Impl for Told_Impl {
         if self.0.inside.fetch_add(1, SeqCst) > 0 {
             self.0.overlapped.store(true, SeqCst);
         }
+        self.0.threads.lock().unwrap().push(std::thread::current().id());
         // SAFETY: the library calls with a pointer of this type, and with a struct.
         let (object, status) =
             unsafe { (api::IDODownload::from_raw_borrowed(&download).unwrap().clone(), *status) };
@@ -497,6 +500,7 @@ fn do_download_status_callback_on_status_change() {
         assert!(wait_until(LONG, || second.states().last() == Some(&api::DODownloadState_Finalized)));
         assert!(first.states().is_empty(), "the first one was replaced: {:?}", first.states());
         assert!(!second.overlapped.load(std::sync::atomic::Ordering::SeqCst));
+        assert!(!second.threads.lock().unwrap().contains(&std::thread::current().id()), "called back in a call");
         // Row 10.
         let missing = ready(session, &manager, "nothing", "nothing");
         set(&missing, api::DODownloadProperty_BlockingMode, &boolean(true)).unwrap();
