@@ -13,7 +13,7 @@ pub use openbits_core::integrity::{Algorithm, Digest, DigestSource, PieceFile, S
 use openbits_core::job::FileId;
 use openbits_core::job::http::CertificateQuery;
 use openbits_core::{AttemptId, ErrorContext, HResult, JobId, Priority, RangeSet, Ticket};
-pub use options::{Credential, Header, Pair, Proxy, TlsOptions, TransferOptions};
+pub use options::{Credential, HARMLESS_HEADERS, Header, Pair, Proxy, TlsOptions, TransferOptions};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::path::Path;

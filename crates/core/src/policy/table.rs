@@ -65,6 +65,8 @@ pub enum Applies {
     NextAttempt,
     /// With the next start of a program.
     NextLaunch,
+    /// With the next Start or Resume of a job.
+    NextStart,
     /// For jobs now forbidden (they become SUSPENDED) and new ones (they are refused).
     Forbids,
 }
@@ -79,6 +81,7 @@ impl Applies {
             Self::NewJobs => "new jobs",
             Self::NextAttempt => "next attempt of a job",
             Self::NextLaunch => "next launch",
+            Self::NextStart => "next Start or Resume of a job",
             Self::Forbids => "new jobs are refused, forbidden ones SUSPENDED",
         }
     }
@@ -142,6 +145,9 @@ impl Key {
             "notify" => Applies::NextLaunch,
             "security" => Applies::Forbids,
             "integrity" => Applies::NextCall,
+            "delivery_optimization" if self.name.starts_with("delivery_optimization.cache_") => {
+                Applies::NextStart
+            }
             "retry" if self.name.starts_with("retry.default_") => Applies::NewJobs,
             _ => Applies::AtOnce,
         }
@@ -179,6 +185,7 @@ const FALSE: Literal = Literal::Bool(false);
 const NO_LIST: Literal = Literal::List(&[]);
 const UNLIMITED: Literal = Literal::Text("unlimited");
 const COUNT: Kind = Kind::Int { min: 0, max: 4_294_967_200 };
+const FALLBACK: Kind = Kind::DurationOr { min_s: 0, max_s: 30 * DAY_S, word: "never" };
 const ANY_DURATION: Kind = Kind::Duration { min_s: 1, max_s: LONG_S };
 
 const fn text(text: &'static str) -> Literal {
@@ -723,6 +730,31 @@ pub const KEYS: &[Key] = &[
         text("lan"),
         "where downloads of Delivery Optimization may come from; until machines share with each other, `lan`, `group` and `internet` do what \
          `simple` does, and their statistics say so",
+    )
+    .machine(),
+    key(
+        "delivery_optimization.cache_hosts",
+        Kind::List,
+        NONE,
+        "DOCacheHost",
+        "cache hosts of downloads of Delivery Optimization, each a name or an address with or without a port, at most 16, asked in this \
+         order before the origin; an empty list is set, too: none; not in the mode `bypass`",
+    )
+    .machine(),
+    key(
+        "delivery_optimization.cache_fallback_foreground",
+        FALLBACK,
+        NONE,
+        "DODelayCacheServerFallbackForeground",
+        "time before a foreground job may leave its cache hosts for the origin; not set: as soon as they fail",
+    )
+    .machine(),
+    key(
+        "delivery_optimization.cache_fallback_background",
+        FALLBACK,
+        NONE,
+        "DODelayCacheServerFallbackBackground",
+        "the same for all other jobs",
     )
     .machine(),
 ];

@@ -2,15 +2,17 @@
 
 use openbits_e2e::{Door, User, program};
 use openbits_testkit::process::Spec;
-use openbits_testkit::{Content, Origin, wait_until};
+use openbits_testkit::{Content, Origin, OriginOptions, wait_until};
 use std::ffi::c_void;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use windows_core::{GUID, HRESULT};
 
 /// Says to a process that it is to run the body of a test.
 const BODY: &str = "OPENBITS_COM_BODY";
+/// Says to it where its cache host has to be.
+const CACHE: &str = "OPENBITS_COM_CACHE";
 /// Longest time for a body.
 const PATIENCE: Duration = Duration::from_secs(100);
 
@@ -46,6 +48,21 @@ fn library() -> PathBuf {
 
 /// Runs the body in a process of its own, beside a service of its own.
 pub(crate) fn run(here: &str, body: impl FnOnce(&Session)) {
+    run_with(here, None, body);
+}
+
+/// The same, where the machine's policy names a cache host.
+pub(crate) fn run_with_cache_host(here: &str, body: impl FnOnce(&Session, &Origin)) {
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = std::env::var(CACHE).map_or_else(|_| free(), |text| text.parse().unwrap());
+    run_with(here, Some(&address.to_string()), |session| {
+        let cache =
+            Origin::start_with(OriginOptions { listen: address, ..OriginOptions::default() }).unwrap();
+        body(session, &cache);
+    });
+}
+
+fn run_with(here: &str, cache: Option<&str>, body: impl FnOnce(&Session)) {
     if std::env::var_os(BODY).is_some() {
         let session = Session::open();
         body(&session);
@@ -54,12 +71,18 @@ pub(crate) fn run(here: &str, body: impl FnOnce(&Session)) {
     let user = User::new(program(env!("CARGO_BIN_EXE_bits-under-test")));
     // The tests may run as root, whose jobs run no program otherwise.
     user.policy("[notify]\nallow_for_system_accounts = true\n");
-    let _service = start(&user);
+    let machine = cache.map(|cache| {
+        let path = user.sandbox().path().join("machine.toml");
+        std::fs::write(&path, format!("[delivery_optimization]\ncache_hosts = [\"{cache}\"]\n")).unwrap();
+        path
+    });
+    let _service = start(&user, machine.as_deref());
     // `com::wide16::suite::job::job_add_file::here`
     let name = here.split_once("::").unwrap().1.rsplit_once("::").unwrap().0;
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args([name, "--exact", "--nocapture", "--test-threads=1"]).env_clear();
     command.envs(user.sandbox().envs()).env(BODY, user.program()).env("OPENBITS_SOCKET", user.door().socket);
+    command.envs(cache.map(|cache| (CACHE, cache)));
     for kept in ["OPENBITS_LIBRARY", "LD_LIBRARY_PATH", "RUST_BACKTRACE"] {
         command.envs(std::env::var_os(kept).map(|value| (kept, value)));
     }
@@ -78,13 +101,15 @@ pub(crate) fn run(here: &str, body: impl FnOnce(&Session)) {
     assert!(status.success(), "{name}: {status} after {:?}", begin.elapsed());
 }
 
-fn start(user: &User) -> openbits_testkit::process::Process {
-    let process = Spec::new(user.program(), user.sandbox().path().join("service.log"))
+fn start(user: &User, policy: Option<&Path>) -> openbits_testkit::process::Process {
+    let mut spec = Spec::new(user.program(), user.sandbox().path().join("service.log"))
         .within(user.sandbox())
         .arg("service")
-        .arg("--user")
-        .start()
-        .unwrap();
+        .arg("--user");
+    if let Some(policy) = policy {
+        spec = spec.arg("--policy").arg(policy);
+    }
+    let process = spec.start().unwrap();
     assert!(wait_until(Duration::from_secs(10), || answers(&user.door())), "{}", process.log());
     process
 }

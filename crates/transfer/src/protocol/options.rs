@@ -6,6 +6,9 @@ use openbits_core::{AuthScheme, AuthTarget, HResult, Secret};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
+/// The caller's headers that go to other origins too, in lower case. Any other may carry a key (`X-Api-Key`, `Private-Token`, …).
+pub const HARMLESS_HEADERS: &[&str] = &["accept", "accept-language", "cache-control", "pragma", "user-agent"];
+
 /// How to transfer; every limit has a default in [`TransferOptions::default`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

@@ -1,0 +1,54 @@
+//! What the policy says about jobs of Delivery Optimization (spec/delivery-optimization-com.md 10, docs/decisions/0029).
+
+use super::{About, Policy, Value};
+use crate::delivery::cache::{CachePolicy, HOSTS_MAX, NEVER, host_and_port};
+use crate::delivery::mode;
+
+const HOSTS: &str = "delivery_optimization.cache_hosts";
+/// Number of the mode that hands over to BITS: no cache hosts.
+const BYPASS: i32 = 100;
+
+impl Policy {
+    /// Cache hosts, and when to leave them.
+    pub fn cache(&self) -> CachePolicy {
+        let mode = self.text("delivery_optimization.download_mode").unwrap_or_default();
+        if mode::in_force(mode) == BYPASS {
+            return CachePolicy::default();
+        }
+        let hosts = match self.value(HOSTS) {
+            Value::List(list) => {
+                Some(list.iter().filter_map(|host| host_and_port(host)).take(HOSTS_MAX).collect())
+            }
+            _ => None,
+        };
+        CachePolicy {
+            hosts,
+            foreground_s: self.fallback("delivery_optimization.cache_fallback_foreground"),
+            background_s: self.fallback("delivery_optimization.cache_fallback_background"),
+        }
+    }
+
+    fn fallback(&self, name: &str) -> Option<i64> {
+        match self.value(name) {
+            Value::Seconds(seconds) => i64::try_from(*seconds).ok(),
+            Value::Text(_) => Some(NEVER),
+            _ => None,
+        }
+    }
+
+    /// Says which hosts of the list are not used.
+    pub(super) fn check_cache_hosts(&mut self) {
+        let list = self.list(HOSTS);
+        let bad = list.iter().filter(|host| host_and_port(host).is_none());
+        let mut told: Vec<String> = bad
+            .take(HOSTS_MAX)
+            .map(|host| format!("{host:?} is no name or address of a host; it is not used"))
+            .collect();
+        if list.iter().filter(|host| host_and_port(host).is_some()).count() > HOSTS_MAX {
+            told.push(format!("only the first {HOSTS_MAX} hosts are used"));
+        }
+        for text in told {
+            self.add(About::BadValue, HOSTS, text);
+        }
+    }
+}
