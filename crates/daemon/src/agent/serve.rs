@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Connections at once, of all callers together.
 const CONNECTIONS_MAX: usize = 512;
@@ -127,11 +127,16 @@ async fn talk(mut stream: TcpStream, door: &Door, caller: Caller) -> io::Result<
     stream.set_nodelay(true)?;
     let loopback = stream.peer_addr()?.ip().is_loopback();
     let mut buffer = Vec::with_capacity(2048);
+    // Of the request that has begun to come.
+    let mut deadline = None;
     loop {
         let (bytes, used, last) = match parse(&buffer) {
             Parsed::Incomplete => {
-                let patience = if buffer.is_empty() { IDLE } else { HEAD };
-                let Ok(read) = timeout(patience, read(&mut stream, &mut buffer)).await else { return Ok(()) };
+                let until = match buffer.is_empty() {
+                    true => Instant::now() + IDLE,
+                    false => *deadline.get_or_insert_with(|| Instant::now() + HEAD),
+                };
+                let Ok(read) = timeout_at(until, read(&mut stream, &mut buffer)).await else { return Ok(()) };
                 if read? == 0 {
                     return Ok(());
                 }
@@ -146,6 +151,7 @@ async fn talk(mut stream: TcpStream, door: &Door, caller: Caller) -> io::Result<
             }
         };
         buffer.drain(..used);
+        deadline = None;
         timeout(TAKEN, stream.write_all(&bytes)).await.map_err(|_| io::ErrorKind::TimedOut)??;
         if last {
             return stream.shutdown().await;

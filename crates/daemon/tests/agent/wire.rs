@@ -459,6 +459,31 @@ fn a_download_that_the_policy_forbids_says_so() {
     download.abort().unwrap();
 }
 
+/// A download that is held goes on by itself, so another URL for it is looked at when it comes.
+#[test]
+fn another_url_does_not_lead_around_the_policy() {
+    let service = Service::start();
+    let policy = |text: &str| {
+        let forbidden = "[security]\ndenied_hosts = [\"localhost\"]\n";
+        std::fs::write(service.folder.path().join("policy.toml"), format!("{forbidden}{text}")).unwrap();
+        assert!(service.client().reload_policy().unwrap().usable);
+    };
+    policy("");
+    let download = service.sdk().make(&service.url("large"), &service.path("f")).unwrap();
+    download.start().unwrap();
+    policy("[bandwidth.simple]\nenabled = true\nrate = 0\noff_rate = 0\n");
+    let held = download.reaches("Paused", seconds(10));
+    assert!(held.is_transient_error(), "{held:?}");
+    let elsewhere = service.url("other").replace("127.0.0.1", "localhost");
+    let set = |url: &str| download.set(&format!("Uri={}", encode(url)));
+    assert_eq!(set(&elsewhere), Err(code(0x8007_0005)));
+    assert_eq!(download.get("Uri").unwrap(), service.url("large"));
+    set(&service.url("other")).unwrap();
+    policy("");
+    download.reaches("Transferred", seconds(60));
+    assert!(service.is_whole("f", "other"));
+}
+
 /// Downloads of IDOManager have rules of their own, which this door does not know.
 #[test]
 fn a_download_of_the_other_interface_is_not_there() {
