@@ -1,8 +1,8 @@
 //! A service, and a process that has the library loaded.
 
-use openbits_e2e::{Door, User, program};
+use openbits_e2e::{Door, User, program, skip};
 use openbits_testkit::process::Spec;
-use openbits_testkit::{Content, Origin, wait_until};
+use openbits_testkit::{Content, Origin, bottleneck, wait_until};
 use std::ffi::c_void;
 use std::path::PathBuf;
 use std::process::Command;
@@ -46,6 +46,11 @@ fn library() -> PathBuf {
 
 /// Runs the body in a process of its own, beside a service of its own.
 pub(crate) fn run(here: &str, body: impl FnOnce(&Session)) {
+    run_with_policy(here, "", body);
+}
+
+/// As [`run`], beside a service with more policy.
+pub(crate) fn run_with_policy(here: &str, policy: &str, body: impl FnOnce(&Session)) {
     if std::env::var_os(BODY).is_some() {
         let session = Session::open();
         body(&session);
@@ -53,7 +58,7 @@ pub(crate) fn run(here: &str, body: impl FnOnce(&Session)) {
     }
     let user = User::new(program(env!("CARGO_BIN_EXE_bits-under-test")));
     // The tests may run as root, whose jobs run no program otherwise.
-    user.policy("[notify]\nallow_for_system_accounts = true\n");
+    user.policy(&format!("[notify]\nallow_for_system_accounts = true\n{policy}"));
     let _service = start(&user);
     // `com::wide16::suite::job::job_add_file::here`
     let name = here.split_once("::").unwrap().1.rsplit_once("::").unwrap().0;
@@ -76,6 +81,15 @@ pub(crate) fn run(here: &str, body: impl FnOnce(&Session)) {
         }
     };
     assert!(status.success(), "{name}: {status} after {:?}", begin.elapsed());
+}
+
+/// As [`run`], in a network of its own behind a link of 20 Mbit/s with a queue of 200 ms: see [`bottleneck`]. The session's own origin is
+/// not there.
+pub(crate) fn run_behind_a_link(here: &str, body: impl FnOnce(&Session)) {
+    if std::env::var_os(BODY).is_none() && !bottleneck::enter(20, 200) {
+        return skip(here, "this needs root, network namespaces, ip and tc");
+    }
+    run(here, body);
 }
 
 fn start(user: &User) -> openbits_testkit::process::Process {
@@ -131,6 +145,11 @@ impl Session {
             origin.put("g", Content::new(2, 3_000_000));
             origin
         })
+    }
+
+    /// The folder with the user's policy and certificates.
+    pub(crate) fn configuration(&self) -> PathBuf {
+        self.home.join(".config/openbits")
     }
 
     /// Kills the service.
