@@ -3,63 +3,14 @@
 //
 // stress_downloads URL FOLDER SECONDS
 #include "../../examples/cpp/text.h"
+#include "load.h"
 
 #include <openbits/deliveryoptimization.h>
 
-#include <atomic>
-#include <chrono>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
-#include <thread>
-#include <unistd.h>
-#include <vector>
-
-typedef std::chrono::steady_clock Clock;
-
-static std::atomic<int> failures{0}, objects{0}, calls{0}, after_death{0};
-static void failed(const char *what, HRESULT hr) {
-    if (failures++ < 20) {
-        std::printf("FAIL %s: 0x%08X\n", what, static_cast<unsigned>(hr));
-    }
-}
-static void must(const char *what, HRESULT hr) {
-    if (hr != S_OK) {
-        failed(what, hr);
-    }
-}
-
-// Counts its references; notices calls after its death.
-template <class I> class Object : public I {
-    std::atomic<ULONG> references{1};
-    std::atomic<unsigned> living{0xA11FE};
-
-protected:
-    void enter() {
-        if (living != 0xA11FE) {
-            after_death++;
-        }
-        calls++;
-    }
-
-public:
-    Object() { objects++; }
-    virtual ~Object() {
-        living = 0xDEAD;
-        objects--;
-    }
-    ULONG AddRef() override { return ++references; }
-    ULONG Release() override {
-        const ULONG left = --references;
-        if (left == 0) {
-            delete this;
-        }
-        return left;
-    }
-};
 
 // Calls the download from inside, as `draw` wants it.
-class StatusCallback final : public Object<IDODownloadStatusCallback> {
+class StatusCallback final : public Living<IDODownloadStatusCallback> {
     const unsigned draw;
     std::atomic<int> inside{0};
 
@@ -91,16 +42,11 @@ public:
     }
 };
 
-class Stream final : public Object<IStream> {
+class Stream final : public WriteOnly<Living<IStream>> {
     const bool is_good;
 
 public:
     explicit Stream(bool good) : is_good(good) {}
-    HRESULT QueryInterface(REFIID riid, void **object) override {
-        const bool has = riid == IID_IUnknown || riid == IID_ISequentialStream || riid == IID_IStream;
-        *object = has ? this : nullptr;
-        return has ? (AddRef(), S_OK) : E_NOINTERFACE;
-    }
     HRESULT Write(const void *data, ULONG length, ULONG *written) override {
         enter();
         unsigned sum = 0;
@@ -110,16 +56,6 @@ public:
         *written = is_good ? length : 0;
         return is_good ? S_OK : sum == 0 ? E_FAIL : STG_E_MEDIUMFULL;
     }
-    HRESULT Read(void *, ULONG, ULONG *) override { return E_NOTIMPL; }
-    HRESULT Seek(LARGE_INTEGER, DWORD, ULARGE_INTEGER *) override { return E_NOTIMPL; }
-    HRESULT SetSize(ULARGE_INTEGER) override { return E_NOTIMPL; }
-    HRESULT CopyTo(IStream *, ULARGE_INTEGER, ULARGE_INTEGER *, ULARGE_INTEGER *) override { return E_NOTIMPL; }
-    HRESULT Commit(DWORD) override { return E_NOTIMPL; }
-    HRESULT Revert() override { return E_NOTIMPL; }
-    HRESULT LockRegion(ULARGE_INTEGER, ULARGE_INTEGER, DWORD) override { return E_NOTIMPL; }
-    HRESULT UnlockRegion(ULARGE_INTEGER, ULARGE_INTEGER, DWORD) override { return E_NOTIMPL; }
-    HRESULT Stat(STATSTG *, DWORD) override { return E_NOTIMPL; }
-    HRESULT Clone(IStream **) override { return E_NOTIMPL; }
 };
 
 static HRESULT set(IDODownload *download, DODownloadProperty id, VARTYPE type, IUnknown *object, LPCWSTR text) {
@@ -210,41 +146,14 @@ static void download_one(IDOManager *manager, const WideText &url, const WideTex
 }
 
 static int downloads(const char *url, const std::string &folder, int seconds) {
-    const Clock::time_point end = Clock::now() + std::chrono::seconds(seconds);
     const WideText remote = wide(url);
-    std::atomic<int> made{0};
-    std::vector<std::thread> threads;
-    for (unsigned number = 0; number < 4; number++) {
-        threads.emplace_back([&, number] {
-            IDOManager *manager = nullptr;
-            const HRESULT hr =
-                CoCreateInstance(CLSID_DeliveryOptimization, nullptr, CLSCTX_LOCAL_SERVER, IID_PPV_ARGS(&manager));
-            if (FAILED(hr)) {
-                failed("CoCreateInstance", hr);
-                return;
-            }
-            unsigned draw = 54321 + number;
-            for (int round = 0; Clock::now() < end && failures == 0; round++) {
-                draw = draw * 1103515245u + 12345u;
-                const std::string name = "download" + std::to_string(number) + "-" + std::to_string(round);
-                download_one(manager, remote, wide((folder + name).c_str()), draw >> 8);
-                std::remove((folder + name).c_str());
-                made++;
-            }
-            manager->Release();
+    return race_in_threads<IDOManager>(
+        "downloads", CLSID_DeliveryOptimization, seconds, 54321,
+        [&](IDOManager *manager, unsigned number, int round, unsigned draw) {
+            const std::string name = "download" + std::to_string(number) + "-" + std::to_string(round);
+            download_one(manager, remote, wide((folder + name).c_str()), draw);
+            std::remove((folder + name).c_str());
         });
-    }
-    for (std::thread &thread : threads) {
-        thread.join();
-    }
-    for (int waited = 0; objects > 0 && waited < 100; waited++) {
-        usleep(100 * 1000);
-    }
-    std::printf("%d downloads, %d calls, %d objects left\n", made.load(), calls.load(), objects.load());
-    if (after_death > 0 || objects != 0 || calls == 0) {
-        failed("objects of the program", after_death);
-    }
-    return failures == 0 ? 0 : 1;
 }
 
 int main(int argc, char **argv) {

@@ -1,8 +1,8 @@
 //! A service, and a process that has the library loaded.
 
-use openbits_e2e::{Door, User, program};
+use openbits_e2e::{Door, User, program, skip};
 use openbits_testkit::process::Spec;
-use openbits_testkit::{Content, Origin, OriginOptions, wait_until};
+use openbits_testkit::{Content, Origin, OriginOptions, bottleneck, wait_until};
 use std::ffi::c_void;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,21 +48,28 @@ fn library() -> PathBuf {
 
 /// Runs the body in a process of its own, beside a service of its own.
 pub(crate) fn run(here: &str, body: impl FnOnce(&Session)) {
-    run_with(here, None, body);
+    run_with(here, "", None, body);
+}
+
+/// As [`run`], beside a service with more policy.
+pub(crate) fn run_with_policy(here: &str, policy: &str, body: impl FnOnce(&Session)) {
+    run_with(here, policy, None, body);
 }
 
 /// The same, where the machine's policy names a cache host.
 pub(crate) fn run_with_cache_host(here: &str, body: impl FnOnce(&Session, &Origin)) {
-    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let address = std::env::var(CACHE).map_or_else(|_| free(), |text| text.parse().unwrap());
-    run_with(here, Some(&address.to_string()), |session| {
+    // Another loopback address for each test: nobody else takes the port before the body does.
+    let [_, a, b, c] = std::process::id().to_be_bytes();
+    let own = || std::net::SocketAddr::from(([127, 100 + a % 100, b, c.max(1)], 8080));
+    let address = std::env::var(CACHE).map_or_else(|_| own(), |text| text.parse().unwrap());
+    run_with(here, "", Some(&address.to_string()), |session| {
         let cache =
             Origin::start_with(OriginOptions { listen: address, ..OriginOptions::default() }).unwrap();
         body(session, &cache);
     });
 }
 
-fn run_with(here: &str, cache: Option<&str>, body: impl FnOnce(&Session)) {
+fn run_with(here: &str, policy: &str, cache: Option<&str>, body: impl FnOnce(&Session)) {
     if std::env::var_os(BODY).is_some() {
         let session = Session::open();
         body(&session);
@@ -70,7 +77,7 @@ fn run_with(here: &str, cache: Option<&str>, body: impl FnOnce(&Session)) {
     }
     let user = User::new(program(env!("CARGO_BIN_EXE_bits-under-test")));
     // The tests may run as root, whose jobs run no program otherwise.
-    user.policy("[notify]\nallow_for_system_accounts = true\n");
+    user.policy(&format!("[notify]\nallow_for_system_accounts = true\n{policy}"));
     let machine = cache.map(|cache| {
         let path = user.sandbox().path().join("machine.toml");
         std::fs::write(&path, format!("[delivery_optimization]\ncache_hosts = [\"{cache}\"]\n")).unwrap();
@@ -99,6 +106,15 @@ fn run_with(here: &str, cache: Option<&str>, body: impl FnOnce(&Session)) {
         }
     };
     assert!(status.success(), "{name}: {status} after {:?}", begin.elapsed());
+}
+
+/// As [`run`], in a network of its own behind a link of 20 Mbit/s with a queue of 200 ms: see [`bottleneck`]. The session's own origin is
+/// not there.
+pub(crate) fn run_behind_a_link(here: &str, body: impl FnOnce(&Session)) {
+    if std::env::var_os(BODY).is_none() && !bottleneck::enter(20, 200) {
+        return skip(here, "this needs root, network namespaces, ip and tc");
+    }
+    run(here, body);
 }
 
 fn start(user: &User, policy: Option<&Path>) -> openbits_testkit::process::Process {
@@ -156,6 +172,11 @@ impl Session {
             origin.put("g", Content::new(2, 3_000_000));
             origin
         })
+    }
+
+    /// The folder with the user's policy and certificates.
+    pub(crate) fn configuration(&self) -> PathBuf {
+        self.home.join(".config/openbits")
     }
 
     /// Kills the service.

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use windows_core::{IUnknown, implement};
 
-const LONG: Duration = Duration::from_secs(60);
+pub(super) const LONG: Duration = Duration::from_secs(60);
 pub(super) const S_OK: HRESULT = HRESULT(0);
 
 pub(super) fn do_manager(session: &Session) -> api::IDOManager {
@@ -131,10 +131,28 @@ pub(super) fn go(download: &api::IDODownload) -> Result<(), HResult> {
     }
 }
 
+/// Sets a property of the type VT_ARRAY | VT_UI1.
+pub(super) fn set_bytes(download: &api::IDODownload, id: i32, bytes: &[u8]) -> Result<(), HResult> {
+    let mut array = api::SAFEARRAY {
+        cDims: 1,
+        fFeatures: 0,
+        cbElements: 1,
+        cLocks: 0,
+        pvData: bytes.as_ptr().cast_mut().cast(),
+        rgsabound: [api::SAFEARRAYBOUND { cElements: u32::try_from(bytes.len()).unwrap(), lLbound: 0 }],
+    };
+    set(download, id, &variant(0x2011, (&raw mut array) as u64))
+}
+
 /// A download of a file of the origin into a file.
 pub(super) fn ready(session: &Session, manager: &api::IDOManager, name: &str, to: &str) -> api::IDODownload {
+    ready_from(session, manager, &session.origin().url(name), to)
+}
+
+/// A download of a URL into a file.
+pub(super) fn ready_from(session: &Session, manager: &api::IDOManager, url: &str, to: &str) -> api::IDODownload {
     let download = new_download(manager);
-    set(&download, api::DODownloadProperty_Uri, &bstr(&session.origin().url(name))).unwrap();
+    set(&download, api::DODownloadProperty_Uri, &bstr(url)).unwrap();
     set(&download, api::DODownloadProperty_LocalPath, &bstr(&session.path(to))).unwrap();
     download
 }
