@@ -3,6 +3,7 @@
 mod callbacks;
 mod delivery;
 mod delivery_properties;
+mod delivery_slow;
 mod files;
 mod groups;
 mod job;
