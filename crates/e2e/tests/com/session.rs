@@ -11,8 +11,11 @@ use windows_core::{GUID, HRESULT};
 
 /// Says to a process that it is to run the body of a test.
 const BODY: &str = "OPENBITS_COM_BODY";
-/// Longest time for a body.
-const PATIENCE: Duration = Duration::from_secs(100);
+/// Longest time for a body: a wait in it that lasts its 60 s says so itself, also when others before it were slow. Short of what the
+/// profile of nextest allows.
+const PATIENCE: Duration = Duration::from_secs(240);
+/// Longest time until a service answers, or is gone.
+const SERVICE: Duration = Duration::from_secs(60);
 
 /// OpenbitsCreateInstance
 pub(crate) type Factory =
@@ -85,7 +88,7 @@ fn start(user: &User) -> openbits_testkit::process::Process {
         .arg("--user")
         .start()
         .unwrap();
-    assert!(wait_until(Duration::from_secs(10), || answers(&user.door())), "{}", process.log());
+    assert!(wait_until(SERVICE, || answers(&user.door())), "{}", process.log());
     process
 }
 
@@ -137,7 +140,7 @@ impl Session {
     pub(crate) fn kill_service(&self) {
         let pid = self.door.service().pid;
         openbits_e2e::kill(pid);
-        assert!(wait_until(Duration::from_secs(10), || !answers(&self.door)));
+        assert!(wait_until(SERVICE, || !answers(&self.door)));
     }
 
     /// Starts it again.
@@ -146,7 +149,7 @@ impl Session {
         let mut command = Command::new(program);
         command.arg("service").arg("--user").stdin(std::process::Stdio::null());
         let child = command.env_remove("OPENBITS_SOCKET").spawn().unwrap();
-        assert!(wait_until(Duration::from_secs(10), || answers(&self.door)));
+        assert!(wait_until(SERVICE, || answers(&self.door)));
         child
     }
 }
