@@ -2,6 +2,8 @@
 
 mod com;
 mod conformance;
+mod delivery;
+mod delivery_rows;
 pub(crate) mod hresults;
 mod upload_rows;
 mod uploads;
@@ -58,6 +60,7 @@ pub(crate) fn run(mode: Mode) -> Result<()> {
     for (name, page) in [
         ("docs/conformance.md", conformance::generate(&tests)?),
         ("docs/upload-conformance.md", uploads::generate(&tests)?),
+        ("docs/delivery-optimization-conformance.md", delivery::generate(&tests)?),
     ] {
         let path = root().join(name);
         match mode {

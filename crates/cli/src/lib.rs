@@ -28,8 +28,8 @@ use std::process::ExitCode;
 /// Runs the program with this process's arguments.
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    if let Some(rest) = service_arguments(&arguments) {
-        return service::run(rest);
+    if let Some((name, rest)) = service_arguments(&arguments) {
+        return service::run(name, rest);
     }
     match args::Cli::try_parse_from(&arguments) {
         Ok(cli) => run(cli),
@@ -41,14 +41,19 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The service's arguments, if this call is one of the service: by the program's name, or by the hidden first word `service`.
-fn service_arguments(arguments: &[OsString]) -> Option<&[OsString]> {
+/// The service's name and arguments, if this call is one of the service: by one of its names, or by the hidden first word `service`.
+fn service_arguments(arguments: &[OsString]) -> Option<(&'static str, &[OsString])> {
     let name = arguments.first().and_then(|a| Path::new(a).file_name());
-    if name.is_some_and(|n| n == "bitsd") {
-        return Some(&arguments[1..]);
+    if let Some(own) =
+        [SERVICE, openbits_daemon::agent::PROGRAM].into_iter().find(|own| name.is_some_and(|n| n == *own))
+    {
+        return Some((own, &arguments[1..]));
     }
-    arguments.get(1).filter(|word| *word == "service").map(|_| &arguments[2..])
+    arguments.get(1).filter(|word| *word == "service").map(|_| (SERVICE, &arguments[2..]))
 }
+
+/// The service's name.
+const SERVICE: &str = "bitsd";
 
 fn run(cli: args::Cli) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -78,11 +83,16 @@ mod tests {
     fn the_service_is_called_by_name_or_by_word() {
         let call = |words: &[&str]| {
             let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-            service_arguments(&words).map(<[_]>::to_vec)
+            service_arguments(&words).map(|(name, rest)| (name, rest.to_vec()))
         };
-        assert_eq!(call(&["bitsd", "--user"]), Some(vec!["--user".into()]));
-        assert_eq!(call(&["/usr/bin/bitsd"]), Some(vec![]));
-        assert_eq!(call(&["bits", "service", "--user"]), Some(vec!["--user".into()]));
+        assert_eq!(call(&["bitsd", "--user"]), Some(("bitsd", vec!["--user".into()])));
+        assert_eq!(call(&["/usr/bin/bitsd"]), Some(("bitsd", vec![])));
+        assert_eq!(call(&["bits", "service", "--user"]), Some(("bitsd", vec!["--user".into()])));
+        let agent = "deliveryoptimization-agent";
+        assert_eq!(
+            call(&["/usr/local/bin/deliveryoptimization-agent", "-v"]),
+            Some((agent, vec!["-v".into()]))
+        );
         assert_eq!(call(&["bits", "list"]), None);
         assert_eq!(call(&["bits", "show", "service"]), None);
         assert_eq!(call(&[]), None);

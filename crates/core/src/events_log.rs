@@ -201,6 +201,48 @@ impl Record {
     }
 }
 
+/// How URLs are shown in a log (the policy's `log.urls`). None shows a user or a password.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Urls {
+    /// Without query and fragment, as [`redacted`].
+    #[default]
+    RedactQuery,
+    /// Scheme, host and port.
+    HostOnly,
+    /// All but user and password.
+    Full,
+}
+
+impl Urls {
+    /// By the word of the policy; the default for any other.
+    pub fn of(word: Option<&str>) -> Self {
+        match word {
+            Some("host-only") => Self::HostOnly,
+            Some("full") => Self::Full,
+            _ => Self::RedactQuery,
+        }
+    }
+
+    /// The URL as it may be written down. What is none, or none of the web, is not shown at all.
+    pub fn shown(self, url: &str) -> String {
+        let web = |url: &Url| matches!(url.scheme(), "http" | "https");
+        let Some(mut parsed) = Url::parse(url).ok().filter(web) else { return "(no URL)".to_owned() };
+        match self {
+            Self::RedactQuery => return redacted(url),
+            Self::HostOnly => {
+                parsed.set_path("");
+                parsed.set_query(None);
+                parsed.set_fragment(None);
+            }
+            Self::Full => {}
+        }
+        // A URL that cannot have them has none.
+        let _ = parsed.set_username("");
+        let _ = parsed.set_password(None);
+        parsed.to_string()
+    }
+}
+
 /// A URL without what may be secret: user, password, query and fragment.
 pub fn redacted(url: &str) -> String {
     let Ok(mut parsed) = Url::parse(url) else {

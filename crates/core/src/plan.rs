@@ -179,6 +179,8 @@ pub struct FilePlan {
     /// Method of the job's own, and what became of it on the way of redirects.
     method: Option<String>,
     method_now: Option<String>,
+    /// 201 to 205 mean the file, too.
+    any_success: bool,
     /// The target of a redirect that is not followed.
     refused_target: Option<Url>,
     text: String,
@@ -233,6 +235,7 @@ impl FilePlan {
             redirects: RedirectPolicy::Silent,
             method: None,
             method_now: None,
+            any_success: false,
             refused_target: None,
             text: url.to_owned(),
             current: original.clone(),
@@ -276,6 +279,12 @@ impl FilePlan {
     /// What redirects mean; silent unless told.
     pub fn set_redirects(&mut self, policy: RedirectPolicy) {
         self.redirects = policy;
+    }
+
+    /// Answers 201 to 203 mean what 200 means, and 204 and 205 without a body an empty file
+    /// (spec/delivery-optimization-linux-agent.md 7.2).
+    pub fn accept_any_success(&mut self) {
+        self.any_success = true;
     }
 
     /// One request with this method for the whole file, without a range: nothing that is kept of an unfinished file is of use

@@ -6,7 +6,10 @@
 
 mod calls;
 mod config;
+mod log;
+mod place;
 mod port;
+mod program;
 mod serve;
 mod switch;
 
@@ -15,6 +18,8 @@ use openbits_core::{Policy, Uid};
 use std::path::PathBuf;
 
 pub use config::Config;
+pub use program::NAME as PROGRAM;
+pub(crate) use program::{Called, called};
 pub use serve::{Door, serve};
 pub use switch::Switch;
 
@@ -26,6 +31,8 @@ const ACCOUNT: &str = "delivery_optimization.agent_account";
 const RUN: &str = "/run/deliveryoptimization-agent";
 /// Folder of the configuration.
 const CONFIG: &str = "/etc/deliveryoptimization-agent";
+/// Folder of the log files.
+const LOG: &str = "/var/log/deliveryoptimization-agent";
 /// First port that is tried.
 const FIRST_PORT: u16 = 50_000;
 
@@ -44,6 +51,9 @@ pub struct AgentArguments {
     /// Folder of admin-config.json and sdk-config.json [default: /etc/deliveryoptimization-agent]
     #[arg(long, value_name = "PATH")]
     do_agent_config: Option<PathBuf>,
+    /// Folder of its log files, do-agent.*.log [default: /var/log/deliveryoptimization-agent; none for a user's own service]
+    #[arg(long, value_name = "PATH")]
+    do_agent_log: Option<PathBuf>,
     /// First port that it tries [default: 50000]
     #[arg(long, value_name = "PORT", hide = true)]
     do_agent_port: Option<u16>,
@@ -89,6 +99,7 @@ impl AgentArguments {
         Ok(Self {
             do_agent_run: whole(self.do_agent_run)?,
             do_agent_config: whole(self.do_agent_config)?,
+            do_agent_log: whole(self.do_agent_log)?,
             ..self
         })
     }
@@ -106,5 +117,31 @@ impl AgentArguments {
             (true, None) => RunsAs::Account(String::new()),
             (false, _) => RunsAs::Caller,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// What packages put beside the service names the same account and the same folders.
+    #[test]
+    fn package_files_name_the_same_places() {
+        let file = |name: &str| {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist").join(name);
+            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        };
+        let account = openbits_core::policy::KEYS.iter().find(|key| key.name == super::ACCOUNT).unwrap();
+        assert!(format!("{:?}", account.default).contains("\"do\""), "{:?}", account.default);
+        let folders = file("tmpfiles.d/deliveryoptimization-agent.conf");
+        let lines: Vec<&str> = folders.lines().filter(|line| line.starts_with('d')).collect();
+        let expected = [
+            format!("d {} 0775 do do -", super::CONFIG),
+            format!("d {} 0755 do do -", super::LOG),
+            format!("d {} 0755 root root -", super::RUN),
+        ];
+        assert_eq!(lines, expected);
+        let accounts = file("sysusers.d/deliveryoptimization-agent.conf");
+        assert!(accounts.lines().any(|line| line.starts_with("u do - ") && line.ends_with(" / /bin/false")));
+        let alias = file(&format!("systemd/{}.service", super::PROGRAM));
+        assert_eq!(alias, file("systemd/bitsd.service"), "another name of the same unit");
     }
 }

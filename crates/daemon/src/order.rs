@@ -143,6 +143,8 @@ fn options(job: &Job, settings: &Settings, vault: &Vault) -> Result<TransferOpti
         options.connect_timeout_ms = options.connect_timeout_ms.min(patience_ms);
         options.idle_timeout_ms = options.idle_timeout_ms.min(20_000);
         options.least_bytes_per_s = 4_000;
+        // 7.2.
+        options.any_success = true;
     }
     Ok(options)
 }

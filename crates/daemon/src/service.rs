@@ -81,8 +81,16 @@ enum Special {
     EventsReference,
 }
 
-/// Runs the program with these arguments (the first is its own name).
+/// Runs the program with these arguments (the first is its own name; [`agent::PROGRAM`] is another one that it has).
 pub fn main_with_args(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let root = rustix::process::geteuid().is_root();
+    let arguments = match agent::called(arguments.into_iter().collect(), root) {
+        agent::Called::Service(arguments) => arguments,
+        agent::Called::Version(line) => {
+            let said = print(&format!("{line}\n"));
+            return said.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+        }
+    };
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {

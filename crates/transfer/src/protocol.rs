@@ -182,6 +182,9 @@ pub enum Purpose {
     Make {
         /// The folder that somebody else's worker was asked about.
         folder: Option<FileId>,
+        /// It was asked for before, and the answer was lost: an empty file there that belongs to this account is taken for that one.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        again: bool,
     },
     /// The file of a download is still there.
     Still {

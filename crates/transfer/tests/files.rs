@@ -18,11 +18,13 @@ fn kept(bench: &mut Bench, origin: &Origin, name: &str, file: OriginFile) -> com
     origin.put(name, file);
     origin.hold(name, SIZE / 3);
     let mut job = bench.job(&[(&origin.url(name), name)]);
-    let run = bench.attempt_until(&mut job, |event, _| matches!(event, Event::Checkpoint { .. }));
+    // On a busy machine a checkpoint may come before all that the origin lets go.
+    let run = bench.attempt_until(&mut job, |event, job| {
+        matches!(event, Event::Checkpoint { .. }) && job.files[0].order.done.end() == SIZE / 3
+    });
     assert_eq!(run.end, End::Stopped);
     origin.release(name);
     origin.clear_log();
-    assert_eq!(job.files[0].order.done.end(), SIZE / 3);
     job
 }
 

@@ -1,7 +1,7 @@
 //! `docs/conformance.md`: for each method and each conformance row of the specification the tests that hold it.
 //!
 //! A test holds a method if its name begins with the method's key ([`method_key`]); a row of behaviour.md 31 if it begins with
-//! `conformance_NN_`; a row of the Delivery Optimization agent if it is the test named there; a property of groups if it begins with
+//! `conformance_NN_`; a property of groups if it begins with
 //! `group_prop_NAME`, one of downloads if it begins with `do_property_NAME`; a row of policy.md D if it begins with `policy_NN_`, or with `row_NN_` in a file about the policy.
 
 use super::{constants, root};
@@ -88,13 +88,9 @@ pub(crate) fn generate(tests: &[Test]) -> Result<Page> {
             )?;
         }
     }
-    page.text.push_str("\n## Tests of the Delivery Optimization agent (spec/delivery-optimization-linux-agent.md 14 and 15)\n\n");
-    page.text.push_str("| Row | Tests |\n|---|---|\n");
-    for row in rows["delivery_optimization_agent"].as_array().context("rows of the agent")? {
-        let words = row["row"].as_str().context("a row has words")?;
-        let key = row["test"].as_str().context("a row names its test")?;
-        page.row(words, &format!("{words} (a test named {key})"), tests, |test| test.name == key)?;
-    }
+    page.text.push_str(
+        "\n## Tests of the Delivery Optimization agent\n\nThey have a page of their own: delivery-optimization-conformance.md.\n",
+    );
     Ok(page)
 }
 
@@ -154,7 +150,7 @@ fn begins(name: &str, key: &str) -> bool {
 pub(crate) struct Test {
     pub(crate) name: String,
     /// From the repository's root.
-    path: String,
+    pub(crate) path: String,
 }
 
 /// Every function under a `#[test]` attribute of any kind in the crates, also those a macro names by a plain `fn`.

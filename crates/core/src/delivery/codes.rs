@@ -141,6 +141,10 @@ pub fn of_error(error: &ErrorRecord) -> HResult {
         Some(status) if !(200..300).contains(&status) => return of_http_status(status),
         _ => {}
     }
+    // A status of success that is none to these downloads.
+    if let Some(status @ 200..300) = error.code.http_status() {
+        return of_http_status(status);
+    }
     if error.context == ErrorContext::LocalFile {
         return of_local(error.code);
     }

@@ -56,6 +56,21 @@ fn urls_lose_what_may_be_secret() {
     }
 }
 
+#[test]
+fn urls_are_shown_as_the_policy_says_and_never_with_a_password() {
+    let url = "https://u:p@h:8/a%20b/c?token=x#y";
+    for (word, shown) in [
+        (None, "https://h:8/a%20b/c?..."),
+        (Some("redact-query"), "https://h:8/a%20b/c?..."),
+        (Some("something new"), "https://h:8/a%20b/c?..."),
+        (Some("host-only"), "https://h:8/"),
+        (Some("full"), "https://h:8/a%20b/c?token=x#y"),
+    ] {
+        assert_eq!(Urls::of(word).shown(url), shown);
+        assert_eq!(Urls::of(word).shown("u:p@h ?secret"), "(no URL)");
+    }
+}
+
 /// `cargo xtask generate` writes the page; this fails when it is stale.
 #[test]
 fn the_committed_page_is_current() {

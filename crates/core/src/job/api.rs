@@ -318,6 +318,9 @@ impl Job {
         if let Some(download) = self.download.as_deref_mut() {
             download.change_hands(self.files.is_empty());
         }
+        if let Some(delivery) = self.delivery.as_deref_mut() {
+            delivery.change_hands(self.files.is_empty());
+        }
         self.notify_command = None;
         if let Some(http) = self.http.as_deref_mut() {
             http.change_hands();

@@ -56,6 +56,9 @@ pub struct Delivery {
     /// Tries in a row that brought no byte.
     #[serde(skip_serializing_if = "is_zero")]
     pub failures: u32,
+    /// A worker was asked to make the file, and what came of it was not heard: an empty file of that account may be the download's own.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub making: bool,
     /// The cache host of its last Start, and where it asks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<Route>,
@@ -92,6 +95,15 @@ impl Delivery {
             return 0;
         }
         (1_u64 << self.failures.clamp(1, 5)).min(DELAY_MAX_S)
+    }
+
+    /// Another user's from now on: the old owner's login is not used by the new one, nor the place that he chose for a file that was not
+    /// made yet.
+    pub(super) fn change_hands(&mut self, unmade: bool) {
+        self.login = None;
+        if unmade {
+            self.path.clear();
+        }
     }
 
     /// Forgets what went wrong: new bytes, another URL, a Start.
@@ -200,7 +212,7 @@ impl Job {
         }
         let Some(delivery) = self.delivery.as_deref_mut() else { return Err(codes::DO_E_INVALID_STATE) };
         let login = delivery.login.clone();
-        delivery.made = Some(made);
+        (delivery.made, delivery.making) = (Some(made), false);
         let file = File::new(NewFile { remote, local, login, ..NewFile::default() });
         self.files.push(File { begun: true, ..file });
         self.resume(now)

@@ -343,7 +343,7 @@ impl Job {
     /// SetProperty of a download.
     ///
     /// # Errors
-    /// `DO_E_INVALID_STATE`, and what [`Job::set`] refuses.
+    /// `DO_E_INVALID_STATE`; `DO_E_FILE_DOWNLOADSINK_ALREADY_SET`: the path of a stream's file is not to be chosen; what [`Job::set`] refuses.
     pub fn set_download(&mut self, mut change: DownloadChange, now: Now) -> Result<Change, HResult> {
         let state = status(self).ok_or(h::BG_E_INVALID_STATE)?.state;
         if state.is_final() {
@@ -352,6 +352,10 @@ impl Job {
         let begun = state != State::Created;
         if begun && change.changes_file() || change.uri.is_some() && begun && state != State::Paused {
             return Err(codes::DO_E_INVALID_STATE);
+        }
+        let streams = self.download.as_deref().is_some_and(|download| download.stream);
+        if streams && change.path.is_some() && change.stream.is_none() {
+            return Err(codes::DO_E_FILE_DOWNLOADSINK_ALREADY_SET);
         }
         if begun && change.uri.as_ref().is_some_and(|(uri, _)| uri.is_empty()) {
             return Err(h::E_INVALIDARG);

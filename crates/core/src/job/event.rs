@@ -182,6 +182,10 @@ impl Job {
                 self.fatal(self.gate(h::BG_E_MAXDOWNLOAD_TIMEOUT, now), now)
             }
             (Event::Inactive, state) if !state.is_final() => {
+                // The finished file of an agent's download stands where its client has been using it all the time: it is only forgotten.
+                if self.delivery.is_some() && state == S::Transferred {
+                    self.files.iter_mut().for_each(|file| file.completed = true);
+                }
                 self.enter(S::Cancelled, now);
                 self.finishing = Some(Finishing::Cancel);
                 Some(Change::ok(Notice::None))

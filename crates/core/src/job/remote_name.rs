@@ -35,6 +35,12 @@ impl Job {
             download.uri = Some(name.to_owned());
             download.login.clone_from(&self.files[index].login);
         }
+        if let Some(delivery) = self.delivery.as_deref_mut() {
+            delivery.uri = name.to_owned();
+            delivery.login.clone_from(&self.files[index].login);
+            delivery.begin_afresh();
+            self.no_progress_since = None;
+        }
         self.touch(now);
         Ok(Change::ok(Notice::Modification))
     }

@@ -50,7 +50,9 @@ impl Job {
     pub fn no_progress_at(&self, rules: &RetryRules) -> Option<Mono> {
         let since = self.no_progress_since.filter(|_| self.no_progress_timeout_s > 0)?;
         let end = since.plus_s(u64::from(self.no_progress_timeout_s));
-        match rules.gates_pause_clock {
+        // A download of Delivery Optimization that is held goes on by itself, however long that takes
+        // (spec/delivery-optimization-com.md 4.3, spec/delivery-optimization-linux-agent.md 7.4).
+        match rules.gates_pause_clock || self.delivery.is_some() || self.download.is_some() {
             true if self.gate_since.is_some() => None,
             true => Some(end.plus_ms(self.gated_ms)),
             false => Some(end),

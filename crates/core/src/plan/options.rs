@@ -134,3 +134,53 @@ fn redirects_change_a_method_as_every_client_does() {
         assert_eq!((sent.method.as_str(), sent.range), (next, None), "{method} {status}");
     }
 }
+
+#[test]
+fn other_successes_mean_the_file_only_where_that_is_asked_for() {
+    let etag = [("etag", b"\"a\"".as_slice())];
+    let decide = |any: bool, status: u16, framing: Framing| {
+        let mut plan = plan(RedirectPolicy::Silent);
+        if any {
+            plan.accept_any_success();
+        }
+        request(&mut plan);
+        let decision = plan.head(&Head { status, framing, headers: &etag }, 0);
+        match decision {
+            Decision::Accept(accept) => {
+                let length = accept.length.expect("told");
+                assert_eq!(plan.end(length, BodyEnd::Clean), Ended::Next);
+                assert_eq!(plan.step(), Next::Complete { size: length });
+                Ok(length)
+            }
+            Decision::Fail(fail) => Err(fail.code.bits()),
+            other => panic!("{other:?}"),
+        }
+    };
+    for status in 201..=203 {
+        assert_eq!(decide(true, status, Framing::Length(5)), Ok(5));
+        assert_eq!(decide(true, status, Framing::Length(0)), Ok(0));
+        assert_eq!(decide(false, status, Framing::Length(5)), Err(0x8019_0000 + u32::from(status)));
+    }
+    for status in [204, 205] {
+        assert_eq!(decide(true, status, Framing::Length(0)), Ok(0));
+        assert_eq!(decide(true, status, Framing::Stream(None)), Ok(0), "HTTP/2 need not tell");
+        assert_eq!(decide(true, status, Framing::Length(5)), Err(0x8019_0000 + u32::from(status)), "a body");
+        assert_eq!(decide(true, status, Framing::UntilClose), Err(0x8019_0000 + u32::from(status)));
+        assert_eq!(decide(false, status, Framing::Length(0)), Err(0x8019_0000 + u32::from(status)));
+    }
+    for status in [206, 207, 299] {
+        assert!(decide(true, status, Framing::Length(5)).is_err(), "{status}");
+    }
+}
+
+/// What is kept of a file is never replaced by nothing because somebody on the way had nothing to say.
+#[test]
+fn an_empty_success_does_not_replace_what_is_kept() {
+    let validator = Validator { etag: Some("\"a\"".into()), last_modified: None, mirror: None };
+    let (mut plan, _) = FilePlan::new(URL, Some(10), RangeSet::prefix(4), validator, LIMITS).unwrap();
+    plan.accept_any_success();
+    request(&mut plan);
+    let decision = plan.head(&Head { status: 204, framing: Framing::Length(0), headers: &[] }, 0);
+    assert!(matches!(decision, Decision::Fail(fail) if fail.class == Class::Transient && !fail.discard));
+    assert_eq!(plan.done(), &RangeSet::prefix(4));
+}

@@ -694,9 +694,8 @@ pub const KEYS: &[Key] = &[
         "log.urls",
         Kind::Word(&["redact-query", "host-only", "full"]),
         text("redact-query"),
-        "how URLs are logged",
-    )
-    .unused(),
+        "how URLs are shown in the log files of the Delivery Optimization agent; events never show a query",
+    ),
     // Ours, beyond the specification's tables.
     new(
         "network.bind",

@@ -137,6 +137,18 @@ pub enum Call {
     },
 }
 
+/// It would make of a download what its own calls cannot.
+const fn leads_elsewhere(property: &Property) -> bool {
+    match property {
+        Property::HttpMethod(_) => true,
+        Property::Option(setting) => matches!(
+            setting,
+            Setting::HighPerformance(_) | Setting::DynamicContent(_) | Setting::OnDemandMode(_)
+        ),
+        _ => false,
+    }
+}
+
 impl Call {
     /// It may be asked of a download of Delivery Optimization. One may be done by the agent's account and not by its owner's: nothing may
     /// lead that account to files of this machine, or hand its work to anybody else.
@@ -145,24 +157,17 @@ impl Call {
             Self::AddFiles(_) | Self::IssueHelperTicket(_) | Self::SetHelperToken(_) => false,
             Self::SetRemoteName { name, .. } => is_web(name),
             Self::ReplaceRemotePrefix { .. } => false,
+            Self::Set(properties) => !properties.iter().any(leads_elsewhere),
             _ => true,
         }
     }
 
     /// It may be asked of a download of IDOManager by the doors of other jobs: nothing that its calls could not lead to.
     fn fits_download(&self) -> bool {
-        let foreign = |property: &Property| match property {
-            Property::HttpMethod(_) => true,
-            Property::Option(setting) => matches!(
-                setting,
-                Setting::HighPerformance(_) | Setting::DynamicContent(_) | Setting::OnDemandMode(_)
-            ),
-            _ => false,
-        };
         match self {
             Self::AddFiles(_) | Self::SetFile { .. } | Self::ReplaceRemotePrefix { .. } => false,
             Self::SetRemoteName { name, .. } => is_web(name),
-            Self::Set(properties) => !properties.iter().any(foreign),
+            Self::Set(properties) => !properties.iter().any(leads_elsewhere),
             _ => true,
         }
     }

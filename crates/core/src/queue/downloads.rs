@@ -8,7 +8,7 @@ use crate::delivery::codes;
 use crate::delivery::download::{State, status};
 use crate::hresult as h;
 use crate::id::JobId;
-use crate::job::{Download, DownloadCall, ErrorRecord, Job};
+use crate::job::{Download, DownloadCall, ErrorRecord, FileId, Job};
 use crate::secret::split_login;
 use crate::time::{Mono, Now};
 use std::collections::HashMap;
@@ -72,6 +72,34 @@ impl Queue {
             self.bans.ban(&host, origin.as_deref(), now.mono);
         }
         retry
+    }
+}
+
+/// The file of an agent's download, between the question to a worker and its answer.
+impl Queue {
+    /// A worker is asked to make it. True: one was asked before, and its answer was not heard.
+    pub fn begin_making(&mut self, id: JobId) -> bool {
+        let Some(delivery) = self.jobs.get_mut(&id).and_then(|job| job.delivery.as_deref_mut()) else {
+            return false;
+        };
+        let before = std::mem::replace(&mut delivery.making, true);
+        if !before {
+            self.save(id);
+        }
+        before
+    }
+
+    /// The worker answered that it made none.
+    pub fn not_made(&mut self, id: JobId) {
+        if let Some(delivery) = self.jobs.get_mut(&id).and_then(|job| job.delivery.as_deref_mut()) {
+            delivery.making = false;
+            self.save(id);
+        }
+    }
+
+    /// A download has made this very file.
+    pub fn is_made(&self, file: FileId) -> bool {
+        self.jobs.values().any(|job| job.made() == Some(file))
     }
 }
 

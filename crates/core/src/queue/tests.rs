@@ -1,5 +1,6 @@
 //! Tests of the queue through its own doors only; [`world`] is the machine around it.
 
+mod agent;
 mod clocks;
 mod crash;
 mod downloads;

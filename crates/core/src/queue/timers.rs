@@ -176,6 +176,9 @@ impl Queue {
     /// Inactivity clean-up: like Cancel, without a caller.
     fn scavenge(&mut self, id: JobId, now: Now) {
         if self.change(id, Event::Inactive, now) {
+            let count =
+                self.jobs.get(&id).filter(|job| job.delivery.is_some()).map_or(0, |job| job.files.len());
+            self.save_files(id, 0..count);
             self.record_scavenged(id);
             self.notice(id, NoticeKind::Modified, now.wall);
             self.begin_cancel_files(id, None, now);

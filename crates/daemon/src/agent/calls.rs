@@ -1,17 +1,22 @@
 //! The verbs: from a request to the brain, and from its answer to the bytes that the client expects.
 
+use super::log::Lines;
 use crate::brain::forbidden;
 use crate::http::App;
+use crate::policy::Settings;
 use crate::secrets::intake;
 use openbits_api::EnvironmentProxyView;
 use openbits_core::delivery::request::Request;
 use openbits_core::delivery::route::{self, Ask, Key, Values, Verb};
 use openbits_core::delivery::{codes, reply, status};
+use openbits_core::events_log::Urls;
 use openbits_core::hresult as h;
 use openbits_core::job::property::EnvironmentProxy;
 use openbits_core::job::{Delivery, DeliveryChange, Dialect, Extras};
 use openbits_core::queue::{Call, Failure, NewJob};
 use openbits_core::{Caller, HResult, JobId, JobType, Uid};
+use std::fmt::Write as _;
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// Name of every download in lists.
@@ -24,35 +29,82 @@ pub(crate) struct Calls {
     /// Of new downloads; a change of the policy changes it.
     runs_as: watch::Receiver<Option<Uid>>,
     config: super::Config,
+    /// How URLs are shown is the policy's matter.
+    settings: watch::Receiver<Arc<Settings>>,
+    lines: Lines,
 }
 
 type Answer = Result<Vec<u8>, HResult>;
 
 impl Calls {
-    pub(super) fn new(app: App, runs_as: watch::Receiver<Option<Uid>>, config: super::Config) -> Self {
-        Self { app, runs_as, config }
+    pub(super) fn new(
+        app: App,
+        runs_as: watch::Receiver<Option<Uid>>,
+        config: super::Config,
+        settings: watch::Receiver<Arc<Settings>>,
+        lines: Lines,
+    ) -> Self {
+        Self { app, runs_as, config, settings, lines }
     }
 
     /// The administrator's configuration is read again.
     pub(super) fn reload(&self) {
         self.config.reload();
+        self.lines.write('I', "SIGHUP: admin-config.json is read again");
+    }
+
+    /// Somebody sent what is no request.
+    pub(super) fn malformed(&self, caller: Caller) {
+        self.lines.write('W', &format!("uid {}: malformed, the connection is closed", caller.uid));
     }
 
     /// The answer to a request. `loopback`: the peer's address is of the loopback.
     pub(super) async fn answer(&self, caller: Caller, request: &Request<'_>, loopback: bool) -> Vec<u8> {
-        if request.from_web || (!loopback && self.config.validates_peers()) {
-            return reply::error(h::E_INVALIDARG);
+        let mut about = String::new();
+        let answer = self.answered(caller, request, loopback, &mut about).await;
+        if self.lines.are_kept() {
+            let (level, outcome) = match &answer {
+                Ok(_) => ('I', "ok".to_owned()),
+                Err(code) => ('W', code.to_string()),
+            };
+            let (verb, path) = (request.verb, path_shown(request.path));
+            self.lines.write(level, &format!("uid {}: {verb} {path}{about}: {outcome}", caller.uid));
         }
-        let answer = match route::route(request) {
-            Ok(ask) => self.carry_out(caller, ask).await,
-            Err(code) => Err(code),
-        };
         answer.unwrap_or_else(reply::error)
     }
 
-    async fn carry_out(&self, caller: Caller, ask: Ask) -> Answer {
+    /// `about` becomes what the log says of the request.
+    async fn answered(
+        &self,
+        caller: Caller,
+        request: &Request<'_>,
+        loopback: bool,
+        about: &mut String,
+    ) -> Answer {
+        if request.from_web {
+            about.push_str(" of a web page");
+            return Err(h::E_INVALIDARG);
+        }
+        if !loopback && self.config.validates_peers() {
+            about.push_str(" from an address that is not of the loopback");
+            return Err(h::E_INVALIDARG);
+        }
+        let ask = route::route(request)?;
+        if self.lines.are_kept() {
+            let urls = Urls::of(self.settings.borrow().policy.text("log.urls"));
+            *about = described(&ask, urls);
+        }
+        self.carry_out(caller, ask, about).await
+    }
+
+    async fn carry_out(&self, caller: Caller, ask: Ask, about: &mut String) -> Answer {
         match ask {
-            Ask::Create(values) => self.create(caller, values).await,
+            Ask::Create(values) => {
+                let id = self.create(caller, values).await?;
+                // Writing into a text cannot fail.
+                let _ = write!(about, " Id={id}");
+                Ok(reply::created(id))
+            }
             Ask::On(verb, id) => self.on(caller, verb, id.ok_or(codes::E_NOT_SET)?).await,
             Ask::GetProperty(key, sent, id) => {
                 let value = self.property(caller, key, id.ok_or(codes::E_NOT_SET)?).await?;
@@ -62,7 +114,7 @@ impl Calls {
         }
     }
 
-    async fn create(&self, caller: Caller, values: Values) -> Answer {
+    async fn create(&self, caller: Caller, values: Values) -> Result<JobId, HResult> {
         let id = crate::http::jobs::fresh_id().map_err(|_| h::E_UNEXPECTED)?;
         let (mut properties, mut extras) =
             (Vec::new(), Extras { dialect: Dialect::DeliveryOptimization, ..Extras::NONE });
@@ -92,7 +144,7 @@ impl Calls {
             download: None,
         };
         self.app.brain.create(caller, new).await.map_err(|failure| code(&failure))?;
-        Ok(reply::created(id))
+        Ok(id)
     }
 
     async fn on(&self, caller: Caller, verb: Verb, id: JobId) -> Answer {
@@ -189,6 +241,45 @@ impl Calls {
         });
         read.await.map_err(|failure| code(&failure))?.ok_or(codes::E_NOT_SET)
     }
+}
+
+/// The path of a request for the log. Only what looks like one of ours is written down: others may hold anything.
+fn path_shown(path: &str) -> &str {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'/';
+    if path.len() <= 64 && path.bytes().all(plain) { path } else { "(another path)" }
+}
+
+/// What is asked for, for the log: no query of a URL, and no user or password in it.
+fn described(ask: &Ask, urls: Urls) -> String {
+    let mut text = String::new();
+    let id = match ask {
+        Ask::Create(_) => None,
+        Ask::On(_, id) | Ask::GetProperty(_, _, id) | Ask::SetProperty(_, id) => Some(*id),
+    };
+    // Writing into a text cannot fail.
+    let _ = match id {
+        None => Ok(()),
+        Some(Some(id)) => write!(text, " Id={id}"),
+        Some(None) => write!(text, " without a usable id"),
+    };
+    match ask {
+        Ask::On(..) => {}
+        Ask::GetProperty(key, ..) => {
+            let _ = write!(text, " PropertyKey={key:?}");
+        }
+        Ask::Create(values) | Ask::SetProperty(values, _) => {
+            if let Some(uri) = &values.uri {
+                let _ = write!(text, " Uri={}", urls.shown(uri));
+            }
+            if let Some(path) = &values.path {
+                let _ = write!(text, " DownloadFilePath={path:?}");
+            }
+            if let Some(seconds) = values.no_progress_s {
+                let _ = write!(text, " NoProgressTimeoutSeconds={seconds}");
+            }
+        }
+    }
+    text
 }
 
 /// A refusal in the words of this interface.

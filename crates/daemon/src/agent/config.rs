@@ -1,9 +1,11 @@
 //! The agent's configuration files (section 9): read at most once a minute, and at once on SIGHUP.
 
+use super::place::{Group, Place};
+use openbits_core::Uid;
 use openbits_core::delivery::cache::{CacheHost, gateway_of, usable_host};
 use rustix::fs::{Mode, OFlags};
 use serde_json::{Map, Value};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,6 +14,33 @@ use std::time::{Duration, Instant};
 const FILE_MAX: u64 = 64 * 1024;
 /// Age from which a file is read again.
 const FRESH: Duration = Duration::from_secs(60);
+
+/// Name of the administrator's file.
+const ADMIN: &str = "admin-config.json";
+/// Name of the SDK's file.
+const SDK: &str = "sdk-config.json";
+
+/// Lays an empty `admin-config.json` where there is none, if the folder is there and is ours or the account's. What is in the way (a link,
+/// also one that leads nowhere) stays as it is.
+pub(super) fn begin(folder: &Path, account: Option<Uid>) {
+    let place = match Place::open(folder, account, Group::Writes) {
+        Ok(place) => place,
+        Err(error) => {
+            tracing::debug!("no {ADMIN} is made: {error}");
+            return;
+        }
+    };
+    let made = place.as_owner(|place| {
+        let mut file = place.create(ADMIN, 0o644)?;
+        file.write_all(b"{}\n").inspect_err(|_| drop(place.remove(ADMIN)))
+    });
+    match made {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            tracing::debug!(folder = %folder.display(), %error, "no {ADMIN} is made");
+        }
+        _ => {}
+    }
+}
 
 /// One file and what it said when it was read last.
 #[derive(Debug)]
@@ -68,7 +97,7 @@ impl Config {
     /// The files of a folder.
     pub fn of(folder: &Path) -> Self {
         let source = |name: &str| Source::new(folder.join(name));
-        Self(Arc::new(Mutex::new([source("admin-config.json"), source("sdk-config.json")])))
+        Self(Arc::new(Mutex::new([source(ADMIN), source(SDK)])))
     }
 
     fn with<T>(&self, look: impl FnOnce(&Map<String, Value>, &Map<String, Value>) -> T) -> T {
@@ -117,7 +146,7 @@ impl Config {
 mod tests {
     use super::*;
 
-    const SDK: &str = r#"{"ADUC_IoTConnectionString":"HostName=h;GatewayHostName=10.0.0.9"}"#;
+    const CONNECTION: &str = r#"{"ADUC_IoTConnectionString":"HostName=h;GatewayHostName=10.0.0.9"}"#;
 
     fn config(admin: Option<&str>, sdk: Option<&str>) -> (tempfile::TempDir, Config) {
         let folder = tempfile::tempdir().unwrap();
@@ -138,24 +167,81 @@ mod tests {
 
     #[test]
     fn mcc_manager_parse_iot_connection_string() {
-        assert_eq!(host(None, Some(SDK)), Some(("10.0.0.9".to_owned(), None)));
+        assert_eq!(host(None, Some(CONNECTION)), Some(("10.0.0.9".to_owned(), None)));
         assert_eq!(host(None, None), None);
         assert_eq!(host(None, Some(r#"{"ADUC_IoTConnectionString":"HostName=h"}"#)), None);
+    }
+
+    /// The last part, or one in the middle; no file, no host.
+    #[test]
+    fn mcc_manager_parse_iot_connection_string_parts() {
+        for (connection, found) in [
+            ("HostName=h;DeviceId=d;SharedAccessKey=k=;GatewayHostName=10.0.0.200", Some("10.0.0.200")),
+            (
+                "HostName=h;GatewayHostName=instance-company-op1.abcd.net;SharedAccessKey=k=",
+                Some("instance-company-op1.abcd.net"),
+            ),
+            ("GATEWAYHOSTNAME=first;HostName=h", Some("first")),
+            ("HostName=h;DeviceId=d", None),
+        ] {
+            let sdk = format!(r#"{{"ADUC_IoTConnectionString":"{connection}"}}"#);
+            assert_eq!(host(None, Some(&sdk)).map(|(host, _)| host).as_deref(), found, "{connection}");
+        }
+    }
+
+    /// Keys are read back, natively and as texts; a key that is missing is not set; a comma list of `host:port` gives its first host.
+    #[test]
+    fn json_parser_read_configs() {
+        let admin = r#"{"DOCacheHost":"10.130.48.179:8080,10.130.48.180:8080","DODelayCacheServerFallbackForeground":"12",
+                        "RestControllerValidateRemoteAddr":false}"#;
+        let (_folder, config) = config(Some(admin), None);
+        assert!(!config.validates_peers());
+        let cache = config.cache_host().unwrap();
+        assert_eq!((cache.host.as_str(), cache.delay_s), ("10.130.48.179", Some(12)));
+        let (_folder, config) = self::config(Some(r#"{"DODelayCacheServerFallbackBackground":3}"#), None);
+        assert!(config.validates_peers() && config.cache_host().is_none());
+    }
+
+    /// Old values hold until their time is over, also of a file that is changed, made later, or removed.
+    #[test]
+    fn json_parser_read_configs_with_file_created_later() {
+        let (folder, config) = config(None, None);
+        let age = |by: Duration| {
+            for source in config.0.lock().unwrap().iter_mut() {
+                source.read = source.read.and_then(|at| at.checked_sub(by));
+            }
+        };
+        let path = folder.path().join(ADMIN);
+        let now = || config.cache_host().map(|cache| cache.host);
+        assert_eq!(now(), None);
+        std::fs::write(&path, r#"{"DOCacheHost":"one"}"#).unwrap();
+        assert_eq!(now(), None, "not yet");
+        age(FRESH);
+        assert_eq!(now().as_deref(), Some("one"));
+        std::fs::write(&path, r#"{"DOCacheHost":"two"}"#).unwrap();
+        age(FRESH / 2);
+        assert_eq!(now().as_deref(), Some("one"), "not yet");
+        age(FRESH / 2);
+        assert_eq!(now().as_deref(), Some("two"));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(now().as_deref(), Some("two"), "not yet");
+        age(FRESH);
+        assert_eq!(now(), None);
     }
 
     #[test]
     fn mcc_manager_admin_config_override() {
         let admin = r#"{"DOCacheHost":"mcc","DODelayCacheServerFallbackBackground":"30","Unknown":[]}"#;
-        assert_eq!(host(Some(admin), Some(SDK)), Some(("mcc".to_owned(), Some(30))));
+        assert_eq!(host(Some(admin), Some(CONNECTION)), Some(("mcc".to_owned(), Some(30))));
         let delay = r#"{"DODelayCacheServerFallbackForeground":-1}"#;
-        assert_eq!(host(Some(delay), Some(SDK)), Some(("10.0.0.9".to_owned(), Some(-1))));
+        assert_eq!(host(Some(delay), Some(CONNECTION)), Some(("10.0.0.9".to_owned(), Some(-1))));
         let both = r#"{"DODelayCacheServerFallbackForeground":1,"DODelayCacheServerFallbackBackground":2}"#;
-        assert_eq!(host(Some(both), Some(SDK)).unwrap().1, Some(2));
+        assert_eq!(host(Some(both), Some(CONNECTION)).unwrap().1, Some(2));
     }
 
     #[test]
     fn mcc_manager_admin_config_empty_string() {
-        assert_eq!(host(Some(r#"{"DOCacheHost":""}"#), Some(SDK)), None);
+        assert_eq!(host(Some(r#"{"DOCacheHost":""}"#), Some(CONNECTION)), None);
     }
 
     #[test]
@@ -174,7 +260,7 @@ mod tests {
         config.reload();
         assert!(config.validates_peers());
         std::fs::write(&path, "nonsense").unwrap();
-        std::fs::write(folder.path().join("sdk-config.json"), SDK).unwrap();
+        std::fs::write(folder.path().join("sdk-config.json"), CONNECTION).unwrap();
         config.reload();
         assert!(config.validates_peers(), "a file that cannot be read changes nothing");
         assert_eq!(config.cache_host(), None, "the SDK's file is read when its time has come");
@@ -182,5 +268,41 @@ mod tests {
         std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
         config.reload();
         assert!(config.validates_peers(), "no link is followed");
+    }
+
+    #[test]
+    fn an_empty_file_of_the_administrator_is_made_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(ADMIN);
+        let text = || std::fs::read_to_string(&path).unwrap();
+        begin(folder.path(), None);
+        assert_eq!(text(), "{}\n");
+        assert!(Config::of(folder.path()).cache_host().is_none());
+        std::fs::write(&path, "mine").unwrap();
+        begin(folder.path(), None);
+        assert_eq!(text(), "mine");
+        // A folder that is missing stays so.
+        let missing = folder.path().join("missing");
+        begin(&missing, None);
+        assert!(!missing.exists());
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_administrators_file_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (etc, target) = (folder.path().join("etc"), folder.path().join("target"));
+        std::fs::create_dir(&etc).unwrap();
+        std::os::unix::fs::symlink(&target, etc.join(ADMIN)).unwrap();
+        begin(&etc, None);
+        assert!(!target.exists());
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&etc, &link).unwrap();
+        std::fs::remove_file(etc.join(ADMIN)).unwrap();
+        begin(&link, None);
+        assert_eq!(std::fs::read_dir(&etc).unwrap().count(), 0, "nor one in the place of the folder");
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(&etc, open).unwrap();
+        begin(&etc, None);
+        assert_eq!(std::fs::read_dir(&etc).unwrap().count(), 0, "nor where everybody may write");
     }
 }

@@ -1,6 +1,7 @@
 //! Connections of the agent's door: who is there, one request after the other, limits.
 
 use super::calls::Calls;
+use super::log::Lines;
 use crate::http::server::{Admission, Users};
 use openbits_core::Caller;
 use openbits_core::delivery::reply;
@@ -13,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Connections at once, of all callers together.
 const CONNECTIONS_MAX: usize = 512;
@@ -35,13 +36,15 @@ pub struct Door {
 
 impl Door {
     /// A door for what was opened.
-    pub fn new(
+    pub(super) fn new(
         app: crate::http::App,
         admission: Admission,
         runs_as: watch::Receiver<Option<openbits_core::Uid>>,
         config: super::Config,
+        lines: Lines,
     ) -> Self {
-        Self { calls: Calls::new(app, runs_as, config), admission }
+        let settings = admission.settings.clone();
+        Self { calls: Calls::new(app, runs_as, config, settings, lines), admission }
     }
 }
 
@@ -124,22 +127,31 @@ async fn talk(mut stream: TcpStream, door: &Door, caller: Caller) -> io::Result<
     stream.set_nodelay(true)?;
     let loopback = stream.peer_addr()?.ip().is_loopback();
     let mut buffer = Vec::with_capacity(2048);
+    // Of the request that has begun to come.
+    let mut deadline = None;
     loop {
         let (bytes, used, last) = match parse(&buffer) {
             Parsed::Incomplete => {
-                let patience = if buffer.is_empty() { IDLE } else { HEAD };
-                let Ok(read) = timeout(patience, read(&mut stream, &mut buffer)).await else { return Ok(()) };
+                let until = match buffer.is_empty() {
+                    true => Instant::now() + IDLE,
+                    false => *deadline.get_or_insert_with(|| Instant::now() + HEAD),
+                };
+                let Ok(read) = timeout_at(until, read(&mut stream, &mut buffer)).await else { return Ok(()) };
                 if read? == 0 {
                     return Ok(());
                 }
                 continue;
             }
-            Parsed::Malformed => (reply::MALFORMED.to_vec(), buffer.len(), true),
+            Parsed::Malformed => {
+                door.calls.malformed(caller);
+                (reply::MALFORMED.to_vec(), buffer.len(), true)
+            }
             Parsed::Request(request, used) => {
                 (door.calls.answer(caller, &request, loopback).await, used, request.last)
             }
         };
         buffer.drain(..used);
+        deadline = None;
         timeout(TAKEN, stream.write_all(&bytes)).await.map_err(|_| io::ErrorKind::TimedOut)??;
         if last {
             return stream.shutdown().await;

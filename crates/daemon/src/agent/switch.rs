@@ -2,7 +2,10 @@
 //!
 //! What cannot be done (no such account, no port, a folder that others may write to) is told, and leaves the door as it is.
 
-use super::{ACCOUNT, AGENT, AgentArguments, CONFIG, Config, Door, FIRST_PORT, RUN, RunsAs, port, serve};
+use super::log::{Lines, Log};
+use super::{
+    ACCOUNT, AGENT, AgentArguments, CONFIG, Config, Door, FIRST_PORT, LOG, RUN, RunsAs, config, port, serve,
+};
 use crate::http::App;
 use crate::http::server::Admission;
 use anyhow::{Context, Result};
@@ -29,18 +32,22 @@ struct Open {
     until: watch::Sender<()>,
     file: port::Published,
     task: JoinHandle<()>,
+    /// The last to go: it has the door's last lines.
+    log: Option<Log>,
 }
 
 impl Open {
     /// Clients find it no more, then it is shut.
     async fn close(self) {
-        let Self { file, until, task, address, .. } = self;
+        let Self { file, until, task, address, log, .. } = self;
         drop(file);
         drop(until);
         if let Err(error) = task.await {
             tracing::error!(%error, "the Delivery Optimization agent's door ended badly");
         }
         tracing::info!(%address, "Delivery Optimization's clients are served no more");
+        // The disk may take its time; nobody else has to.
+        let _ = spawn_blocking(move || drop(log)).await;
     }
 }
 
@@ -127,18 +134,32 @@ impl Switch {
         let first = self.arguments.do_agent_port.unwrap_or(FIRST_PORT);
         let of = |named: &Option<PathBuf>, usual: &str| named.clone().unwrap_or_else(|| usual.into());
         let folder = of(&self.arguments.do_agent_run, RUN);
-        let config = Config::of(&of(&self.arguments.do_agent_config, CONFIG));
+        let config_folder = of(&self.arguments.do_agent_config, CONFIG);
+        let config = Config::of(&config_folder);
+        let logs = self.arguments.do_agent_log.clone().or_else(|| self.system.then(|| LOG.into()));
         let prepared = spawn_blocking(move || {
             let listener = port::listen(first)?;
             let address = listener.local_addr()?;
-            anyhow::Ok((listener, address, port::publish(&folder, address.port())?))
+            let file = port::publish(&folder, address.port())?;
+            // Neither of them keeps a door closed.
+            config::begin(&config_folder, uid);
+            let log = logs.and_then(|folder| match Log::open(&folder, uid) {
+                Ok(log) => Some(log),
+                Err(error) => {
+                    tracing::warn!("no log of the Delivery Optimization agent: {error}");
+                    None
+                }
+            });
+            anyhow::Ok((listener, address, file, log))
         });
-        let (listener, address, file) = prepared.await??;
+        let (listener, address, file, log) = prepared.await??;
+        let lines = log.as_ref().map_or_else(Lines::default, Log::lines);
+        lines.write('I', &format!("{} serves at {address}", super::program::VERSION));
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let (runs_as, told) = watch::channel(uid);
         let (until, mut ended) = watch::channel(());
         let mut closing = self.app.closing.clone();
-        let door = Door::new(self.app.clone(), self.admission.clone(), told, config);
+        let door = Door::new(self.app.clone(), self.admission.clone(), told, config, lines);
         let task = tokio::spawn(serve(listener, door, async move {
             tokio::select! {
                 _ = closing.changed() => {}
@@ -146,7 +167,7 @@ impl Switch {
             }
         }));
         tracing::info!(%address, "Delivery Optimization's clients are served");
-        Ok(Open { address, runs_as, until, file, task })
+        Ok(Open { address, runs_as, until, file, task, log })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Calls on jobs: what is checked before the queue, and whose worker looks at their paths first.
 
 use super::ask::{Answer, CallResult, ReplyResult, gone};
-use super::probes::Probing;
+use super::probes::{Probing, Waiter};
 use super::{Action, Brain, policy};
 use openbits_core::hresult as h;
 use openbits_core::integrity::{DIGESTS_MAX, Expect, MIRRORS_MAX};
@@ -150,6 +150,10 @@ impl Brain {
             let _ = sender.send(Err(failure));
             return;
         }
+        if self.probes.is_starting(id) {
+            // What it would meet is decided by the file that a worker is making.
+            return self.probes.wait_for_start(id, Waiter::Call(caller, Box::new(call), sender));
+        }
         let refused = match &call {
             Call::AddFiles(files) => {
                 let later =
@@ -163,6 +167,7 @@ impl Brain {
             Call::Resume => self.check_resume(caller, id),
             Call::Download(DownloadCall::Start(..)) => self.check_resume(caller, id),
             Call::Download(DownloadCall::Set(change)) => self.check_download_change(caller, id, change),
+            Call::SetDelivery(change) => self.check_delivery_change(caller, id, change),
             Call::SetFile { file, change } => self.check_file_change(caller, id, *file, change),
             Call::SetRemoteName { file, name, .. } => self.check_remote_name(caller, id, *file, name),
             Call::ReplaceRemotePrefix { old, new, .. } => self.check_prefix(caller, id, old, new),

@@ -7,13 +7,13 @@
 use super::Brain;
 use super::ask::CallResult;
 use super::policy::refused;
-use super::probes::Probing;
+use super::probes::{Probing, Waiter};
 use openbits_core::delivery::integrity::IntegrityInfo;
 use openbits_core::delivery::{codes, route, status};
 use openbits_core::hresult as h;
 use openbits_core::job::download::is_whole;
 use openbits_core::job::property::Property;
-use openbits_core::job::{DownloadChange, FileChange, FileId, NewFile};
+use openbits_core::job::{DeliveryChange, DownloadChange, FileChange, FileId, NewFile};
 use openbits_core::layout::FileRange;
 use openbits_core::queue::{Call, Failure};
 use openbits_core::{Caller, HResult, JobId};
@@ -102,7 +102,33 @@ impl Brain {
 
 /// Downloads of the agent.
 impl Brain {
+    /// Another URL for a download that was started is as good as another file: it may go on by itself.
+    pub(super) fn check_delivery_change(
+        &self,
+        caller: Caller,
+        id: JobId,
+        change: &DeliveryChange,
+    ) -> Result<(), Failure> {
+        match &change.uri {
+            Some((_, fetched, _)) => self.check_remote_name(caller, id, 0, fetched),
+            None => Ok(()),
+        }
+    }
+
+    /// Calls that waited for the end of a Start.
+    pub(super) fn after_start(&mut self, id: JobId) {
+        for waiter in self.probes.started(id) {
+            match waiter {
+                Waiter::Start(caller, sender) => self.on_start(caller, id, sender),
+                Waiter::Call(caller, call, sender) => self.on_call(caller, id, *call, sender),
+            }
+        }
+    }
+
     pub(super) fn on_start(&mut self, caller: Caller, id: JobId, sender: oneshot::Sender<CallResult>) {
+        if self.probes.is_starting(id) {
+            return self.probes.wait_for_start(id, Waiter::Start(caller, sender));
+        }
         let begun = self.refusal().map_or(Ok(()), Err).and_then(|()| self.first_step(caller, id));
         match begun {
             Err(failure) => drop(sender.send(Err(failure))),
@@ -151,12 +177,15 @@ impl Brain {
         let Some(job) = self.queue.get(id) else {
             return drop(sender.send(Err(codes::E_NOT_SET.into())));
         };
+        let worker = self.queue.file_worker(job);
+        let made = job.made();
         let path =
             job.delivery.as_deref().map(|delivery| route::absolute(&delivery.path)).unwrap_or_default();
-        let (worker, purpose) = match (step, job.made()) {
+        let (worker, purpose) = match (step, made) {
             (Step::Entry, _) => (caller.uid, Purpose::Entry),
-            (Step::Make, _) => (self.queue.file_worker(job), Purpose::Make { folder }),
-            (Step::Still, Some(made)) => (self.queue.file_worker(job), Purpose::Still { made }),
+            // That it is asked is on disk before it is asked.
+            (Step::Make, _) => (worker, Purpose::Make { folder, again: self.queue.begin_making(id) }),
+            (Step::Still, Some(made)) => (worker, Purpose::Still { made }),
             (Step::Still, None) => return self.call(caller, id, Call::Resume, sender),
         };
         self.probe(caller, worker, Probing::Start(step, id, sender), vec![path], purpose);
@@ -173,6 +202,9 @@ impl Brain {
         let found = match outcome {
             Ok(found) => found,
             Err(code) => {
+                if matches!(step, Step::Make) {
+                    self.queue.not_made(id);
+                }
                 let text = match step {
                     Step::Entry => "the caller may not make a file there",
                     Step::Make => "the download's file cannot be made",
@@ -186,6 +218,12 @@ impl Brain {
             (Step::Still, _) => self.call(caller, id, Call::Resume, sender),
             (Step::Make, made) => {
                 let delivery = self.queue.get(id).and_then(|job| job.delivery.as_deref());
+                // The policy may be another than when it was asked.
+                let allowed =
+                    delivery.map_or(Ok(()), |d| self.check_security(&d.uri, &route::absolute(&d.path)));
+                if let Err(failure) = allowed {
+                    return drop(sender.send(Err(failure)));
+                }
                 let parts = delivery.zip(made).and_then(|(delivery, made)| {
                     let remote = route::fetched(&delivery.uri).ok()?;
                     Some(Call::Deliver { remote, local: route::absolute(&delivery.path), made })

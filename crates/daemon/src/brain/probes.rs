@@ -6,6 +6,7 @@ use super::calls::short;
 use super::downloads::Step;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use openbits_core::delivery::codes;
 use openbits_core::hresult as h;
 use openbits_core::job::http::{CertificateQuery, ClientCertificate};
 use openbits_core::job::{FileId, NewFile};
@@ -15,6 +16,7 @@ use openbits_transfer::protocol::{Command, FoundCertificate, Purpose};
 use std::collections::HashMap;
 use tokio::sync::oneshot;
 
+const EEXIST: i32 = 17;
 /// A worker that needs longer than this to look at a path hangs (a dead network file system), in milliseconds.
 const PROBE_MS: i64 = 15_000;
 
@@ -28,6 +30,12 @@ pub(super) enum Probing {
     Start(Step, JobId, oneshot::Sender<CallResult>),
     /// A call that is carried out if the owner may write where it says.
     Call(JobId, Box<Call>, oneshot::Sender<CallResult>),
+}
+
+/// A call on a download of the agent whose Start is on its way: it comes after it.
+pub(super) enum Waiter {
+    Start(Caller, oneshot::Sender<CallResult>),
+    Call(Caller, Box<Call>, oneshot::Sender<CallResult>),
 }
 
 struct Probe {
@@ -67,9 +75,25 @@ pub(super) struct Probes {
     calls: HashMap<u64, Probe>,
     tickets: HashMap<Ticket, (u64, usize)>,
     next: u64,
+    /// Not more than there are connections to the doors.
+    after_start: HashMap<JobId, Vec<Waiter>>,
 }
 
 impl Probes {
+    /// A worker is being asked for the Start of this download.
+    pub(super) fn is_starting(&self, id: JobId) -> bool {
+        self.calls.values().any(|probe| matches!(&probe.call, Probing::Start(_, job, _) if *job == id))
+    }
+
+    pub(super) fn wait_for_start(&mut self, id: JobId, waiter: Waiter) {
+        self.after_start.entry(id).or_default().push(waiter);
+    }
+
+    /// Who waited, in order, if no Start is on its way any more.
+    pub(super) fn started(&mut self, id: JobId) -> Vec<Waiter> {
+        if self.is_starting(id) { Vec::new() } else { self.after_start.remove(&id).unwrap_or_default() }
+    }
+
     /// Somebody waits for this owner's worker to look at paths.
     pub(super) fn any_of(&self, owner: Uid) -> bool {
         self.calls.values().any(|probe| probe.owner == owner)
@@ -237,8 +261,12 @@ impl Brain {
                 None => self.call(caller, id, *call, sender),
             },
             Probing::Start(step, job, sender) => {
-                let outcome = refused.map_or(Ok(id), |(_, code)| Err(code));
-                self.on_start_step(step, caller, job, outcome, sender);
+                // An empty file was there: is it the one that was made before, or another download's?
+                let foreign = matches!(purpose, Purpose::Make { again: true, .. })
+                    && id.is_some_and(|file| self.queue.is_made(file));
+                let refused = refused.map(|(_, code)| code).or(foreign.then_some(codes::of_errno(EEXIST)));
+                self.on_start_step(step, caller, job, refused.map_or(Ok(id), Err), sender);
+                self.after_start(job);
             }
             Probing::Reply(sender) => {
                 let decoded = content.and_then(|text| STANDARD.decode(text).ok());
@@ -269,9 +297,15 @@ impl Brain {
         }
     }
 
-    /// The worker that was to look at paths was lost: its successor is asked, once; looking changes nothing. Who was asked for the
+    /// The worker that was to look at paths was lost: its successor is asked, once; looking changes nothing, and a file that was made meanwhile
+    /// is known. Who was asked for the
     /// second time gives up.
     pub(super) fn repeat_probes(&mut self, owner: Uid, why: &str) {
+        for probe in self.probes.calls.values_mut().filter(|probe| probe.owner == owner) {
+            if let Purpose::Make { again, .. } = &mut probe.purpose {
+                *again = true;
+            }
+        }
         let mut commands = Vec::new();
         for (ticket, (key, position)) in &self.probes.tickets {
             let Some(probe) = self.probes.calls.get(key) else { continue };
@@ -298,9 +332,13 @@ impl Brain {
     fn end_probes(&mut self, which: impl Fn(&Probe) -> bool, why: &str) {
         let gone: Vec<u64> =
             self.probes.calls.iter().filter(|(_, probe)| which(probe)).map(|(key, _)| *key).collect();
+        let mut started = Vec::new();
         for key in gone {
             let Some(probe) = self.probes.calls.remove(&key) else { continue };
             let failure = Failure::new(h::RPC_E_DISCONNECTED, why);
+            if let Probing::Start(_, id, _) = &probe.call {
+                started.push(*id);
+            }
             match probe.call {
                 Probing::Create(_, sender)
                 | Probing::Add(_, _, sender)
@@ -313,6 +351,9 @@ impl Brain {
         }
         let calls = &self.probes.calls;
         self.probes.tickets.retain(|_, (key, _)| calls.contains_key(key));
+        for id in started {
+            self.after_start(id);
+        }
     }
 }
 

@@ -85,3 +85,72 @@ fn mcc_refusal_leads_to_the_origin() {
     second.reaches("Transferred", seconds(20));
     assert_eq!(service.origin.log().pop().unwrap().target, "/moody", "it is left alone for this origin");
 }
+
+/// Where nothing listens, while the origin does.
+fn dead(delay_s: i64) -> Service {
+    configured(
+        &format!(r#"{{"DOCacheHost":"127.0.0.2","DODelayCacheServerFallbackBackground":{delay_s}}}"#),
+        "{}",
+    )
+}
+
+/// The cache host is the origin; its `none` is missing at both.
+fn alive(delay_s: i64) -> Service {
+    configured(
+        &format!(r#"{{"DOCacheHost":"127.0.0.1","DODelayCacheServerFallbackBackground":{delay_s}}}"#),
+        "{}",
+    )
+}
+
+#[test]
+fn download404_with_fallback() {
+    let service = alive(10);
+    let url = |name: &str| service.url(name).replace("127.0.0.1", "localhost");
+    let download = begin(&service, &url("none"));
+    let failed = download.reaches("Paused", seconds(2));
+    assert_eq!((failed.error, failed.extended), (crate::sdk::code(0x8019_0194), 0));
+    let targets: Vec<String> = service.origin.log().into_iter().map(|asked| asked.target).collect();
+    assert_eq!(targets, ["/none?cacheHostOrigin=localhost", "/none"], "both were asked");
+    download.set(&format!("Uri={}", crate::sdk::encode(&url("small")))).unwrap();
+    download.start().unwrap();
+    assert_eq!(download.reaches("Transferred", seconds(20)).transferred, SMALL);
+}
+
+#[test]
+fn download404_no_fallback() {
+    let service = alive(-1);
+    let download = begin(&service, &service.url("none").replace("127.0.0.1", "localhost"));
+    let failed = download.reaches("Paused", seconds(2));
+    assert_eq!((failed.error, failed.extended), (crate::sdk::code(0x8019_0194), 0));
+    let targets: Vec<String> = service.origin.log().into_iter().map(|asked| asked.target).collect();
+    assert_eq!(targets, ["/none?cacheHostOrigin=localhost"], "the origin is left alone");
+}
+
+#[test]
+fn no_fallback_download() {
+    let service = dead(-1);
+    let download = begin(&service, &service.url("small"));
+    let end = Instant::now() + seconds(15);
+    while Instant::now() < end {
+        let status = download.status();
+        assert_eq!((status.state.as_str(), status.transferred), ("Transferring", 0), "{status:?}");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert!(service.origin.log().is_empty(), "the origin is never asked");
+    download.abort().unwrap();
+}
+
+#[test]
+fn fallback_with_delay_download() {
+    let service = dead(6);
+    let begun = Instant::now();
+    let download = begin(&service, &service.url("small"));
+    while begun.elapsed() < seconds(5) {
+        assert_eq!(download.status().state, "Transferring");
+        assert!(service.origin.log().is_empty(), "not before the delay is over");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    download.reaches("Transferred", seconds(40));
+    assert!(begun.elapsed() >= seconds(6), "{:?}", begun.elapsed());
+    assert_eq!(service.origin.log().pop().unwrap().target, "/small", "from the origin itself");
+}

@@ -323,3 +323,54 @@ fn a_restart_in_mid_download_is_survived() {
     let later = service.origin.requests("other").split_off(asked);
     assert!(later.iter().any(|exchange| exchange.status == Some(206)), "from where it was");
 }
+
+/// A POST may arrive twice, and clients may act from several threads: every call comes before a Start or after it.
+#[test]
+fn calls_that_meet_a_start_on_its_way() {
+    let service = Service::start();
+    let invalid_state = code(0x80D0_2013);
+    for round in 0..12 {
+        let name = format!("f{round}");
+        let download = service.sdk().make(&service.url("small"), &service.path(&name)).unwrap();
+        let other = service.path(&format!("other{round}"));
+        let query = format!("DownloadFilePath={}", crate::sdk::encode(other.to_str().unwrap()));
+        let moved = std::thread::scope(|scope| {
+            // A connection of its own for each: one is served in order.
+            let again = || crate::sdk::Download { sdk: service.sdk(), id: download.id.clone() };
+            let starts = [0; 3].map(|_| {
+                let twin = again();
+                scope.spawn(move || twin.start())
+            });
+            let twin = again();
+            let query = &query;
+            let moved = scope.spawn(move || twin.set(query));
+            for start in starts {
+                assert_eq!(start.join().unwrap(), Ok(()));
+            }
+            moved.join().unwrap()
+        });
+        download.reaches("Transferred", seconds(30));
+        let (at, not_at) = match moved {
+            Ok(()) => (other, service.path(&name)),
+            Err(refused) => {
+                assert_eq!(refused, invalid_state);
+                (service.path(&name), other)
+            }
+        };
+        assert_eq!(std::fs::metadata(&at).unwrap().len(), SMALL);
+        assert!(!not_at.exists(), "nothing is left where it is not");
+        download.finalize().unwrap();
+    }
+    for round in 0..12 {
+        let name = format!("g{round}");
+        let download = service.sdk().make(&service.url("small"), &service.path(&name)).unwrap();
+        let twin = crate::sdk::Download { sdk: service.sdk(), id: download.id.clone() };
+        let started = std::thread::scope(|scope| {
+            let start = scope.spawn(move || twin.start());
+            download.abort().unwrap();
+            start.join().unwrap()
+        });
+        assert!([Ok(()), Err(NOT_FOUND)].contains(&started), "{started:?}");
+        assert!(wait_until(seconds(10), || !service.path(&name).exists()), "aborted: no file is left");
+    }
+}

@@ -5,8 +5,14 @@
 
 mod cache_host;
 mod downloads;
+mod logs;
+mod network;
 mod policy;
+mod program;
+mod raw;
+mod reference;
 mod sdk;
 mod service;
+mod statuses;
 mod users;
 mod wire;

@@ -21,6 +21,8 @@ pub(crate) struct Service {
     pub(crate) folder: TempDir,
     pub(crate) origin: Origin,
     pub(crate) arguments: Vec<String>,
+    /// A link of this name to the service's program is what is run.
+    name: &'static str,
 }
 
 impl Service {
@@ -36,6 +38,16 @@ impl Service {
 
     /// A service with these arguments and this policy, whose API answers.
     pub(crate) fn start_with(arguments: &[&str], policy: &str) -> Self {
+        Self::start_named("bitsd", arguments, policy, |_| {})
+    }
+
+    /// The same under another name of its program; `prepare` gets the folder of all its files before the start.
+    pub(crate) fn start_named(
+        name: &'static str,
+        arguments: &[&str],
+        policy: &str,
+        prepare: impl FnOnce(&Path),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("run")).unwrap();
         std::fs::create_dir(folder.path().join("files")).unwrap();
@@ -51,13 +63,15 @@ impl Service {
         let mut arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
         let run_folder = folder.path().join("run").display().to_string();
         arguments.extend(["--do-agent-run".to_owned(), run_folder]);
-        let child = run(folder.path(), &arguments);
-        let service = Self { child, folder, origin, arguments };
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_bitsd"), folder.path().join(name)).unwrap();
+        prepare(folder.path());
+        let child = run(folder.path(), name, &arguments);
+        let service = Self { child, folder, origin, arguments, name };
         service.answers();
         service
     }
 
-    fn ready_now(self) -> Self {
+    pub(crate) fn ready_now(self) -> Self {
         self.ready();
         self
     }
@@ -79,11 +93,22 @@ impl Service {
     }
 
     pub(crate) fn start_again(&mut self) {
-        self.child = run(self.folder.path(), &self.arguments);
+        self.child = run(self.folder.path(), self.name, &self.arguments);
     }
 
     pub(crate) fn run(&self) -> PathBuf {
         self.folder.path().join("run")
+    }
+
+    /// A signal.
+    pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
+        let pid = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
+        nix::sys::signal::kill(pid, signal).unwrap();
+    }
+
+    /// Folder of the log files.
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.folder.path().join("logs")
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -116,8 +141,8 @@ impl Service {
     }
 }
 
-fn run(at: &Path, arguments: &[String]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_bitsd"))
+fn run(at: &Path, name: &str, arguments: &[String]) -> Child {
+    Command::new(at.join(name))
         .args(arguments)
         .arg("--socket")
         .arg(at.join("s.sock"))
@@ -127,6 +152,8 @@ fn run(at: &Path, arguments: &[String]) -> Child {
         .arg(at.join("policy.toml"))
         .arg("--do-agent-config")
         .arg(at.join("etc"))
+        .arg("--do-agent-log")
+        .arg(at.join("logs"))
         .env("XDG_CONFIG_HOME", at.join("config"))
         .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")
         .env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere")

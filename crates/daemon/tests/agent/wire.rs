@@ -162,6 +162,28 @@ fn rest_interface_use_loopback_for_local_socket() {
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
 }
 
+/// The address of the machine's own name: of the loopback, or an interface's.
+#[test]
+fn rest_interface_use_local_host_for_local_socket() {
+    use std::net::{IpAddr, ToSocketAddrs};
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let found = (name.trim(), 0).to_socket_addrs().ok();
+    let own = found.and_then(|mut all| {
+        all.find_map(|at| match at.ip() {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        })
+    });
+    let Some(address) = own else {
+        eprintln!("SKIPPED: rest_interface_use_local_host_for_local_socket: {name:?} has no address");
+        return;
+    };
+    let service = Service::start();
+    let expected = if address.is_loopback() { "HTTP/1.1 200 OK" } else { "HTTP/1.1 400 BadRequest" };
+    let answer = from_address(address.octets(), &service).unwrap();
+    assert!(answer.starts_with(expected), "{address}: {answer}");
+}
+
 /// As the test of the SDK does: only a Host header, a path with a slash at either end.
 fn from_address(source: [u8; 4], service: &Service) -> std::io::Result<String> {
     let socket =
@@ -370,13 +392,17 @@ fn discover_port_test() {
     assert_eq!(port_in(folder.path()), Some(50_000));
 }
 
-/// A finished one, one that failed and a running one do not disturb each other.
+/// A finished one, one that failed and a running one do not disturb each other. One has its URL and path as properties.
 #[test]
 fn multiple_downloads() {
     let service = Service::start();
     let sdk = service.sdk();
     let make = |remote: &str, name: &str| sdk.make(&service.url(remote), &service.path(name)).unwrap();
-    let (running, failed, done) = (make("large", "r"), make("none", "n"), make("small", "d"));
+    let (running, failed) = (make("large", "r"), make("none", "n"));
+    let id = sdk.ask("POST", "create", "").unwrap()["Id"].as_str().unwrap().to_owned();
+    let done = crate::sdk::Download { sdk: sdk.clone(), id };
+    done.set(&format!("Uri={}", encode(&service.url("small")))).unwrap();
+    done.set(&format!("DownloadFilePath={}", encode(service.path("d").to_str().unwrap()))).unwrap();
     for download in [&running, &failed, &done] {
         download.start().unwrap();
     }
@@ -431,6 +457,31 @@ fn a_download_that_the_policy_forbids_says_so() {
     assert_eq!(download.status().error, 0);
     download.start().unwrap();
     download.abort().unwrap();
+}
+
+/// A download that is held goes on by itself, so another URL for it is looked at when it comes.
+#[test]
+fn another_url_does_not_lead_around_the_policy() {
+    let service = Service::start();
+    let policy = |text: &str| {
+        let forbidden = "[security]\ndenied_hosts = [\"localhost\"]\n";
+        std::fs::write(service.folder.path().join("policy.toml"), format!("{forbidden}{text}")).unwrap();
+        assert!(service.client().reload_policy().unwrap().usable);
+    };
+    policy("");
+    let download = service.sdk().make(&service.url("large"), &service.path("f")).unwrap();
+    download.start().unwrap();
+    policy("[bandwidth.simple]\nenabled = true\nrate = 0\noff_rate = 0\n");
+    let held = download.reaches("Paused", seconds(10));
+    assert!(held.is_transient_error(), "{held:?}");
+    let elsewhere = service.url("other").replace("127.0.0.1", "localhost");
+    let set = |url: &str| download.set(&format!("Uri={}", encode(url)));
+    assert_eq!(set(&elsewhere), Err(code(0x8007_0005)));
+    assert_eq!(download.get("Uri").unwrap(), service.url("large"));
+    set(&service.url("other")).unwrap();
+    policy("");
+    download.reaches("Transferred", seconds(60));
+    assert!(service.is_whole("f", "other"));
 }
 
 /// Downloads of IDOManager have rules of their own, which this door does not know.

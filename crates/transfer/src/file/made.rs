@@ -9,7 +9,7 @@ use openbits_core::HResult;
 use openbits_core::delivery::codes::of_errno;
 use openbits_core::hresult::ERROR_FILE_NOT_FOUND;
 use openbits_core::job::FileId;
-use rustix::fs::{self, Access, AtFlags, Mode, OFlags, StatxFlags};
+use rustix::fs::{self, Access, AtFlags, FileType, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
@@ -66,8 +66,8 @@ pub(super) fn entry(path: &str) -> Result<FileId, HResult> {
     look().map_err(code)
 }
 
-/// Makes the file. `wanted`: only in this folder.
-pub(super) fn make(path: &str, wanted: Option<FileId>) -> Result<FileId, HResult> {
+/// Makes the file. `wanted`: only in this folder. `again`: the answer to the same question was lost, and the file may be there.
+pub(super) fn make(path: &str, wanted: Option<FileId>, again: bool) -> Result<FileId, HResult> {
     let make = || {
         let (parent, name) = split(path)?;
         let folder = folder(parent)?;
@@ -78,10 +78,23 @@ pub(super) fn make(path: &str, wanted: Option<FileId>) -> Result<FileId, HResult
             return Err(Errno::ACCESS);
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = fs::openat(&folder, name, flags, Mode::from_raw_mode(MODE))?;
-        id_of(&file)
+        match fs::openat(&folder, name, flags, Mode::from_raw_mode(MODE)) {
+            Err(Errno::EXIST) if again => made_before(&folder, name),
+            made => id_of(made?),
+        }
     };
     make().map_err(code)
+}
+
+/// The file that was made when the answer was lost: nothing else than an empty file of this account, under this name alone.
+fn made_before(folder: &OwnedFd, name: &str) -> Result<FileId, Errno> {
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = fs::openat(folder, name, flags, Mode::empty()).map_err(|_| Errno::EXIST)?;
+    let about = fs::fstat(&file)?;
+    let ours = FileType::from_raw_mode(about.st_mode).is_file()
+        && (about.st_size, about.st_nlink) == (0, 1)
+        && about.st_uid == rustix::process::geteuid().as_raw();
+    if ours { id_of(&file) } else { Err(Errno::EXIST) }
 }
 
 /// The file is still there.
@@ -134,5 +147,31 @@ pub(super) fn remove(place: &Place, made: FileId) -> Outcome<()> {
     match fs::unlinkat(&place.folder, &*place.temp, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(local(errno, "The download's file cannot be removed")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_made_before_is_known_only_if_it_is_empty_and_ours_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let exists = Err(of_errno(17));
+        let made = make(&at("f"), None, true).unwrap();
+        assert_eq!(make(&at("f"), None, false), exists, "whoever made it");
+        assert_eq!(make(&at("f"), None, true), Ok(made));
+        std::fs::hard_link(at("f"), at("second")).unwrap();
+        assert_eq!(make(&at("f"), None, true), exists, "it has another name");
+        std::fs::remove_file(at("second")).unwrap();
+        std::os::unix::fs::symlink(at("f"), at("link")).unwrap();
+        assert_eq!(make(&at("link"), None, true), exists, "a link");
+        std::fs::create_dir(at("folder")).unwrap();
+        assert_eq!(make(&at("folder"), None, true), exists);
+        fs::mkfifoat(fs::CWD, at("pipe"), Mode::from_raw_mode(0o600)).unwrap();
+        assert_eq!(make(&at("pipe"), None, true), exists);
+        std::fs::write(at("f"), "x").unwrap();
+        assert_eq!(make(&at("f"), None, true), exists, "it holds something");
     }
 }

@@ -31,7 +31,7 @@ pub(crate) fn probe(path: &str, purpose: Purpose) -> Result<Found, HResult> {
             source(path).map(|size| Found { size: Some(size), id: None })
         }
         Purpose::Entry => return made::entry(path).map(known),
-        Purpose::Make { folder } => return made::make(path, folder).map(known),
+        Purpose::Make { folder, again } => return made::make(path, folder, again).map(known),
         Purpose::Still { made } => return made::still(path, made).map(fine),
     }
     .map_err(|fail| fail.code)

@@ -47,6 +47,8 @@ pub struct TransferOptions {
     pub strip_on_redirect: bool,
     /// Method of the job's own.
     pub method: Option<String>,
+    /// Statuses 201 to 203 are as good as 200, and 204 and 205 without a body are an empty file (default false).
+    pub any_success: bool,
     /// What redirects mean (default: followed silently).
     pub redirects: RedirectPolicy,
     /// Reserve the file's space when its size is known (default true).
@@ -94,6 +96,7 @@ impl Default for TransferOptions {
             headers_stay: false,
             strip_on_redirect: true,
             method: None,
+            any_success: false,
             redirects: RedirectPolicy::Silent,
             preallocate: true,
             min_free_bytes: 500 << 20,

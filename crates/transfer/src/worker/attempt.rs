@@ -371,6 +371,9 @@ impl Attempt {
         }
         plan.want(file.wanted.clone());
         plan.set_redirects(self.order.options.redirects);
+        if self.order.options.any_success {
+            plan.accept_any_success();
+        }
         if let Some(method) = &self.order.options.method {
             restart = restart.or(plan.set_method(method));
         }
