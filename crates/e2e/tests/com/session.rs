@@ -13,8 +13,11 @@ use windows_core::{GUID, HRESULT};
 const BODY: &str = "OPENBITS_COM_BODY";
 /// Says to it where its cache host has to be.
 const CACHE: &str = "OPENBITS_COM_CACHE";
-/// Longest time for a body.
-const PATIENCE: Duration = Duration::from_secs(100);
+/// Longest time for a body: a wait in it that lasts its 60 s says so itself, also when others before it were slow. Short of what the
+/// profile of nextest allows.
+const PATIENCE: Duration = Duration::from_secs(240);
+/// Longest time until a service answers, or is gone.
+const SERVICE: Duration = Duration::from_secs(60);
 
 /// OpenbitsCreateInstance
 pub(crate) type Factory =
@@ -126,7 +129,7 @@ fn start(user: &User, policy: Option<&Path>) -> openbits_testkit::process::Proce
         spec = spec.arg("--policy").arg(policy);
     }
     let process = spec.start().unwrap();
-    assert!(wait_until(Duration::from_secs(10), || answers(&user.door())), "{}", process.log());
+    assert!(wait_until(SERVICE, || answers(&user.door())), "{}", process.log());
     process
 }
 
@@ -183,7 +186,7 @@ impl Session {
     pub(crate) fn kill_service(&self) {
         let pid = self.door.service().pid;
         openbits_e2e::kill(pid);
-        assert!(wait_until(Duration::from_secs(10), || !answers(&self.door)));
+        assert!(wait_until(SERVICE, || !answers(&self.door)));
     }
 
     /// Starts it again.
@@ -192,7 +195,7 @@ impl Session {
         let mut command = Command::new(program);
         command.arg("service").arg("--user").stdin(std::process::Stdio::null());
         let child = command.env_remove("OPENBITS_SOCKET").spawn().unwrap();
-        assert!(wait_until(Duration::from_secs(10), || answers(&self.door)));
+        assert!(wait_until(SERVICE, || answers(&self.door)));
         child
     }
 }

@@ -202,7 +202,7 @@ impl IDODownloadStatusCallback_Impl for Told_Impl {
 }
 
 impl Seen {
-    fn states(&self) -> Vec<i32> {
+    pub(super) fn states(&self) -> Vec<i32> {
         let mut states: Vec<i32> = self.states.lock().unwrap().iter().map(|(state, _)| *state).collect();
         states.dedup();
         states
@@ -317,6 +317,14 @@ pub(super) fn do_manager_enum_downloads() {
             assert_eq!(first.Abort(), S_OK);
             assert_eq!(second.Abort(), S_OK);
         }
+        assert_eq!(list(None).err(), Some(codes::DO_E_NO_DOWNLOADS));
+        // Row 7 of the checklist: also after Finalize.
+        let last = ready(session, &manager, "f", "f");
+        go(&last).unwrap();
+        wait_for(&last, api::DODownloadState_Transferred);
+        assert_eq!(elements(&list(None).unwrap()).len(), 1);
+        // SAFETY: a call as a program makes it.
+        assert_eq!(unsafe { last.Finalize() }, S_OK);
         assert_eq!(list(None).err(), Some(codes::DO_E_NO_DOWNLOADS));
     });
 }
