@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Longest wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the service listens, and as whom to talk to it.
 #[derive(Clone, Debug)]
@@ -192,6 +192,27 @@ impl Events {
             }
             if let Some(data) = std::mem::take(&mut self.line).strip_prefix("data:") {
                 return Some(data.trim().to_owned());
+            }
+        }
+    }
+
+    /// The events up to the first that is looked for.
+    ///
+    /// # Panics
+    /// When it does not come in time.
+    pub fn until(
+        &mut self,
+        within: Duration,
+        is_it: impl Fn(&openbits_api::EventView) -> bool,
+    ) -> Vec<openbits_api::EventView> {
+        let (end, mut heard) = (Instant::now() + within, Vec::new());
+        loop {
+            let Some(event) = self.next(end.saturating_duration_since(Instant::now())) else {
+                panic!("what is waited for does not come: {heard:#?}");
+            };
+            heard.push(event);
+            if heard.last().is_some_and(&is_it) {
+                return heard;
             }
         }
     }

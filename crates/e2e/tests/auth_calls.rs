@@ -165,7 +165,7 @@ fn job_get_proxy_settings_of_a_new_job() {
 fn a_list_of_proxies_is_tried_in_order() {
     let user = User::new(bits());
     let door = user.wake();
-    let dead = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dead = || std::net::SocketAddr::from(([127, 0, 0, 1], openbits_testkit::own_port()));
     let (one, two) = (dead(), dead());
     let job = NewJob::new("x")
         .file("http://h.invalid/f", &user.path("f"))

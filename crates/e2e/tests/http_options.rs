@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use openbits_api::{CertificateCheck, CertificateView, JobView, Outcome};
+use openbits_api::{CertificateCheck, CertificateView, EventKind, JobView, Outcome};
 use openbits_core::JobState::{Error, Suspended, Transferred, TransientError};
 use openbits_core::{ErrorContext, JobState, Priority};
 use openbits_e2e::{Door, Job, NewJob, Reply, User, assert_is, names, program, skip};
 use openbits_testkit::authority::{Authority, Issued, Leaf, Validity};
 use openbits_testkit::process::{Process, Spec};
-use openbits_testkit::{Behaviour, Content, Origin, OriginFile, ServerFolder, Servers, wait_until};
+use openbits_testkit::{Behaviour, Content, Origin, OriginFile, ServerFolder, Servers, own_port, wait_until};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -106,7 +106,7 @@ fn job_http_options_set_custom_headers_go_out_and_stay_secret() {
     for text in [read(&job.path("?files=true")).to_string(), read("/v1/jobs?files=true").to_string()] {
         assert!(!text.contains("hunter2"), "{text}");
     }
-    let heard = format!("{:?}", events.drain(Duration::from_millis(500)));
+    let heard = format!("{:?}", events.until(LONG, |event| event.kind == EventKind::Transferred));
     assert!(!heard.contains("hunter2"));
     assert!(!user.log().contains("hunter2"));
     // Write-only: nobody, for good.
@@ -253,7 +253,7 @@ fn job_http_options_get_security_flags_and_crl_check_with_nginx() {
     let Some(folder) = folder("revocation") else { return };
     let known = Authority::root("known");
     // The lists' port has to be known before the certificates.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = own_port();
     let list = |name: &str| Some(format!("http://127.0.0.1:{port}/{name}.crl"));
     put(&folder, "good", &known.issue(&Leaf { crl: list("known"), serial: 1, ..Leaf::server() }));
     put(&folder, "revoked", &known.issue(&Leaf { crl: list("known"), serial: 2, ..Leaf::server() }));
@@ -610,7 +610,7 @@ fn squid(user: &User) -> Option<(u16, Process)> {
     if !std::path::Path::new("/usr/sbin/squid").exists() {
         return None;
     }
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = own_port();
     let folder = user.sandbox().path().join("squid");
     std::fs::create_dir(&folder).unwrap();
     let root = folder.display();

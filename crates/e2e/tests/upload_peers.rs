@@ -6,7 +6,7 @@
 use openbits_core::JobState::{Error, Transferred};
 use openbits_e2e::{Job, NewJob, User, assert_is, kill, program, skip, write_content};
 use openbits_testkit::process::{Process, Spec};
-use openbits_testkit::{Content, Cutter, npm, wait_until};
+use openbits_testkit::{Content, Cutter, npm, own_port, wait_until};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -60,7 +60,7 @@ fn tus_to_the_reference_server_with_kills_of_either_side_and_a_cut() {
     let folder = tempfile::tempdir().unwrap();
     let files = folder.path().join("files");
     std::fs::create_dir(&files).unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = own_port();
     let Some(mut server) = tus_server(&files, port) else {
         return skip("tus to the reference server", "npm cannot install @tus/server");
     };

@@ -6,7 +6,7 @@ use openbits_core::JobState::{Acknowledged, Cancelled, Error, Suspended, Transfe
 use openbits_e2e::{
     Backend, Job, NewJob, UploadServer, User, assert_is, names, program, skip, write_content,
 };
-use openbits_testkit::{Content, Cutter, wait_until};
+use openbits_testkit::{Content, Cutter, own_port, wait_until};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -359,7 +359,7 @@ impl Dav {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("in")).unwrap();
         let dir = folder.path().display();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = own_port();
         let settings = format!(
             "daemon off; master_process off; pid {dir}/pid; error_log {dir}/log;\nevents {{}}\nhttp {{\n  access_log off;\n  \
              client_body_temp_path {dir}/body; proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/fc; uwsgi_temp_path {dir}/u; \
@@ -372,7 +372,7 @@ impl Dav {
         let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().ok()?;
         let dav = Self { child, folder, port };
         let ready = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
-        wait_until(Duration::from_secs(10), ready).then_some(dav)
+        wait_until(LONG, ready).then_some(dav)
     }
 }
 

@@ -46,7 +46,7 @@ impl Apache {
         }
         std::fs::write(root.join("digest"), DIGEST).expect("it was empty");
         std::fs::write(root.join("basic"), BASIC).expect("it was empty");
-        let port = crate::free_port();
+        let port = crate::own_port();
         std::fs::write(root.join("httpd.conf"), config(root, port, kdc)).expect("it was empty");
         let mut spec =
             Spec::new(PROGRAM, root.join("log")).arg("-DFOREGROUND").arg("-f").arg(root.join("httpd.conf"));

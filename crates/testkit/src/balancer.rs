@@ -29,7 +29,7 @@ impl Balancer {
             return None;
         }
         let folder = crate::peer_folder("obhaproxy");
-        let port = crate::free_port();
+        let port = crate::own_port();
         let mut config = format!(
             "global\n  maxconn 1000\n\
              defaults\n  mode tcp\n  timeout connect 2s\n  timeout client 60s\n  timeout server 60s\n\

@@ -53,7 +53,7 @@ impl Ceph {
             let text = std::fs::read_to_string("/proc/sys/kernel/random/uuid").expect("the kernel has one");
             text.trim().to_owned()
         };
-        let (cluster, monitor, port) = (uuid(), crate::free_port(), crate::free_port());
+        let (cluster, monitor, port) = (uuid(), crate::own_port(), crate::own_port());
         std::fs::write(at("ceph.conf"), configuration(root, &cluster, monitor, port)).expect("it was empty");
         let config = at("ceph.conf");
         let run = |program: &str, arguments: &[&OsStr]| {

@@ -33,7 +33,7 @@ impl Kdc {
         }
         let folder = crate::peer_folder("obkdc");
         let root = folder.path();
-        let (shown, port) = (root.display(), crate::free_port());
+        let (shown, port) = (root.display(), crate::own_port());
         let client = format!(
             "[libdefaults]\n default_realm = {REALM}\n dns_lookup_kdc = false\n dns_lookup_realm = false\n\
              dns_canonicalize_hostname = false\n rdns = false\n\

@@ -18,6 +18,7 @@ pub mod kdc;
 mod nginx;
 pub mod npm;
 mod origin;
+mod ports;
 pub mod process;
 mod rng;
 pub mod samba;
@@ -33,6 +34,7 @@ pub use nginx::Nginx;
 #[cfg(feature = "tls")]
 pub use origin::Certificate;
 pub use origin::{Door, Etag, Exchange, OnAccept, Origin, OriginFile, OriginOptions, Outcome};
+pub use ports::{own_port, own_ports};
 pub use rng::Rng;
 pub use sandbox::Sandbox;
 pub use servers::{ServerFolder, Servers};
@@ -44,10 +46,4 @@ fn peer_folder(prefix: &str) -> tempfile::TempDir {
     let folder = tempfile::Builder::new().prefix(prefix).tempdir_in("/tmp").expect("/tmp can be written");
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("it is ours");
     folder
-}
-
-/// A port of loopback that nobody has at this moment.
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("it is bound").port()
 }

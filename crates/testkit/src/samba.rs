@@ -3,7 +3,7 @@
 use crate::process::{Process, Spec};
 use crate::wait::wait_until;
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -61,7 +61,7 @@ impl Samba {
             std::fs::create_dir(&path)?;
             set_mode(&path, if folder == "open" { 0o777 } else { 0o755 })?;
         }
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = crate::own_port();
         std::fs::write(dir.path().join("smb.conf"), configuration(dir.path(), port))?;
         let mut samba = Self { dir, port, process: None };
         samba.add_user()?;

@@ -52,10 +52,7 @@ impl ServerFolder {
     #[must_use]
     pub fn start(self, servers: &str) -> Servers {
         let count = (0..).take_while(|n| servers.contains(&format!("@{n}@"))).count();
-        let listeners: Vec<_> =
-            (0..count).map(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-        let ports: Vec<u16> = listeners.iter().map(|l| l.local_addr().expect("it is bound").port()).collect();
-        drop(listeners);
+        let ports: Vec<u16> = (0..count).map(|_| crate::own_port()).collect();
         let root = self.0.path().display().to_string();
         let mut servers = servers.replace("@F@", &root);
         for (n, port) in ports.iter().enumerate() {
@@ -74,7 +71,7 @@ impl ServerFolder {
         let spec = Spec::new(PROGRAM, self.path("nginx.log")).arg("-c").arg(self.path("nginx.conf"));
         let process = spec.start().expect("nginx starts");
         let listens = || ports.iter().all(|port| std::net::TcpStream::connect(("127.0.0.1", *port)).is_ok());
-        assert!(wait_until(Duration::from_secs(10), listens), "{}", process.log());
+        assert!(wait_until(Duration::from_secs(20), listens), "{}", process.log());
         Servers { ports, process, folder: self.0 }
     }
 }

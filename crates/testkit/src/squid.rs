@@ -48,7 +48,7 @@ impl Squid {
         std::os::unix::fs::chown(root, Some(proxy_uid()?), None).expect("root may");
         std::fs::write(root.join("basic"), BASIC).expect("it was empty");
         std::fs::write(root.join("digest"), DIGEST).expect("it was empty");
-        let port = crate::free_port();
+        let port = crate::own_port();
         let shown = root.display();
         let auth = match asks {
             Asks::Basic => format!(

@@ -75,7 +75,7 @@ fn a_hold_stops_at_its_byte_until_released() {
     assert!(origin.hold("f", 300_001));
     let mut raw = Raw::connect(origin.addr());
     raw.ask("GET", "/f", &[]);
-    assert!(origin.wait_held("f", Duration::from_secs(5)));
+    assert!(origin.wait_held("f", Duration::from_secs(60)));
     assert_eq!(origin.sent("f"), 300_001);
     assert!(origin.release("f"));
     assert_eq!(raw.answer().body.len(), 600_000);
@@ -84,9 +84,9 @@ fn a_hold_stops_at_its_byte_until_released() {
     origin.hold("f", 0);
     let mut raw = Raw::connect(origin.addr());
     raw.ask("GET", "/f", &[]);
-    assert!(origin.wait_held("f", Duration::from_secs(5)));
+    assert!(origin.wait_held("f", Duration::from_secs(60)));
     drop(raw);
-    assert!(origin.wait_for_answers("f", 2, Duration::from_secs(5)));
+    assert!(origin.wait_for_answers("f", 2, Duration::from_secs(60)));
     assert_eq!(origin.requests("f")[1].outcome, Outcome::ClientGone);
     assert_eq!(origin.held("f"), 0);
 }
@@ -100,7 +100,7 @@ fn throttles_hold_for_a_file_and_for_all_together() {
     let start = Instant::now();
     get(origin.addr(), "/f", &[]);
     let took = start.elapsed();
-    assert!(took >= Duration::from_millis(220) && took < Duration::from_secs(3), "{took:?}");
+    assert!(took >= Duration::from_millis(220) && took < Duration::from_secs(30), "{took:?}");
     origin.throttle_all(Some(200_000));
     let start = Instant::now();
     std::thread::scope(|scope| {

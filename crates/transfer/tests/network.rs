@@ -6,7 +6,7 @@ mod common;
 use common::{Bench, End, Job, assert_content};
 use openbits_core::hresult::*;
 use openbits_core::{ErrorContext, HResult, RangeSet};
-use openbits_testkit::{Behaviour, Certificate, Content, Origin, OriginFile, OriginOptions};
+use openbits_testkit::{Behaviour, Certificate, Content, Origin, OriginFile, OriginOptions, own_port};
 use openbits_transfer::protocol::{Algorithm, Command, Digest, Event, FailureClass, Proxy, Validator};
 use openbits_transfer::pump;
 use std::io::{Read, Write};
@@ -170,7 +170,7 @@ fn proxies_are_used_as_the_job_says() {
     fetched(&mut bench, &mut job, &content);
     assert!(heads.try_recv().unwrap().starts_with("CONNECT localhost:"));
     // A list: the dead one first.
-    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dead = SocketAddr::from(([127, 0, 0, 1], own_port()));
     let mut job = bench.job(&[(&origin.url("f"), "f")]);
     job.options.proxy = Proxy::List { list: format!("{dead} http={addr}"), bypass: None };
     fetched(&mut bench, &mut job, &content);
@@ -274,7 +274,7 @@ fn connections_are_bound_as_the_job_says() {
 #[test]
 fn unreachable_hosts_are_transient() {
     let mut bench = Bench::new();
-    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dead = SocketAddr::from(([127, 0, 0, 1], own_port()));
     let mut job = bench.job(&[(&format!("http://{dead}/f"), "f")]);
     let run = bench.attempt(&mut job);
     assert_eq!(run.failure().code, ERROR_WINHTTP_CANNOT_CONNECT);

@@ -8,7 +8,7 @@ use openbits_core::hresult::{self as h, S_FALSE, S_OK};
 use openbits_testkit::{Behaviour, Content, Origin, OriginFile};
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn read(service: &Service, name: &str) -> Vec<u8> {
     std::fs::read(service.path(name)).unwrap()

@@ -7,7 +7,7 @@ use openbits_core::hresult::{self as h, S_OK};
 use openbits_testkit::{Content, Origin};
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn job_add_file_set() {
