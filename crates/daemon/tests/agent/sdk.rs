@@ -257,9 +257,9 @@ impl Download {
         self.try_status().unwrap()
     }
 
-    /// Polls until the state is this one.
+    /// Polls until the state is this one; `within` is for a machine that does nothing else.
     pub(crate) fn reaches(&self, state: &str, within: Duration) -> Status {
-        let end = Instant::now() + within;
+        let end = Instant::now() + within.max(crate::service::LONG);
         loop {
             let status = self.status();
             if status.state == state {

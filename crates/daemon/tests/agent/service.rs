@@ -1,6 +1,6 @@
 //! A service of this user with the agent's door open.
 
-use crate::sdk::Sdk;
+use crate::sdk::{Download, Sdk};
 use openbits_client::blocking::Client;
 use openbits_client::{Client as Async, Endpoint, Kind, Timeouts};
 use openbits_testkit::{Content, Origin, wait_until};
@@ -15,6 +15,9 @@ pub(crate) const SMALL: u64 = 1837;
 pub(crate) const LARGE: u64 = 536_870_440;
 /// Of the one between.
 pub(crate) const OTHER: u64 = 25_006_511;
+
+/// Most time for what takes a moment on a machine that does nothing else.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 pub(crate) struct Service {
     pub(crate) child: Child,
@@ -61,6 +64,8 @@ impl Service {
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(folder.path(), open).unwrap();
         let mut arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
+        // Ports of its own: a door that was closed stays closed, whatever the services of other tests do.
+        arguments.extend(["--do-agent-port".to_owned(), openbits_testkit::own_ports(4).to_string()]);
         let run_folder = folder.path().join("run").display().to_string();
         arguments.extend(["--do-agent-run".to_owned(), run_folder]);
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_bitsd"), folder.path().join(name)).unwrap();
@@ -76,14 +81,15 @@ impl Service {
         self
     }
 
+    /// The door is open: this service's own port file is there, not one that an earlier service left.
     pub(crate) fn ready(&self) {
-        let run = self.run();
-        assert!(wait_until(Duration::from_secs(10), || crate::sdk::port_in(&run).is_some()), "no port file");
+        let own = self.run().join(format!("restport.{}", self.child.id()));
+        assert!(wait_until(LONG, || own.exists()), "no port file");
         self.answers();
     }
 
     pub(crate) fn answers(&self) {
-        assert!(wait_until(Duration::from_secs(10), || self.client().service_info().is_ok()), "no service");
+        assert!(wait_until(LONG, || self.client().service_info().is_ok()), "no service");
     }
 
     /// SIGKILL, and no successor yet.
@@ -134,6 +140,19 @@ impl Service {
         Client::new(Async::new(endpoint, None, Timeouts::default())).unwrap()
     }
 
+    /// A started download that has the first `at` bytes of its file, and gets no more before [`Origin::release`].
+    pub(crate) fn held(&self, remote: &str, name: &str, at: u64) -> Download {
+        self.origin.hold(remote, at);
+        let download = self.sdk().make(&self.url(remote), &self.path(name)).unwrap();
+        download.start().unwrap();
+        let there = || {
+            let status = download.status();
+            (status.state.as_str(), status.transferred) == ("Transferring", at)
+        };
+        assert!(wait_until(LONG, there), "{:?}", download.status());
+        download
+    }
+
     /// The file holds exactly what the origin has.
     pub(crate) fn is_whole(&self, name: &str, remote: &str) -> bool {
         let content = self.origin.content(remote).unwrap();
@@ -162,6 +181,7 @@ fn run(at: &Path, name: &str, arguments: &[String]) -> Child {
         .env_remove("HTTPS_PROXY")
         .env_remove("all_proxy")
         .env_remove("ALL_PROXY")
+        .env("OPENBITS_LOG", "info,openbits_daemon::agent=debug")
         .stderr(
             std::fs::File::options()
                 .create(true)

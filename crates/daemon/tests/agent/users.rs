@@ -1,8 +1,9 @@
 //! The machine's service: downloads are done by the agent's account, and only where the caller may write, too (docs/decisions/0024).
 
 use crate::sdk::{Download, NOT_FOUND, code};
-use crate::service::{SMALL, Service};
+use crate::service::{LONG, SMALL, Service};
 use nix::unistd::{Gid, Uid, setfsuid};
+use openbits_testkit::wait_until;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -112,9 +113,10 @@ fn a_path_that_is_bent_later_leads_nowhere() {
     std::os::unix::fs::chown(agents.join("f"), Some(scene.agent.as_raw()), None).unwrap();
     let link = scene.service.folder.path().join("link");
     std::os::unix::fs::symlink(&both, &link).unwrap();
+    scene.service.origin.hold("large", 1 << 20);
     let download = scene.make(scene.caller, "large", &link.join("f"));
     download.start().unwrap();
-    std::thread::sleep(seconds(1));
+    assert!(scene.service.origin.wait_held("large", LONG));
     download.pause().unwrap();
     std::fs::remove_file(&link).unwrap();
     std::os::unix::fs::symlink(&agents, &link).unwrap();
@@ -140,22 +142,63 @@ fn another_users_download_is_not_there() {
     assert_eq!(download.status().state, "Created");
 }
 
-/// Nobody is made into root by closing before the service looks.
+/// Nobody is made into root by closing before the service looks: the kernel tells uid 0 of a connection that its user has closed.
 #[test]
 fn a_connection_that_is_closed_at_once_is_nobodys() {
+    use nix::sys::signal::Signal::{SIGCONT, SIGSTOP};
     use std::io::Write;
     let Some(scene) = Scene::new("a_connection_that_is_closed_at_once_is_nobodys") else { return };
-    let before = scene.service.client().service_info().unwrap().jobs;
     let port = crate::sdk::port_in(&scene.service.run()).unwrap();
-    scene.as_user(scene.caller, |_| {
-        for _ in 0..200 {
-            let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-            let _ = stream.write_all(b"POST download/create HTTP/1.1\r\n\r\n");
-        }
+    let signal = |signal| {
+        let pid = nix::unistd::Pid::from_raw(scene.service.child.id().cast_signed());
+        nix::sys::signal::kill(pid, signal).unwrap();
+    };
+    let knock = |times: usize| {
+        scene.as_user(scene.caller, |_| {
+            for _ in 0..times {
+                let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+                let _ = stream.write_all(b"POST download/create HTTP/1.1\r\n\r\n");
+            }
+        });
+        // Until each has been looked at, and its request done.
+        assert!(wait_until(LONG, || open_at(port) == 0), "{} are still open", open_at(port));
+    };
+    let owners = || {
+        let query = openbits_client::JobQuery { all_users: true, ..openbits_client::JobQuery::default() };
+        let jobs = scene.service.client().jobs(&query).unwrap();
+        jobs.iter().map(|job| job.owner_uid).collect::<Vec<_>>()
+    };
+    // All are closed before it can look: each is refused.
+    signal(SIGSTOP);
+    std::thread::scope(|scope| {
+        let done = scope.spawn(|| knock(50));
+        assert!(wait_until(LONG, || closed_at(port) == 50), "{} of 50", closed_at(port));
+        signal(SIGCONT);
+        done.join().unwrap();
     });
-    std::thread::sleep(seconds(1));
-    let query = openbits_client::JobQuery { all_users: true, ..openbits_client::JobQuery::default() };
-    let jobs = scene.service.client().jobs(&query).unwrap();
-    assert!(jobs.iter().all(|job| job.owner_uid == scene.caller.as_raw()), "some are of root");
-    assert_eq!(before, 0);
+    assert_eq!(owners(), [0; 0]);
+    let log = std::fs::read_to_string(scene.service.folder.path().join("log")).unwrap();
+    assert_eq!(log.matches("a connection to the agent is of nobody").count(), 50, "{log}");
+    // The service and the end of each race: whoever is in time is himself.
+    knock(200);
+    assert!(owners().iter().all(|owner| *owner == scene.caller.as_raw()), "some are of root");
+}
+
+/// Connections to this port that the service has not closed yet.
+fn open_at(port: u16) -> usize {
+    // ESTABLISHED, CLOSE_WAIT
+    sockets(port, &["01", "08"])
+}
+
+/// Those of them whose client has closed.
+fn closed_at(port: u16) -> usize {
+    sockets(port, &["08"])
+}
+
+/// Sockets of this port of the loopback in these states, by the kernel's table.
+fn sockets(port: u16, states: &[&str]) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let own = format!("0100007F:{port:04X}");
+    let rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| row.get(1) == Some(&own.as_str()) && states.contains(&row[3])).count()
 }
