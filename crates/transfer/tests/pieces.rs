@@ -326,7 +326,7 @@ fn a_piece_hash_file_that_a_cache_kept_too_long_is_fetched_again() {
         let run = std::thread::scope(|scope| {
             scope.spawn(|| {
                 let name = if digest.is_some() { "p" } else { "f" };
-                assert!(origin.wait_held(name, std::time::Duration::from_secs(10)));
+                assert!(origin.wait_held(name, std::time::Duration::from_secs(60)));
                 origin.replace("p", literal(right.clone()));
                 origin.release("p");
                 origin.release("f");
@@ -420,7 +420,7 @@ fn stopped_while_pieces_are_fetched_again_only_what_is_proven_is_stored() {
         let missing = job.files[0].order.done == rest;
         missing
             && matches!(event, Event::Checkpoint { .. })
-            && b.wait_held("f", std::time::Duration::from_secs(10))
+            && b.wait_held("f", std::time::Duration::from_secs(60))
     });
     assert_eq!(run.end, End::Stopped);
     assert_eq!(job.files[0].order.done, rest);

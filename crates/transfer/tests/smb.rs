@@ -168,6 +168,9 @@ fn a_share_that_hangs_or_fails_holds_nobody_up_and_a_mirror_helps() {
     // Cancelled while it hangs: at once.
     let mut slow = bench.job(&[(&url, "slow")]);
     patient(&mut slow);
+    // What would end it otherwise.
+    slow.options.idle_timeout_ms = 120_000;
+    slow.options.connect_timeout_ms = 120_000;
     bench.start(&mut slow);
     std::thread::sleep(Duration::from_millis(200));
     let begun = std::time::Instant::now();
@@ -176,7 +179,7 @@ fn a_share_that_hangs_or_fails_holds_nobody_up_and_a_mirror_helps() {
         attempt: openbits_core::AttemptId(slow.attempt),
     });
     while !matches!(bench.event(), Event::Stopped { .. }) {}
-    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     // The share is a mirror like any other.
     let mut job = bench.job(&[(&origin.url("gone"), "m")]);
     patient(&mut job);
