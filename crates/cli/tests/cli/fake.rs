@@ -30,6 +30,12 @@ pub(crate) struct State {
     pub(crate) limits: ServiceLimits,
     /// Actions are never answered.
     pub(crate) hangs: bool,
+    /// How many were not.
+    pub(crate) hung: usize,
+    /// Event streams that were asked for.
+    pub(crate) followed: usize,
+    /// Jobs that were shown since the last of them.
+    pub(crate) looked: usize,
     /// The connection breaks after a job was created, before the answer.
     pub(crate) breaks_create: bool,
     /// Sent into every event stream as it is.
@@ -196,6 +202,9 @@ impl Fake {
                 jobs_per_machine: Some(300),
             },
             hangs: false,
+            hung: 0,
+            followed: 0,
+            looked: 0,
             breaks_create: false,
             raw_events: None,
             changed: watch::channel(0).0,
@@ -239,7 +248,7 @@ impl Fake {
 
     /// Waits until the state is as wanted.
     pub(crate) fn until<T>(&self, what: &str, mut look: impl FnMut(&mut State) -> Option<T>) -> T {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(found) = self.with(&mut look) {
                 return found;
@@ -247,6 +256,16 @@ impl Fake {
             assert!(Instant::now() < deadline, "never happened: {what}");
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Waits until a program follows the events: the `count`th since the start. What happens from now on, it hears.
+    pub(crate) fn followed(&self, count: usize) {
+        self.until("a follower", |s| (s.followed >= count).then_some(()));
+    }
+
+    /// Waits until the last follower has looked at a job, too: what happens from now on, it hears by an event alone.
+    pub(crate) fn looked(&self, count: usize) {
+        self.until("a look", |s| (s.followed >= count && s.looked > 0).then_some(()));
     }
 
     /// Waits until so many jobs were created; their GUIDs.
@@ -380,7 +399,8 @@ async fn show(
     Path(id): Path<String>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
-    let state = lock(&app);
+    let mut state = lock(&app);
+    state.looked += 1;
     match state.jobs.get(&id) {
         Some(job) if !job.state.is_final() || query.contains_key("held") => {
             let mut job = job.clone();
@@ -441,6 +461,10 @@ async fn why(Shared(app): Shared<App>, Path(id): Path<String>) -> Response {
 }
 
 async fn act(Shared(app): Shared<App>, Path((id, action)): Path<(String, String)>) -> Response {
+    {
+        let mut state = lock(&app);
+        state.hung += usize::from(state.hangs);
+    }
     if lock(&app).hangs {
         return std::future::pending().await;
     }
@@ -462,7 +486,11 @@ async fn act(Shared(app): Shared<App>, Path((id, action)): Path<(String, String)
 async fn events(Shared(app): Shared<App>, Query(query): Query<HashMap<String, String>>) -> Response {
     let after: u64 = query.get("after").map_or(0, |a| a.parse().unwrap());
     let job = query.get("job").cloned();
-    let changed = lock(&app).changed.subscribe();
+    let changed = {
+        let mut state = lock(&app);
+        (state.followed, state.looked) = (state.followed + 1, 0);
+        state.changed.subscribe()
+    };
     let stream =
         futures_util::stream::unfold((app, changed, after, job), async |(app, mut changed, after, job)| {
             loop {

@@ -5,7 +5,7 @@ use crate::stage;
 use openbits_api::{EventKind, JobView};
 use openbits_core::{HResult, JobState, Priority, hresult as h};
 use rustix::process::{Pid, Signal, kill_process};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const URL: &str = "http://h/dir/a%20b.bin?token=secret";
 
@@ -84,6 +84,7 @@ fn a_temporary_error_is_said_once_and_waited_for() {
     let (fake, folder) = stage();
     let child = spawn(&fake, folder.path(), &["get", URL]);
     let id = fake.created(1).remove(0);
+    fake.followed(1);
     for _ in 0..3 {
         fake.with(|s| s.fail(&id, JobState::TransientError, 503));
         std::thread::sleep(Duration::from_millis(150));
@@ -198,8 +199,8 @@ fn ctrl_c_cancels_or_keeps() {
         let (fake, folder) = stage();
         let args: &[&str] = if keep { &["get", URL, "--keep"] } else { &["get", URL] };
         let child = spawn(&fake, folder.path(), args);
+        // It watches its keys before it asks for anything.
         let id = fake.created(1).remove(0);
-        std::thread::sleep(Duration::from_millis(100));
         interrupt(&child);
         let done = finish(child).exits(130);
         assert_eq!(fake.with(|s| s.jobs[&id].state == JobState::Cancelled), !keep);
@@ -248,13 +249,11 @@ fn the_second_ctrl_c_leaves_at_once() {
     fake.with(|s| s.hangs = true);
     let child = spawn(&fake, folder.path(), &["get", URL]);
     fake.created(1);
-    std::thread::sleep(Duration::from_millis(200));
     interrupt(&child);
-    std::thread::sleep(Duration::from_millis(200));
-    let second = Instant::now();
+    fake.until("the wish to cancel", |s| (s.hung > 0).then_some(()));
     interrupt(&child);
-    finish(child).exits(130);
-    assert!(second.elapsed() < Duration::from_secs(3));
+    let done = finish(child).exits(130);
+    assert!(!done.err.contains("does not answer"), "it waited for the answer: {}", done.err);
 }
 
 #[test]
@@ -300,8 +299,9 @@ fn a_second_get_follows_the_job_of_the_first() {
         "{}",
         done.err
     );
+    let before = fake.with(|s| s.followed);
     let child = spawn(&fake, folder.path(), &["get", URL, "x"]);
-    std::thread::sleep(Duration::from_millis(300));
+    fake.looked(before + 1);
     fake.with(|s| s.enter(&id, JobState::Acknowledged, EventKind::Acknowledged));
     let done = finish(child).exits(0);
     assert!(done.err.contains(&format!("job {id} fetches it already; it is QUEUED")), "{}", done.err);
@@ -369,15 +369,15 @@ fn a_job_that_was_there_before_is_not_cancelled() {
     let id = fake.created(1).remove(0);
     let child = spawn(&fake, folder.path(), &["get", URL, "http://h/b"]);
     fake.until("the other job", |s| (s.created.len() == 2).then_some(()));
-    std::thread::sleep(Duration::from_millis(200));
     interrupt(&child);
     assert!(finish(child).exits(130).err.contains(&format!("bits wait {id}")));
     fake.with(|s| {
         assert_eq!(s.jobs[&id].state, JobState::Queued);
         assert_eq!(s.actions.len(), 1, "the other one was this command's own");
     });
+    let before = fake.with(|s| s.followed);
     let child = spawn(&fake, folder.path(), &["get", URL]);
-    std::thread::sleep(Duration::from_millis(300));
+    fake.looked(before + 1);
     fake.with(|s| s.fail(&id, JobState::Error, 404));
     assert!(finish(child).exits(4).err.contains("is kept"));
     fake.with(|s| assert_eq!(s.actions.len(), 1));

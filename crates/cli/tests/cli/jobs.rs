@@ -101,8 +101,9 @@ fn waits_end_with_the_documented_codes() {
     run(&fake, folder.path(), &["wait", "a", "--timeout", "1"]).exits(124);
     run(&fake, folder.path(), &["wait", "nobody"]).exits(2);
 
-    let child = spawn(&fake, folder.path(), &["wait", "a", "--timeout", "20"]);
-    std::thread::sleep(Duration::from_millis(200));
+    let before = fake.with(|s| s.followed);
+    let child = spawn(&fake, folder.path(), &["wait", "a", "--timeout", "120"]);
+    fake.looked(before + 1);
     fake.with(|s| s.fail(&id, JobState::Error, 500));
     assert!(finish(child).exits(4).err.contains("HTTP status: 500"));
 
@@ -113,8 +114,9 @@ fn waits_end_with_the_documented_codes() {
     run(&fake, folder.path(), &["wait", &id]).exits(0); // Finished already: still held.
 
     let other = fake.with(|s| s.add("b", JobState::Queued));
+    let before = fake.with(|s| s.followed);
     let child = spawn(&fake, folder.path(), &["wait", "b"]);
-    std::thread::sleep(Duration::from_millis(200));
+    fake.looked(before + 1);
     fake.with(|s| s.enter(&other, JobState::Cancelled, EventKind::Cancelled));
     finish(child).exits(2);
 }
@@ -124,11 +126,12 @@ fn a_wait_survives_a_kill_of_the_service() {
     let (mut fake, folder) = stage();
     let id = fake.with(|s| s.add("a", JobState::Queued));
     let child = spawn(&fake, folder.path(), &["wait", "a"]);
-    std::thread::sleep(Duration::from_millis(300));
+    fake.looked(1);
     fake.kill();
+    // It finds nobody meanwhile.
     std::thread::sleep(Duration::from_millis(300));
     fake.restart();
-    std::thread::sleep(Duration::from_millis(300));
+    fake.looked(2);
     fake.with(|s| s.enter(&id, JobState::Transferred, EventKind::Transferred));
     finish(child).exits(0);
 }
@@ -140,8 +143,9 @@ fn watch_writes_a_line_for_each_event() {
     for json in [true, false] {
         fake.with(|s| s.enter(&id, JobState::Queued, EventKind::Modified));
         let args: &[&str] = if json { &["watch", &id, "--json"] } else { &["watch", &id] };
+        let before = fake.with(|s| s.followed);
         let child = spawn(&fake, folder.path(), args);
-        std::thread::sleep(Duration::from_millis(300));
+        fake.followed(before + 1);
         fake.with(|s| {
             s.enter(&id, JobState::Transferring, EventKind::Modified);
             s.enter(&id, JobState::Cancelled, EventKind::Cancelled);

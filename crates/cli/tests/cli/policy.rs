@@ -33,7 +33,7 @@ impl Service {
             .spawn()
             .unwrap();
         let service = Self { child, folder };
-        let end = Instant::now() + Duration::from_secs(15);
+        let end = Instant::now() + Duration::from_secs(60);
         while service.bits(&["service-info"]).code != 0 {
             assert!(Instant::now() < end, "the service does not answer");
             std::thread::sleep(Duration::from_millis(50));

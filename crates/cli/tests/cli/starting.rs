@@ -45,7 +45,7 @@ fn socket(home: &Path) -> PathBuf {
 }
 
 fn started(home: &Path, times: usize) -> String {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let text = fs::read_to_string(home.join("started")).unwrap_or_default();
         if text.lines().count() >= times {
