@@ -170,8 +170,13 @@ fn an_idle_store_does_not_wake_up() {
             .map(|l| l.split('\t').nth(1).unwrap().parse::<u64>().unwrap())
             .sum()
     };
-    std::thread::sleep(std::time::Duration::from_millis(200));
-    let before = switches();
-    std::thread::sleep(std::time::Duration::from_millis(1500));
-    assert_eq!(switches(), before);
+    // Once the commit is done, which may take its time; a writer that wakes up by itself never rests.
+    let mut woken = Vec::new();
+    let rests = (0..20).any(|_| {
+        let before = switches();
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+        woken.push(switches() - before);
+        woken.last() == Some(&0)
+    });
+    assert!(rests, "woken so often in each 1.5 s: {woken:?}");
 }

@@ -9,7 +9,7 @@ const ON: &str = "[[path]]\nprefix = \"/in\"\nenabled = true\n";
 const OFF: &str = "[[path]]\nprefix = \"/in\"\n";
 
 fn eventually(what: &str, mut check: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !check() {
         assert!(Instant::now() < deadline, "{what}");
         std::thread::sleep(Duration::from_millis(50));

@@ -181,7 +181,7 @@ fn slow_bodies_are_cut_off_and_what_came_is_kept() {
     raw.send(head.as_bytes()).unwrap();
     let began = Instant::now();
     assert_eq!(raw.answer().unwrap().status, 408);
-    assert!(began.elapsed() < Duration::from_secs(8));
+    assert!(began.elapsed() < Duration::from_secs(30));
     let mut raw = Raw::open(server.address);
     assert_eq!(raw.fragment("/in/f", &session, 9, 10, b"!").received(), Some(5));
 }
@@ -198,14 +198,15 @@ fn a_trickle_is_cut_off_too() {
     );
     raw.send(head.as_bytes()).unwrap();
     let began = Instant::now();
-    for _ in 0..40 {
+    // A minute of it.
+    for _ in 0..300 {
         std::thread::sleep(Duration::from_millis(200));
         if raw.send(b"x").is_err() {
             break;
         }
     }
     assert!(raw.answer().map_or(true, |answer| answer.status == 408));
-    assert!(began.elapsed() < Duration::from_secs(10));
+    assert!(began.elapsed() < Duration::from_secs(30));
 }
 
 #[test]
@@ -215,7 +216,7 @@ fn a_client_that_stops_reading_is_cut_off() {
     let mut deaf = Raw::open(server.address);
     deaf.send(b"GET /in/big HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
     std::thread::sleep(Duration::from_millis(300));
-    let deadline = Instant::now() + Duration::from_secs(15);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         // Its place is free again once it has been cut off.
         let mut raw = Raw::open(server.address);
@@ -237,8 +238,16 @@ fn connections_from_one_address_are_bounded() {
     let mut fourth = Raw::open(server.address);
     assert!(fourth.try_ask("GET", "/in/f", &[], b"").is_err());
     drop(open);
-    std::thread::sleep(Duration::from_millis(300));
-    assert_eq!(Raw::open(server.address).ask("GET", "/in/f", &[], b"").status, 404);
+    // Their places are free once the server has noticed.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let answer = loop {
+        match Raw::open(server.address).try_ask("GET", "/in/f", &[], b"") {
+            Ok(answer) => break answer,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(answer.status, 404);
 }
 
 #[test]

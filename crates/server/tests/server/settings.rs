@@ -5,7 +5,7 @@ use crate::raw::{GUID, Raw};
 use std::time::{Duration, Instant};
 
 fn eventually(what: &str, mut check: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !check() {
         assert!(Instant::now() < deadline, "{what}");
         std::thread::sleep(Duration::from_millis(50));
@@ -32,6 +32,7 @@ fn dead_sessions_are_swept_and_live_ones_are_not() {
     let server = Server::with(&format!("[limits]\nsweep_s = 1\n{}", config("session_timeout_s = 4")));
     let mut raw = Raw::open(server.address);
     let (dead, live) = (raw.create("/in/dead"), raw.create("/in/live"));
+    let begun = Instant::now();
     raw.fragment("/in/dead", &dead, 0, 100, b"x");
     let mut at = 0;
     eventually("the dead session is gone", || {
@@ -40,7 +41,7 @@ fn dead_sessions_are_swept_and_live_ones_are_not() {
         assert_eq!(raw.fragment("/in/live", &live, at - 1, 1000, b"x").status, 200);
         server.state("live").len() == 1
     });
-    assert!(at > 8, "not before its time");
+    assert!(begun.elapsed() >= Duration::from_secs(3), "not before its time: {:?}", begun.elapsed());
     assert_eq!(raw.fragment("/in/dead", &dead, 1, 100, b"x").error().1, Some("0x8020001F"));
     assert!(server.state("trash").is_empty());
 }
