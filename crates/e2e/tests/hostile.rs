@@ -176,11 +176,15 @@ fn walk(with_digest: bool) {
     assert_eq!(names(&user.folder()).len(), delivered.len());
     // Alive, the same one, and with nothing to do: it does nothing.
     assert_eq!(user.service_pid(), pid);
-    std::thread::sleep(Duration::from_millis(500));
-    let before = cpu_time(pid).unwrap();
-    std::thread::sleep(Duration::from_secs(2));
-    let used = cpu_time(pid).unwrap() - before;
-    assert!(used <= Duration::from_millis(20), "the idle service used {used:?} of CPU in 2 s");
+    // Once what the end of so many jobs leaves to do is done; what goes on for ever never is.
+    let mut used = Vec::new();
+    let rests = (0..20).any(|_| {
+        let before = cpu_time(pid).unwrap();
+        std::thread::sleep(Duration::from_secs(2));
+        used.push(cpu_time(pid).unwrap() - before);
+        used.last().is_some_and(|used| *used <= Duration::from_millis(20))
+    });
+    assert!(rests, "the idle service used {used:?} of CPU, each in 2 s");
     eprintln!(
         "{} behaviours, {} delivered, {} MiB resident at most",
         cases.len(),

@@ -5,11 +5,13 @@
 use openbits_api::EventView;
 use openbits_core::JobState::{Error, Transferred};
 use openbits_e2e::{NewJob, User, program, skip};
-use openbits_testkit::{Content, Origin, wait_until};
-use std::io::{Read as _, Write as _};
+use openbits_testkit::{Content, Origin, own_port, wait_until};
+use std::io::{BufRead as _, Read as _, Write as _};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -30,32 +32,45 @@ fn two_jobs(user: &User, origin: &Origin) -> (String, String) {
     (good.id, bad.id)
 }
 
+/// A journal that does not keep up for a moment is left out (docs/decisions/0016), and on a busy machine this one does not now and then.
 #[test]
 fn events_reach_the_journal_with_their_numbers_and_fields() {
+    let missing: Vec<Vec<String>> =
+        (0..6).map(|_| missing_in_the_journal()).take_while(|m| !m.is_empty()).collect();
+    assert!(missing.len() < 6, "in each of six runs some do not come: {missing:#?}");
+}
+
+/// Runs two jobs to their ends, and says which events the journal did not get.
+fn missing_in_the_journal() -> Vec<String> {
     let user = User::new(bits());
     let path = user.sandbox().path().join("journal");
     let journal = UnixDatagram::bind(&path).unwrap();
-    journal.set_read_timeout(Some(LONG)).unwrap();
-    // Read as it comes: a journal that does not keep up is left out.
+    journal.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let over = Arc::new(AtomicBool::new(false));
+    let is_over = Arc::clone(&over);
     let reader = std::thread::spawn(move || {
         let mut seen: Vec<String> = Vec::new();
         let mut buffer = vec![0; 65_536];
-        while !seen.iter().any(|event| event.contains("BITS_EVENT=304\n")) {
-            let got = journal.recv(&mut buffer).expect("the last event comes");
-            seen.push(String::from_utf8_lossy(&buffer[..got]).into_owned());
+        loop {
+            let may_end = is_over.load(Ordering::SeqCst);
+            match journal.recv(&mut buffer) {
+                Ok(got) => seen.push(String::from_utf8_lossy(&buffer[..got]).into_owned()),
+                Err(_) if may_end => return seen,
+                Err(_) => {}
+            }
         }
-        seen
     });
     let mut service = user.start(&["--journal", path.to_str().unwrap()]);
     let origin = Origin::start();
     let (good, bad) = two_jobs(&user, &origin);
     service.terminate(LONG).unwrap();
+    over.store(true, Ordering::SeqCst);
     let seen = reader.join().unwrap();
     let with = |number: u16, line: &str| {
         seen.iter().any(|event| event.contains(&format!("BITS_EVENT={number}\n")) && event.contains(line))
     };
     let uid = format!("JOB_OWNER_UID={}\n", rustix::process::getuid().as_raw());
-    for (number, line) in [
+    let wanted = [
         (301, "PRIORITY=7\n".to_owned()),
         (306, "BITS_SECONDS=".to_owned()),
         (3, format!("JOB_ID={good}\n")),
@@ -67,15 +82,16 @@ fn events_reach_the_journal_with_their_numbers_and_fields() {
         (211, format!("JOB_ID={bad}\n")),
         (211, "MESSAGE_ID=8d1f5c3e6b0a4f529a470b2dc1e700d3\n".to_owned()),
         (83, "BITS_TITLE=notify.timeout\n".to_owned()),
-    ] {
-        assert!(with(number, &line), "event {number} with {line:?} in {seen:#?}");
-    }
+        (304, String::new()),
+    ];
+    let missing = wanted.into_iter().filter(|(number, line)| !with(*number, line));
+    missing.map(|(number, line)| format!("event {number} with {line:?} in {seen:#?}")).collect()
 }
 
 #[test]
 fn metrics_are_open_metrics_at_the_socket_and_at_a_port() {
     let user = User::new(bits());
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let port = std::net::SocketAddr::from(([127, 0, 0, 1], own_port()));
     let mut service = user.start(&["--metrics-address", &port.to_string()]);
     let origin = Origin::start();
     let _ = two_jobs(&user, &origin);
@@ -91,7 +107,7 @@ fn metrics_are_open_metrics_at_the_socket_and_at_a_port() {
     let ask = || user.door().ask("GET", "/metrics", None).unwrap();
     // An event counts when it is durable, a moment after the state that it tells of.
     let all = || String::from_utf8(ask().body).is_ok_and(|text| lines.iter().all(|line| text.contains(line)));
-    assert!(wait_until(Duration::from_secs(10), all), "{lines:?} in {}", ask());
+    assert!(wait_until(LONG, all), "{lines:?} in {}", ask());
     let reply = ask();
     assert!(
         reply.head.to_lowercase().contains("content-type: application/openmetrics-text"),
@@ -161,12 +177,15 @@ fn bits_log_follows_until_the_job_is_over() {
     let _service = user.start(&[]);
     let origin = Origin::start();
     let (good, _) = two_jobs(&user, &origin);
-    let child = user.command(&["log", &good, "--follow"]).stdout(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_secs(1));
+    let mut child = user.command(&["log", &good, "--follow"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+    // It shows what was (the first line: the job was made); what comes is still to come.
+    let mut text = String::new();
+    assert!(out.read_line(&mut text).unwrap() > 0);
+    assert!(!text.contains("job cancelled"), "{text}");
     let _ = user.must(&["cancel", &good]);
-    let output = child.wait_with_output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success() && text.contains("job cancelled"), "{text}");
+    out.read_to_string(&mut text).unwrap();
+    assert!(child.wait().unwrap().success() && text.contains("job cancelled"), "{text}");
 }
 
 #[test]

@@ -10,7 +10,9 @@ use openbits_testkit::{Content, Origin, wait_until};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(60);
+/// "At once", on a machine that is busy with other tests: whoever misses the news hears no other.
+const AT_ONCE: Duration = Duration::from_secs(20);
 const GIB: u64 = 1 << 30;
 
 fn bits() -> PathBuf {
@@ -84,7 +86,7 @@ fn in_strict_mode_only_jobs_of_people_who_are_logged_on_run() {
     logind.people(&[(two, "c1")], &[]);
     let begun = Instant::now();
     job.wait(&[Queued], LONG);
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
     // For a moment the last attempt is being stopped.
     let absent = || job.door.get::<openbits_api::Why>(&job.path("/why")).reason == "owner-absent";
     assert!(wait_until(LONG, absent));
@@ -93,7 +95,7 @@ fn in_strict_mode_only_jobs_of_people_who_are_logged_on_run() {
     logind.people(&[(one, "c1"), (two, "c1")], &[]);
     let begun = Instant::now();
     job.wait(&[Transferring], LONG);
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
     // Nobody tells any more who is there: everybody counts as present.
     logind.people(&[], &[]);
     job.wait(&[Queued], LONG);
@@ -118,6 +120,19 @@ fn speed(jobs: &[&Job], over: Duration) -> f64 {
     speed
 }
 
+/// Waits until these jobs move so fast, over 4 s. A limit takes a moment to be divided anew, and a busy machine gives a window to others
+/// now and then; a wrong limit is wrong in each.
+fn settles(what: &str, jobs: &[&Job], fits: impl Fn(f64) -> bool) {
+    let mut seen = Vec::new();
+    for _ in 0..10 {
+        seen.push(speed(jobs, Duration::from_secs(4)));
+        if seen.last().is_some_and(|speed| fits(*speed)) {
+            return;
+        }
+    }
+    panic!("{what}: {seen:.0?} bytes a second");
+}
+
 #[test]
 fn owners_share_a_limit_and_what_one_leaves_the_other_gets() {
     let policy = "[disk]\npreallocate = false\n[bandwidth.simple]\nenabled = true\nhours = \"00-00\"\nrate = \"2MB/s\"\n[scheduler]\nmax_background = 4\n";
@@ -125,13 +140,8 @@ fn owners_share_a_limit_and_what_one_leaves_the_other_gets() {
     let (one, two) = (world.job(&world.one, "a"), world.job(&world.two, "b"));
     one.wait(&[Transferring], LONG);
     two.wait(&[Transferring], LONG);
-    std::thread::sleep(Duration::from_millis(1500));
-    let both = speed(&[&one, &two], Duration::from_secs(4));
-    assert!((1.8e6..2.2e6).contains(&both), "{both}");
-    let part = speed(&[&one], Duration::from_secs(3));
-    assert!((0.7e6..1.3e6).contains(&part), "{part}");
+    settles("both", &[&one, &two], |both| (1.8e6..2.2e6).contains(&both));
+    settles("a part", &[&one], |part| (0.7e6..1.3e6).contains(&part));
     two.must("suspend");
-    std::thread::sleep(Duration::from_secs(1));
-    let alone = speed(&[&one], Duration::from_secs(3));
-    assert!((1.8e6..2.2e6).contains(&alone), "{alone}");
+    settles("alone", &[&one], |alone| (1.8e6..2.2e6).contains(&alone));
 }

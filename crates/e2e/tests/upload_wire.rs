@@ -107,6 +107,17 @@ impl Script {
     }
 }
 
+/// The client has gone.
+fn is_closed(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let next = stream.peek(&mut [0]);
+    stream.set_nonblocking(false).unwrap();
+    match next {
+        Ok(got) => got == 0,
+        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+    }
+}
+
 fn connection(mut stream: TcpStream, list: &Mutex<VecDeque<Do>>, seen: &Mutex<Vec<String>>) {
     let mut bytes = Vec::new();
     let mut buffer = [0; 65536];
@@ -130,8 +141,15 @@ fn connection(mut stream: TcpStream, list: &Mutex<VecDeque<Do>>, seen: &Mutex<Ve
             }
         }
         let request: Vec<u8> = bytes.drain(..end).collect();
-        seen.lock().unwrap().push(String::from_utf8_lossy(&request).into_owned());
-        let next = list.lock().unwrap().pop_front();
+        let next = {
+            let mut list = list.lock().unwrap();
+            // A request that the client gave up, to ask again on another connection, is none: its place on the list is that one's.
+            if is_closed(&stream) {
+                return;
+            }
+            seen.lock().unwrap().push(String::from_utf8_lossy(&request).into_owned());
+            list.pop_front()
+        };
         match next {
             Some(Do::Answer(text)) => {
                 if stream.write_all(text.as_bytes()).is_err() {

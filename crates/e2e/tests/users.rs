@@ -15,6 +15,7 @@ use openbits_testkit::process::Signal;
 use openbits_testkit::{Content, Origin, wait_until};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::io::BufRead as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -57,6 +58,8 @@ impl World {
         let job = NewJob::new(name).file(&self.origin.url(name), &folder.join(name)).started();
         let job = job.create(&self.system.door().of(self.one.uid));
         assert!(self.origin.wait_held(name, LONG), "{:#?}", job.view());
+        // The server is a step ahead of what the job tells.
+        assert_eq!(job.wait(&[Transferring], LONG), Transferring);
         job
     }
 }
@@ -226,16 +229,20 @@ fn another_users_job_does_not_exist() {
     }
     assert_eq!((two.service().limits.jobs_per_user, two.service().limits.files_per_job), (Some(60), 200));
     assert_eq!(door.service().limits.jobs_per_user, None, "root is exempt");
-    let created =
-        |events: Vec<openbits_api::EventView>| events.iter().filter(|e| e.kind == EventKind::Created).count();
-    assert_eq!(created(watch_one.drain(Duration::from_millis(500))), 1);
-    assert_eq!(created(watch_root.drain(Duration::from_millis(500))), 1);
+    // It has come, and none comes after it.
+    let created = |events: &mut openbits_e2e::Events| {
+        let _ = events.until(LONG, |event| event.kind == EventKind::Created);
+        let rest = events.drain(Duration::from_millis(500));
+        1 + rest.iter().filter(|event| event.kind == EventKind::Created).count()
+    };
+    assert_eq!(created(&mut watch_one), 1);
+    assert_eq!(created(&mut watch_root), 1);
     assert_eq!(watch_two.drain(Duration::from_millis(500)), []);
     let of_job = format!("?after=0&job={}", job.id);
     let reply = two.ask("GET", &format!("/v1/events{of_job}"), None).unwrap();
     assert_eq!((reply.status, reply.hresult().as_str()), (403, DENIED), "{reply}");
     // Root hears a job by its name, live and from the store.
-    assert_eq!(created(door.events(&of_job).drain(Duration::from_millis(500))), 1);
+    assert_eq!(created(&mut door.events(&of_job)), 1);
     let after = job.view().unwrap();
     assert_eq!(
         (after.state, &after.display_name, after.owner_uid),
@@ -280,11 +287,29 @@ fn root_waits_for_and_watches_another_users_job() {
         command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
         command.spawn().unwrap()
     };
-    let commands = [
-        roots(&["wait", &job.id, "--timeout", "20"]),
-        roots(&["wait", &job.id, &other.id, "--timeout", "20"]),
-        roots(&["watch", &job.id, "--json"]),
+    let waits = [
+        roots(&["wait", &job.id, "--timeout", "120"]),
+        roots(&["wait", &job.id, &other.id, "--timeout", "120"]),
     ];
+    let mut watch = roots(&["watch", &job.id, "--json"]);
+    let mut lines = std::io::BufReader::new(watch.stdout.take().unwrap());
+    let (said, hears) = std::sync::mpsc::sync_channel(1);
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        while lines.read_line(&mut text).unwrap() > 0 {
+            let _ = said.try_send(());
+        }
+        text
+    });
+    // Until it hears.
+    let mut count = 0;
+    let heard = wait_until(LONG, || {
+        count += 1;
+        let name = json!({ "display_name": format!("name {count}") });
+        assert!(job.door.ask("PATCH", &job.path(""), Some(&name)).unwrap().is_success());
+        hears.recv_timeout(Duration::from_millis(200)).is_ok()
+    });
+    assert!(heard);
     std::thread::sleep(Duration::from_secs(1));
     world.origin.release("f");
     world.origin.release("g");
@@ -293,11 +318,13 @@ fn root_waits_for_and_watches_another_users_job() {
     let begin = std::time::Instant::now();
     std::thread::sleep(Duration::from_millis(500));
     job.must("complete");
-    for command in commands {
+    for command in waits {
         let output = command.wait_with_output().unwrap();
         assert!(output.status.success(), "{output:?}");
     }
-    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    let text = reader.join().unwrap();
+    assert!(watch.wait().unwrap().success() && text.contains("\"acknowledged\""), "{text}");
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
     other.must("complete");
 }
 
