@@ -758,6 +758,23 @@ pub const KEYS: &[Key] = &[
         "the same for all other jobs",
     )
     .machine(),
+    key(
+        "delivery_optimization.max_foreground_bandwidth",
+        Kind::Rate,
+        UNLIMITED,
+        "DOMaxForegroundDownloadBandwidth",
+        "limit of all foreground jobs of Delivery Optimization together, beside that of `bandwidth.*`; 0 limits nothing; a bare number is \
+         kilobits, the original's is kilobytes (`2500KB/s`)",
+    )
+    .machine(),
+    key(
+        "delivery_optimization.max_background_bandwidth",
+        Kind::Rate,
+        UNLIMITED,
+        "DOMaxBackgroundDownloadBandwidth",
+        "the same for all its other jobs together",
+    )
+    .machine(),
 ];
 
 /// Position of a key in [`KEYS`].

@@ -2,7 +2,8 @@
 
 use super::{about, layer, list, policy, text};
 use crate::delivery::cache::{CachePolicy, HOSTS_MAX, NEVER};
-use crate::policy::{Origin, Policy, Raw};
+use crate::enums::Priority;
+use crate::policy::{Origin, Policy, Rate, Raw};
 
 const HOSTS: &str = "delivery_optimization.cache_hosts";
 const FOREGROUND: &str = "delivery_optimization.cache_fallback_foreground";
@@ -54,11 +55,36 @@ fn the_mode_that_bypasses_has_no_cache_hosts() {
 }
 
 #[test]
+fn limits_of_bandwidth() {
+    let of = |value: Raw| {
+        let set = policy(&[("delivery_optimization.max_background_bandwidth", value)]);
+        assert_eq!(set.delivery_rate(Priority::Foreground).0, Rate::Unlimited);
+        [Priority::High, Priority::Normal, Priority::Low].map(|priority| set.delivery_rate(priority).0)
+    };
+    for (value, rate) in [
+        (text("2500KB/s"), Rate::Limit(20_000_000)),
+        (Raw::Int(1_000), Rate::Limit(1_000_000)),
+        (Raw::Int(0), Rate::Unlimited),
+        (text("unlimited"), Rate::Unlimited),
+    ] {
+        assert_eq!(of(value.clone()), [rate; 3], "{value}");
+    }
+    let set = policy(&[("delivery_optimization.max_foreground_bandwidth", text("1Mbps"))]);
+    let key = "delivery_optimization.max_foreground_bandwidth";
+    assert_eq!(set.delivery_rate(Priority::Foreground), (Rate::Limit(1_000_000), key));
+    assert_eq!(set.delivery_rate(Priority::Low).0, Rate::Unlimited);
+}
+
+#[test]
 fn they_are_the_machines_alone() {
-    for (key, value) in [(HOSTS, list(&["evil"])), (FOREGROUND, Raw::Int(9)), (BACKGROUND, Raw::Int(9))] {
+    let rate = "delivery_optimization.max_background_bandwidth";
+    let values =
+        [(HOSTS, list(&["evil"])), (FOREGROUND, Raw::Int(9)), (BACKGROUND, Raw::Int(9)), (rate, Raw::Int(9))];
+    for (key, value) in values {
         for origin in [Origin::Own, Origin::Preference] {
             let set = Policy::new(&[layer(origin, &[(key, value.clone())])]).unwrap();
             assert_eq!(set.cache(), CachePolicy::default(), "{key}");
+            assert_eq!(set.delivery_rate(Priority::Low).0, Rate::Unlimited);
             assert_eq!(about(set.findings(), key).len(), 1);
         }
     }
