@@ -326,6 +326,39 @@ fn a_job_that_stays_away_from_cellular_networks_waits_for_another() {
     assert!(service.until(careful, JobState::Transferring) < Duration::from_secs(1));
 }
 
+/// Delivery Optimization keeps away from cache hosts on a VPN, if it is told to.
+#[test]
+fn cache_hosts_may_be_off_on_a_vpn() {
+    if !cable() {
+        return;
+    }
+    ip("route add default dev c0");
+    // It takes connections, and never answers.
+    let stand_in = TcpListener::bind((ADDRESS, 0)).unwrap();
+    let policy = |on: bool, word: &str| {
+        format!(
+            "[delivery_optimization]\ncache_hosts = [\"{}\"]\ncache_fallback_background = \"never\"\n\
+             cache_on_vpn = {on}\nvpn_keywords = [\"{word}\"]\n",
+            stand_in.local_addr().unwrap()
+        )
+    };
+    let service = Service::start(&policy(false, "other"));
+    let url = format!("{}/slow", origin(ADDRESS));
+    for (on, word, cached) in [(false, "other", true), (true, "C0", true), (false, "C0", false)] {
+        assert!(service.reload(&policy(on, word)));
+        let request = service.request_of(Priority::Normal, &url, word);
+        let dialect = openbits_core::job::Dialect::DeliveryOptimization;
+        let request = openbits_api::CreateJob { dialect, ..request };
+        let id: JobId = service.client.create_job(&request).unwrap().job.id.parse().unwrap();
+        wait("a server is asked", || service.job(id).state.is_running().then_some(()));
+        assert_eq!(service.job(id).cache_host.is_some(), cached, "{on} {word}");
+        if !cached {
+            service.until(id, JobState::Transferring);
+        }
+        service.client.act(id, Action::Cancel).unwrap();
+    }
+}
+
 #[test]
 fn policy_09_the_jobs_own_mask_goes_before_the_policys() {
     let Some((bus, service)) = on_a_bus("[cost]\nnormal = \"unconstrained\"\n") else { return };

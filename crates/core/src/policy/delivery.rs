@@ -15,9 +15,10 @@ const BYPASS: i32 = 100;
 impl Policy {
     /// Cache hosts, and when to leave them.
     pub fn cache(&self) -> CachePolicy {
+        let off_on_vpn = !self.flag("delivery_optimization.cache_on_vpn");
         let mode = self.text("delivery_optimization.download_mode").unwrap_or_default();
         if mode::in_force(mode) == BYPASS {
-            return CachePolicy::default();
+            return CachePolicy { off_on_vpn, ..CachePolicy::default() };
         }
         let hosts = match self.value(HOSTS) {
             Value::List(list) => {
@@ -29,6 +30,7 @@ impl Policy {
             hosts,
             foreground_s: self.fallback("delivery_optimization.cache_fallback_foreground"),
             background_s: self.fallback("delivery_optimization.cache_fallback_background"),
+            off_on_vpn,
         }
     }
 
@@ -40,6 +42,14 @@ impl Policy {
             Rate::Blocked => (Rate::Unlimited, key),
             rate => (rate, key),
         }
+    }
+
+    /// A connection or interface of this name is a VPN.
+    pub fn names_vpn(&self, name: &str) -> bool {
+        let name = name.to_lowercase();
+        let keywords =
+            self.list("delivery_optimization.vpn_keywords").iter().map(|word| word.trim().to_lowercase());
+        keywords.filter(|word| !word.is_empty()).any(|word| name.contains(&word))
     }
 
     fn fallback(&self, name: &str) -> Option<i64> {

@@ -136,6 +136,12 @@ impl Key {
         self.name.split('.').next().unwrap_or(self.name)
     }
 
+    fn is_of_cache_hosts(&self) -> bool {
+        ["delivery_optimization.cache_", "delivery_optimization.vpn_"]
+            .iter()
+            .any(|start| self.name.starts_with(start))
+    }
+
     /// When a change has its effect.
     pub fn applies(&self) -> Applies {
         match self.group() {
@@ -145,9 +151,7 @@ impl Key {
             "notify" => Applies::NextLaunch,
             "security" => Applies::Forbids,
             "integrity" => Applies::NextCall,
-            "delivery_optimization" if self.name.starts_with("delivery_optimization.cache_") => {
-                Applies::NextStart
-            }
+            "delivery_optimization" if self.is_of_cache_hosts() => Applies::NextStart,
             "retry" if self.name.starts_with("retry.default_") => Applies::NewJobs,
             _ => Applies::AtOnce,
         }
@@ -773,6 +777,22 @@ pub const KEYS: &[Key] = &[
         UNLIMITED,
         "DOMaxBackgroundDownloadBandwidth",
         "the same for all its other jobs together",
+    )
+    .machine(),
+    key(
+        "delivery_optimization.cache_on_vpn",
+        Kind::Bool,
+        TRUE,
+        "DODisallowCacheServerDownloadsOnVPN",
+        "cache hosts are asked, too, while the default route goes through a VPN",
+    )
+    .machine(),
+    key(
+        "delivery_optimization.vpn_keywords",
+        Kind::List,
+        Literal::List(&["VPN", "Secure", "Virtual Private Network"]),
+        "DOVpnKeywords",
+        "a connection or interface whose name has one of these in it, in capitals or not, is a VPN; WireGuard, tun and IPsec always are",
     )
     .machine(),
 ];

@@ -25,6 +25,7 @@ fn cache_hosts_and_their_delays() {
         hosts: hosts(&["mcc1", "10.0.0.1:8080", "[fd00::1]"]),
         foreground_s: Some(0),
         background_s: Some(NEVER),
+        off_on_vpn: false,
     };
     assert_eq!((set.cache(), set.limits().cache), (expected.clone(), expected));
     assert_eq!(policy(&[(HOSTS, list(&[]))]).cache().hosts, hosts(&[]), "switched off, not unset");
@@ -52,6 +53,17 @@ fn the_mode_that_bypasses_has_no_cache_hosts() {
         let set = policy(&[("delivery_optimization.download_mode", text(mode)), (HOSTS, list(&["mcc1"]))]);
         assert_eq!(set.cache().hosts.is_some(), mode != "bypass", "{mode}");
     }
+}
+
+#[test]
+fn names_of_a_vpn() {
+    let of = |policy: &Policy, names: [&str; 4]| names.map(|name| policy.names_vpn(name));
+    let names = ["eth0", "Company vpn", "F-Secure 2", "wlan0"];
+    assert_eq!(of(&Policy::default(), names), [false, true, true, false]);
+    let set = policy(&[("delivery_optimization.vpn_keywords", list(&[" WLAN", ""]))]);
+    assert_eq!(of(&set, names), [false, false, false, true]);
+    assert!(!set.cache().off_on_vpn);
+    assert!(policy(&[("delivery_optimization.cache_on_vpn", Raw::Bool(false))]).cache().off_on_vpn);
 }
 
 #[test]
