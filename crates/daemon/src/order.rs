@@ -136,6 +136,7 @@ fn options(job: &Job, settings: &Settings, vault: &Vault) -> Result<TransferOpti
     http_options(job, vault, &mut options)?;
     if job.dialect() == Dialect::DeliveryOptimization {
         options.wrong_size = DO_E_HTTP_BLOCKSIZE_MISMATCH;
+        options.delivery_optimization = true;
     }
     // Its client removed it, and is told so (spec/delivery-optimization-com.md 4.7).
     options.loss_is_fatal = job.download.is_some();

@@ -106,6 +106,9 @@ pub struct Rates {
     pub levels: [Option<u64>; 4],
     /// Levels without a limit for servers in the own subnets.
     pub near_free: [bool; 4],
+    /// Bytes a second that jobs of Delivery Optimization have beside, wherever the server is: FOREGROUND ones, and all others.
+    #[serde(default)]
+    pub delivery: [Option<u64>; 2],
     /// The own subnets: an address, and the number of leading bits.
     pub subnets: Vec<(IpAddr, u8)>,
     /// Other workers share the limits: tell twice a second what moved ([`Event::Moved`]).

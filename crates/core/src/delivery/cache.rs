@@ -27,9 +27,16 @@ pub struct CachePolicy {
     pub foreground_s: Option<i64>,
     /// The same of all other jobs.
     pub background_s: Option<i64>,
+    /// There are none while the way out goes through a VPN.
+    pub off_on_vpn: bool,
 }
 
 impl CachePolicy {
+    /// No cache host may be asked now, whoever names it.
+    pub const fn forbids(&self, vpn: bool) -> bool {
+        self.off_on_vpn && vpn
+    }
+
     /// What holds for a job of this level; `None`: straight to the origin.
     pub fn of(&self, priority: Priority) -> Option<CacheHosts> {
         let hosts = self.hosts.as_ref().filter(|hosts| !hosts.is_empty())?.clone();

@@ -45,9 +45,10 @@ impl Job {
 
     /// Start or Resume of a job that is not the agent's, which has a configuration of its own: the policy of this moment holds until the
     /// next one.
-    pub(crate) fn follow_cache_policy(&mut self, policy: &CachePolicy, now: Now) {
+    pub(crate) fn follow_cache_policy(&mut self, policy: &CachePolicy, vpn: bool, now: Now) {
         if self.dialect() == Dialect::DeliveryOptimization && self.delivery.is_none() {
-            let config = policy.of(self.priority).filter(|_| self.may_ask_cache_hosts());
+            let config =
+                policy.of(self.priority).filter(|_| self.may_ask_cache_hosts() && !policy.forbids(vpn));
             self.set_cache_hosts(config, now);
         }
     }

@@ -136,6 +136,12 @@ impl Key {
         self.name.split('.').next().unwrap_or(self.name)
     }
 
+    fn is_of_cache_hosts(&self) -> bool {
+        ["delivery_optimization.cache_", "delivery_optimization.vpn_"]
+            .iter()
+            .any(|start| self.name.starts_with(start))
+    }
+
     /// When a change has its effect.
     pub fn applies(&self) -> Applies {
         match self.group() {
@@ -145,9 +151,7 @@ impl Key {
             "notify" => Applies::NextLaunch,
             "security" => Applies::Forbids,
             "integrity" => Applies::NextCall,
-            "delivery_optimization" if self.name.starts_with("delivery_optimization.cache_") => {
-                Applies::NextStart
-            }
+            "delivery_optimization" if self.is_of_cache_hosts() => Applies::NextStart,
             "retry" if self.name.starts_with("retry.default_") => Applies::NewJobs,
             _ => Applies::AtOnce,
         }
@@ -755,6 +759,39 @@ pub const KEYS: &[Key] = &[
         NONE,
         "DODelayCacheServerFallbackBackground",
         "the same for all other jobs",
+    )
+    .machine(),
+    key(
+        "delivery_optimization.max_foreground_bandwidth",
+        Kind::Rate,
+        UNLIMITED,
+        "DOMaxForegroundDownloadBandwidth",
+        "limit of all foreground jobs of Delivery Optimization together, beside that of `bandwidth.*`; 0 limits nothing; a bare number is \
+         kilobits, the original's is kilobytes (`2500KB/s`)",
+    )
+    .machine(),
+    key(
+        "delivery_optimization.max_background_bandwidth",
+        Kind::Rate,
+        UNLIMITED,
+        "DOMaxBackgroundDownloadBandwidth",
+        "the same for all its other jobs together",
+    )
+    .machine(),
+    key(
+        "delivery_optimization.cache_on_vpn",
+        Kind::Bool,
+        TRUE,
+        "DODisallowCacheServerDownloadsOnVPN",
+        "cache hosts are asked, too, while the default route goes through a VPN",
+    )
+    .machine(),
+    key(
+        "delivery_optimization.vpn_keywords",
+        Kind::List,
+        Literal::List(&["VPN", "Secure", "Virtual Private Network"]),
+        "DOVpnKeywords",
+        "a connection or interface whose name has one of these in it, in capitals or not, is a VPN; WireGuard, tun and IPsec always are",
     )
     .machine(),
 ];

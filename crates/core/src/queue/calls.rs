@@ -249,7 +249,7 @@ impl Queue {
         let _ = job.add_files(new.files, self.files_max(caller), now)?;
         if new.resume {
             let _ = job.resume(now)?;
-            job.follow_cache_policy(&self.limits.cache, now);
+            job.follow_cache_policy(&self.limits.cache, self.machine.vpn, now);
         }
         let id = job.id;
         self.forget_finished(id);
@@ -438,7 +438,7 @@ impl Queue {
             Call::Resume => {
                 let change = job.resume(now)?;
                 if change.notice != crate::job::Notice::None {
-                    job.follow_cache_policy(&self.limits.cache, now);
+                    job.follow_cache_policy(&self.limits.cache, self.machine.vpn, now);
                 }
                 change
             }

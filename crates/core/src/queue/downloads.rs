@@ -209,7 +209,7 @@ impl Queue {
             DownloadCall::Start(file, ranges) => {
                 let change = job.start_download(file.map(|file| *file), ranges, ranges_max, now)?;
                 if change.notice != Notice::None {
-                    job.follow_cache_policy(&self.limits.cache, now);
+                    job.follow_cache_policy(&self.limits.cache, self.machine.vpn, now);
                 }
                 self.save_files(id, 0..1);
                 if files_before == 0 {

@@ -172,10 +172,10 @@ impl Calls {
     async fn route(&self, caller: Caller, id: JobId) -> Result<(), HResult> {
         let found = self.app.brain.read(move |view| {
             let has = view.queue.job(caller, id).is_ok_and(|job| job.route.is_some());
-            (has, view.queue.limits().cache.clone())
+            (has, view.queue.limits().cache.clone(), view.queue.machine().vpn)
         });
-        let (has, policy) = found.await.map_err(|failure| code(&failure))?;
-        let cache = self.config.cache_hosts(&policy);
+        let (has, policy, vpn) = found.await.map_err(|failure| code(&failure))?;
+        let cache = self.config.cache_hosts(&policy).filter(|_| !policy.forbids(vpn));
         if cache.is_some() || has {
             let change = DeliveryChange { cache: Some(cache), ..DeliveryChange::default() };
             self.call(caller, id, Call::SetDelivery(change)).await?;

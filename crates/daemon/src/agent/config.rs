@@ -261,8 +261,12 @@ mod tests {
     #[test]
     fn the_machines_policy_comes_between_the_two_files() {
         let hosts = |hosts: &[&str]| Some(hosts.iter().map(|host| (*host).to_owned()).collect());
-        let policy =
-            CachePolicy { hosts: hosts(&["mcc3:8080"]), foreground_s: Some(1), background_s: Some(9) };
+        let policy = CachePolicy {
+            hosts: hosts(&["mcc3:8080"]),
+            foreground_s: Some(1),
+            background_s: Some(9),
+            off_on_vpn: false,
+        };
         let of = |admin: Option<&str>, policy: &CachePolicy| {
             config(admin, Some(CONNECTION))
                 .1

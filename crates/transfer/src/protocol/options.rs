@@ -60,6 +60,8 @@ pub struct TransferOptions {
     pub min_free_bytes: u64,
     /// PEM file with extra certificate authorities.
     pub extra_ca: Option<String>,
+    /// The limits of Delivery Optimization hold, too ([`super::Rates::delivery`]; default false).
+    pub delivery_optimization: bool,
     /// How servers are checked, and who we are to them.
     pub tls: TlsOptions,
     /// Offer HTTP/2 in the TLS handshake (default true).
@@ -98,6 +100,7 @@ impl Default for TransferOptions {
             challenge_headers: Vec::new(),
             headers_stay: false,
             strip_on_redirect: true,
+            delivery_optimization: false,
             method: None,
             any_success: false,
             redirects: RedirectPolicy::Silent,

@@ -207,7 +207,7 @@ fn no_server_is_asked_twice_without_a_pause() {
 #[test]
 fn levels_have_delays_of_their_own() {
     let hosts = Some(vec!["mcc1".to_owned()]);
-    let policy = CachePolicy { hosts, foreground_s: Some(5), background_s: Some(NEVER) };
+    let policy = CachePolicy { hosts, foreground_s: Some(5), background_s: Some(NEVER), off_on_vpn: false };
     assert_eq!(policy.of(Priority::Foreground).unwrap().delay_s, Some(5));
     for priority in [Priority::High, Priority::Normal, Priority::Low] {
         assert_eq!(policy.of(priority).unwrap().delay_s, Some(NEVER));

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const SPEC: &str = include_str!("spec-keys.md");
 
 /// Keys of ours that the specification does not have.
-const OURS: [&str; 7] = [
+const OURS: [&str; 11] = [
     "network.bind",
     "delivery_optimization.agent",
     "delivery_optimization.agent_account",
@@ -15,6 +15,10 @@ const OURS: [&str; 7] = [
     "delivery_optimization.cache_hosts",
     "delivery_optimization.cache_fallback_foreground",
     "delivery_optimization.cache_fallback_background",
+    "delivery_optimization.max_foreground_bandwidth",
+    "delivery_optimization.max_background_bandwidth",
+    "delivery_optimization.cache_on_vpn",
+    "delivery_optimization.vpn_keywords",
 ];
 
 /// Defaults that the specification's cells say in words, or for several keys at once.

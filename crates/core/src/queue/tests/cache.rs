@@ -5,6 +5,7 @@ use super::world::{ALICE, Plan, SIZE, World, file};
 use crate::delivery::cache::{BAN_S, CachePolicy, NEVER};
 use crate::delivery::download::State;
 use crate::enums::{ErrorContext, JobState, Priority};
+use crate::gate::Machine;
 use crate::hresult::{self as h, HResult, S_OK};
 use crate::id::JobId;
 use crate::job::property::Property;
@@ -18,7 +19,8 @@ const GONE: HResult = h::BG_E_HTTP_ERROR_404;
 
 fn limits(hosts: &[&str], foreground_s: Option<i64>, background_s: Option<i64>) -> Limits {
     let hosts = Some(hosts.iter().map(|host| (*host).to_owned()).collect());
-    Limits { cache: CachePolicy { hosts, foreground_s, background_s }, ..Limits::default() }
+    let cache = CachePolicy { hosts, foreground_s, background_s, off_on_vpn: false };
+    Limits { cache, ..Limits::default() }
 }
 
 fn world(hosts: &[&str], background_s: Option<i64>) -> World {
@@ -268,6 +270,24 @@ fn a_crash_does_not_forget_the_side() {
     w.crash();
     assert_eq!(w.asks(id), "http://h/0", "it was given up");
     assert_eq!(w.first(id).bytes_from_cache(false), 100);
+}
+
+/// A VPN that comes or goes counts from the next start on.
+#[test]
+fn cache_hosts_may_be_off_on_a_vpn() {
+    let mut w = world(&["mcc"], None);
+    let mut off = limits(&["mcc"], None, None);
+    off.cache.off_on_vpn = true;
+    for (limits, vpn, cached) in
+        [(limits(&["mcc"], None, None), true, true), (off.clone(), false, true), (off, true, false)]
+    {
+        w.set_limits(limits);
+        let machine = Machine { vpn, ..w.q.machine().clone() };
+        w.q.set_machine(machine, w.now);
+        w.drain();
+        let id = w.old_job(Priority::Normal, 1);
+        assert_eq!(w.asks(id).starts_with("http://mcc/"), cached, "{vpn}");
+    }
 }
 
 /// Where a cache host sends the transfer on is not where the file is.
