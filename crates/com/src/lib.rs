@@ -25,6 +25,7 @@ mod quiet;
 mod start;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 pub use factory::{OpenbitsCreateInstance, OpenbitsVersion};
 

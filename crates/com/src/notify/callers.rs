@@ -5,6 +5,7 @@ use crate::bridge::h;
 use crate::generated::types::BG_FILE_RANGE;
 use crate::job::Job;
 use crate::pool;
+use crate::turns::STACK_BYTES;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use openbits_api::{CallbackKind, CallbackView, CertificateCheck};
@@ -21,8 +22,6 @@ const CALLERS: usize = 4;
 const WAITING_MAX: usize = 64;
 /// Calls that nobody waits for are dropped when so many are waiting.
 const LOSSY_MAX: usize = 32;
-/// What the program's code may use; as much as a program's own first thread has.
-const STACK_BYTES: usize = 8 << 20;
 
 pub(super) enum Work {
     /// A callback.

@@ -2,8 +2,9 @@
 
 use super::super::*;
 use super::download_property::{get, set};
-use super::download_watch::Watch;
+use super::download_watch::{Outcome, Watch};
 use crate::job::{Face, Job};
+use crate::turns;
 use openbits_api::error::parse_code;
 use openbits_api::{DownloadProperties, DownloadView, RangeView, StartDownload};
 use openbits_client::DownloadAction;
@@ -79,11 +80,17 @@ impl DownloadObject {
         done
     }
 
+    /// What became of the stream, as far as this process knows.
+    fn sink_outcome(&self, view: &DownloadView) -> Outcome {
+        Watch::of(self.job.id()).and_then(|watch| watch.sink_outcome(view))
+    }
+
     /// Waits until there is nothing to wait for.
     fn wait(&self) -> Done {
         let mut pause = LOOKS.0;
         loop {
-            let (status, view) = told(&self.job, self.view()?);
+            let view = self.view()?;
+            let status = told(&view, self.sink_outcome(&view));
             match view.state {
                 _ if status.Error != 0 => return Err(HResult::from_signed(status.Error)),
                 State::Aborted => return Err(E_ABORT),
@@ -126,8 +133,8 @@ pub(super) fn view(job: &Job) -> Result<DownloadView, HResult> {
     }
 }
 
-/// The status as programs are told it: of a stream, everything is there when the stream has it.
-pub(super) fn told(job: &Job, view: DownloadView) -> (DO_DOWNLOAD_STATUS, DownloadView) {
+/// The status as programs are told it: of a stream, everything is there when the stream has it (`outcome`: [`Watch::sink_outcome`]).
+pub(super) fn told(view: &DownloadView, outcome: Outcome) -> DO_DOWNLOAD_STATUS {
     let code = |text: &str| parse_code(text).unwrap_or(h::E_UNEXPECTED).signed();
     let mut status = DO_DOWNLOAD_STATUS {
         BytesTotal: view.bytes_total,
@@ -136,9 +143,8 @@ pub(super) fn told(job: &Job, view: DownloadView) -> (DO_DOWNLOAD_STATUS, Downlo
         Error: code(&view.error),
         ExtendedError: code(&view.extended_error),
     };
-    let watch = Watch::of(job.id());
     if view.state == State::Transferred
-        && let Some(outcome) = watch.and_then(|watch| watch.sink_outcome(&view))
+        && let Some(outcome) = outcome
     {
         match outcome {
             None => status.State = DODownloadState_Transferring,
@@ -149,7 +155,7 @@ pub(super) fn told(job: &Job, view: DownloadView) -> (DO_DOWNLOAD_STATUS, Downlo
             }
         }
     }
-    (status, view)
+    status
 }
 
 /// Ranges of the caller: `None` for NULL.
@@ -182,7 +188,7 @@ impl IDODownloadMethods for DownloadObject {
             watch.started();
         }
         // From inside a callback nobody waits: what would end the wait comes after it.
-        let blocks = !Watch::is_in_call() && self.view()?.properties.blocking_mode == Some(true);
+        let blocks = !turns::is_here() && self.view()?.properties.blocking_mode == Some(true);
         if blocks { self.wait() } else { OK }
     }
 
@@ -196,15 +202,17 @@ impl IDODownloadMethods for DownloadObject {
 
     fn finalize(&self) -> Done {
         let view = self.view()?;
-        let outcome = Watch::of(self.job.id()).and_then(|watch| watch.sink_outcome(&view));
-        if outcome.is_some_and(|outcome| outcome != Some(Ok(()))) {
+        // Only where the stream is does anybody know that it has its bytes: another process's Finalize would take them from it.
+        let has_stream = view.properties.stream == Some(true) && !view.state.is_final();
+        if has_stream && self.sink_outcome(&view) != Some(Some(Ok(()))) {
             return Err(codes::DO_E_INVALID_STATE);
         }
         self.end(DownloadAction::Finalize, State::Finalized)
     }
 
     fn get_status(&self, status: Out<'_, DO_DOWNLOAD_STATUS>) -> Done {
-        status.set(told(&self.job, self.view()?).0);
+        let view = self.view()?;
+        status.set(told(&view, self.sink_outcome(&view)));
         OK
     }
 

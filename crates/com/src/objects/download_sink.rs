@@ -85,10 +85,7 @@ impl Sink {
                 if bytes == 0 {
                     break;
                 }
-                if ended.load(Ordering::Acquire) {
-                    return Err(E_ABORT);
-                }
-                self.write(&block[..bytes])?;
+                self.write(&block[..bytes], ended)?;
                 written += bytes as u64;
             }
             if range.length.is_some_and(|length| length != written) {
@@ -99,11 +96,14 @@ impl Sink {
         if total == view.bytes_total { Ok(()) } else { Err(STG_E_READFAULT) }
     }
 
-    fn write(&self, mut bytes: &[u8]) -> Result<(), HResult> {
+    fn write(&self, mut bytes: &[u8], ended: &AtomicBool) -> Result<(), HResult> {
         /// No stream writes as much at once: it has not counted.
         const UNCOUNTED: u32 = u32::MAX;
         while !bytes.is_empty() {
             let length = u32::try_from(bytes.len()).map_err(|_| h::E_UNEXPECTED)?;
+            if ended.load(Ordering::Acquire) {
+                return Err(E_ABORT);
+            }
             let mut written = UNCOUNTED;
             // SAFETY: the pointer is of a live object; the bytes and the number outlive the call.
             let answer =

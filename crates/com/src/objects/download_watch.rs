@@ -1,11 +1,11 @@
 //! What a program attached to a download: its IDODownloadStatusCallback, and its stream (spec/delivery-optimization-com.md 4.5).
 //!
 //! Both live in this process only, whatever objects there are for the download. Something says that it is time to look (the service's
-//! callback; a thread of the library once in a while, since such a callback may be lost, and after a call of the program itself), and what
-//! the download is now is asked then. So nothing is told twice, and the last call tells the end.
+//! callback, a call of the program itself, a call of the program's code that is over; the ticker once in a while, since a callback may be
+//! lost), and what the download is now is asked then (`download_look`). So nothing is told twice, and the last call tells the end.
 
 use super::super::*;
-use super::download::{self, DownloadObject};
+use super::download::DownloadObject;
 use super::download_sink::Sink;
 use super::download_ticker;
 use crate::job::{Face, Job};
@@ -14,25 +14,27 @@ use openbits_api::{DownloadProperties, DownloadView};
 use openbits_core::JobId;
 use openbits_core::delivery::codes;
 use openbits_core::delivery::download::State;
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use windows_core::{IUnknown, Interface};
 
-/// Period of progress calls if none was set.
-const PERIOD_S: u32 = 1;
-
-thread_local! {
-    /// This thread is in a call of the program's callback or stream.
-    static IN_CALL: Cell<bool> = const { Cell::new(false) };
-}
+/// What was told last, and when.
+pub(super) type Told = (DO_DOWNLOAD_STATUS, Instant);
+/// What became of writing a Start's data into the stream: `None` without a stream, `Some(None)` as long as it has not happened.
+pub(super) type Outcome = Option<Option<Result<(), HResult>>>;
 
 /// A callback of the program.
-struct Callback {
+pub(super) struct Callback {
     unknown: IUnknown,
     face: IDODownloadStatusCallback,
+}
+
+impl Callback {
+    pub(super) fn face(&self) -> &IDODownloadStatusCallback {
+        &self.face
+    }
 }
 
 // SAFETY: the headers say that callbacks are called from threads of the library.
@@ -40,28 +42,36 @@ unsafe impl Send for Callback {}
 // SAFETY: as above.
 unsafe impl Sync for Callback {}
 
-/// What is attached.
+/// What is attached, and what is under way.
 #[derive(Default)]
-struct Attached {
-    callback: Option<Arc<Callback>>,
-    sink: Option<Arc<Sink>>,
+pub(super) struct Attached {
+    pub(super) callback: Option<Arc<Callback>>,
+    pub(super) sink: Option<Arc<Sink>>,
     /// The Start whose data the stream was given, and what became of it.
-    filled: Option<(u32, Result<(), HResult>)>,
-    /// What the callback was told last, and when.
-    last: Option<(DO_DOWNLOAD_STATUS, Instant)>,
+    pub(super) filled: Option<(u32, Result<(), HResult>)>,
+    /// What a callback of the download was told last.
+    pub(super) last: Option<Told>,
     /// The state that was seen last.
-    seen: Option<State>,
+    pub(super) seen: Option<State>,
+    /// A thread has a call of the callback: the next one waits for its end, whoever is attached then.
+    pub(super) is_calling: bool,
+    /// A thread has the stream.
+    pub(super) is_filling: bool,
 }
 
-/// What is attached to one download.
+impl Attached {
+    fn has_objects(&self) -> bool {
+        self.callback.is_some() || self.sink.is_some()
+    }
+}
+
+/// What is attached to one download. It stays until nothing is attached and nothing under way.
 pub(super) struct Watch {
     job: Arc<Job>,
     attached: Mutex<Attached>,
-    /// Somebody looks: calls for one download are never concurrent with each other.
-    busy: AtomicBool,
-    /// Who looks shall look again.
-    again: AtomicBool,
-    /// The program ended the download: its stream gets nothing more.
+    /// It is time to look.
+    wish: AtomicBool,
+    /// The download is over: its stream gets nothing more, and its callback the final state only.
     ended: AtomicBool,
 }
 
@@ -90,49 +100,87 @@ impl Watch {
         watches().1.get(&id).cloned()
     }
 
-    /// The same, made if there is none.
-    fn for_job(job: &Arc<Job>) -> Arc<Self> {
-        let new = || {
-            Arc::new(Self {
-                job: job.clone(),
-                attached: Mutex::new(Attached::default()),
-                busy: AtomicBool::new(false),
-                again: AtomicBool::new(false),
-                ended: AtomicBool::new(false),
-            })
-        };
-        watches().1.entry(job.id()).or_insert_with(new).clone()
+    fn new(job: &Arc<Job>) -> Arc<Self> {
+        Arc::new(Self {
+            job: job.clone(),
+            attached: Mutex::new(Attached::default()),
+            wish: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+        })
     }
 
-    fn attached(&self) -> MutexGuard<'_, Attached> {
+    pub(super) fn job(&self) -> &Arc<Job> {
+        &self.job
+    }
+
+    /// Whoever takes the list of all watches too takes that first.
+    pub(super) fn attached(&self) -> MutexGuard<'_, Attached> {
         self.attached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Attaches, or takes back; the service is told whether there is anybody to call.
     fn change<T>(job: &Arc<Job>, change: impl FnOnce(&mut Attached) -> T) {
-        let watch = Self::for_job(job);
-        // What is released is released outside of the lock.
-        let (_released, empty) = {
+        // What is released is released outside of the locks.
+        let (_released, attached, gone) = {
+            let mut watches = watches();
+            let watch = watches.1.entry(job.id()).or_insert_with(|| Self::new(job)).clone();
             let mut attached = watch.attached();
             let released = change(&mut attached);
-            (released, attached.callback.is_none() && attached.sink.is_none())
+            let has_objects = attached.has_objects();
+            let gone = watch.remove_if_idle(&mut watches.1, &attached);
+            drop(attached);
+            (released, has_objects.then_some(watch), gone)
         };
-        if empty {
-            watch.release();
-            return;
+        if let Some(watch) = attached {
+            // Without the service's callbacks the ticker alone says when to look: later, but surely.
+            let _ = notify::register(job, Some(watch as Arc<dyn Target>));
+            download_ticker::start();
+        } else if gone {
+            notify::forget(job.id());
         }
-        // Without the service's callbacks the ticker alone says when to look: later, but surely.
-        let _ = notify::register(job, Some(watch as Arc<dyn Target>));
-        download_ticker::start();
     }
 
-    /// Nothing is attached any more, or there is nothing left to tell.
-    fn release(&self) {
-        let id = self.job.id();
-        let watch = watches().1.remove(&id);
-        if watch.is_some() {
-            notify::forget(id);
+    /// Ends what was under way; the last of it, after everything was taken back, ends the watch.
+    pub(super) fn settle(&self, change: impl FnOnce(&mut Attached)) {
+        let gone = {
+            let mut watches = watches();
+            let mut attached = self.attached();
+            change(&mut attached);
+            self.remove_if_idle(&mut watches.1, &attached)
+        };
+        if gone {
+            notify::forget(self.job.id());
         }
+    }
+
+    /// True if it is not in the list any more by this.
+    fn remove_if_idle(&self, watches: &mut BTreeMap<JobId, Arc<Self>>, attached: &Attached) -> bool {
+        let idle = !attached.has_objects() && !attached.is_calling && !attached.is_filling;
+        idle && self.remove(watches)
+    }
+
+    /// Takes it off the list; another one for the same download stays there.
+    fn remove(&self, watches: &mut BTreeMap<JobId, Arc<Self>>) -> bool {
+        let id = self.job.id();
+        let is_there = watches.get(&id).is_some_and(|watch| std::ptr::eq(&raw const **watch, self));
+        if is_there {
+            watches.remove(&id);
+        }
+        is_there
+    }
+
+    /// There is nothing left to tell: everything is taken off.
+    pub(super) fn release(&self) {
+        let released = {
+            let mut watches = watches();
+            self.remove(&mut watches.1);
+            let mut attached = self.attached();
+            (attached.callback.take(), attached.sink.take())
+        };
+        if let Some(sink) = &released.1 {
+            sink.remove_file();
+        }
+        notify::forget(self.job.id());
     }
 
     /// SetProperty(CallbackInterface): the second one replaces the first.
@@ -178,43 +226,64 @@ impl Watch {
     }
 
     pub(super) fn callback_object(&self) -> Option<IUnknown> {
-        self.attached().callback.as_ref().map(|callback| callback.unknown.clone())
+        // AddRef is the program's code: not under the lock.
+        let callback = self.attached().callback.clone();
+        callback.map(|callback| callback.unknown.clone())
+    }
+
+    pub(super) fn has_callback(&self) -> bool {
+        self.attached().callback.is_some()
     }
 
     pub(super) fn stream_object(&self) -> Option<IUnknown> {
-        self.attached().sink.as_ref().map(|sink| sink.object())
+        let sink = self.attached().sink.clone();
+        sink.map(|sink| sink.object())
     }
 
     pub(super) fn has_stream(&self) -> bool {
         self.attached().sink.is_some()
     }
 
-    /// What became of writing this Start's data into the stream: `None` without a stream, `Some(None)` as long as it has not happened.
-    pub(super) fn sink_outcome(&self, view: &DownloadView) -> Option<Option<Result<(), HResult>>> {
+    /// What became of writing the present Start's data into the stream.
+    pub(super) fn sink_outcome(&self, view: &DownloadView) -> Outcome {
         let attached = self.attached();
         let filled = attached.filled.filter(|(start, _)| *start == view.starts).map(|(_, outcome)| outcome);
         attached.sink.is_some().then_some(filled)
     }
 
-    /// A Start that the service accepted: a stream that failed is tried again. The program may hold a lock that its callback takes, so
-    /// the look is a thread's of the library, at once.
+    /// A Start that the service accepted: a stream that failed is tried again.
     pub(super) fn started(&self) {
         {
             let mut attached = self.attached();
             attached.filled = attached.filled.filter(|(_, outcome)| outcome.is_ok());
             attached.seen = None;
         }
-        download_ticker::wake();
+        self.wish();
     }
 
     /// The program ended the download, and the file of its stream with it.
-    pub(super) fn end(self: &Arc<Self>) {
-        self.ended.store(true, Ordering::Release);
+    pub(super) fn end(&self) {
+        self.set_ended();
         let sink = self.attached().sink.clone();
         if let Some(sink) = sink {
             sink.remove_file();
         }
-        download_ticker::wake();
+        self.wish();
+    }
+
+    pub(super) fn set_ended(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    pub(super) fn ended(&self) -> &AtomicBool {
+        &self.ended
+    }
+
+    /// Whether this callback is still to be called, `over`: with the final state.
+    pub(super) fn may_tell(&self, callback: &Arc<Callback>, over: bool) -> bool {
+        let attached = self.attached();
+        let is_attached = attached.callback.as_ref().is_some_and(|now| Arc::ptr_eq(now, callback));
+        is_attached && (over || !self.ended.load(Ordering::Acquire))
     }
 
     /// Whether something may happen that is not told: then it is worth a look.
@@ -223,101 +292,30 @@ impl Watch {
         match attached.seen {
             Some(State::Created | State::Paused) => self.ended.load(Ordering::Acquire),
             Some(State::Transferred) => {
-                self.ended.load(Ordering::Acquire) || attached.sink.is_some() && attached.filled.is_none()
+                let unfilled = attached.sink.is_some() && attached.filled.is_none() && !attached.is_filling;
+                self.ended.load(Ordering::Acquire) || unfilled
             }
             _ => true,
         }
     }
 
-    /// True on a thread that is in a call of the program: what waits for such a call must not wait here.
-    pub(super) fn is_in_call() -> bool {
-        IN_CALL.get()
+    /// Has the ticker look at once. The program may hold a lock that its callback takes: nothing is called here.
+    pub(super) fn wish(&self) {
+        self.wish.store(true, Ordering::Release);
+        download_ticker::wake();
     }
 
-    /// Looks, unless somebody does: then that one looks once more.
-    pub(super) fn run(self: &Arc<Self>) {
-        self.again.store(true, Ordering::Release);
-        while self.again.load(Ordering::Acquire) {
-            if self.busy.swap(true, Ordering::AcqRel) {
-                return;
-            }
-            self.again.store(false, Ordering::Release);
-            let over = self.look();
-            self.busy.store(false, Ordering::Release);
-            if over {
-                self.release();
-                return;
-            }
-        }
+    /// Whether it is time to look; then the wish is granted.
+    pub(super) fn take_wish(&self) -> bool {
+        self.wish.swap(false, Ordering::AcqRel)
     }
-
-    /// Looks how the download is, fills the stream if all is there, and tells the callback what it has to know. True: it is over.
-    fn look(&self) -> bool {
-        let Ok(view) = download::view(&self.job) else { return false };
-        let (sink, waits) = {
-            let mut attached = self.attached();
-            attached.seen = Some(view.state);
-            let done = attached.filled.is_some_and(|(start, _)| start == view.starts);
-            (attached.sink.clone(), view.state == State::Transferred && !done)
-        };
-        if let Some(sink) = sink.filter(|_| waits) {
-            IN_CALL.set(true);
-            let outcome = sink.fill(&view, &self.ended);
-            IN_CALL.set(false);
-            self.attached().filled = Some((view.starts, outcome));
-        }
-        let over = view.state.is_final();
-        let period = Duration::from_secs(view.properties.callback_freq_seconds.unwrap_or(PERIOD_S).into());
-        let percent = view.properties.callback_freq_percent.unwrap_or(0);
-        let (status, _) = download::told(&self.job, view);
-        let callback = {
-            let mut attached = self.attached();
-            let news = |(last, at): &(DO_DOWNLOAD_STATUS, Instant)| {
-                is_news(last, &status, at.elapsed() >= period, percent)
-            };
-            // What it is when somebody begins to listen is no change.
-            let due = match &attached.last {
-                Some(last) => news(last),
-                None => status.State != DODownloadState_Created,
-            };
-            if due || attached.last.is_none() {
-                attached.last = Some((status, Instant::now()));
-            }
-            attached.callback.clone().filter(|_| due)
-        };
-        if let Some(callback) = callback {
-            let object = DownloadObject::object(self.job.id());
-            IN_CALL.set(true);
-            // SAFETY: the pointers are of a live object and of a struct that outlive the call. What it answers is of no interest (4.5).
-            let _ = unsafe { callback.face.OnStatusChange(object.as_raw(), &raw const status) };
-            IN_CALL.set(false);
-        }
-        if over {
-            let sink = self.attached().sink.clone();
-            if let Some(sink) = sink {
-                sink.remove_file();
-            }
-        }
-        over
-    }
-}
-
-/// Another state or error, or progress that is due: after the period, or after so many percent.
-fn is_news(last: &DO_DOWNLOAD_STATUS, now: &DO_DOWNLOAD_STATUS, period_over: bool, percent: u32) -> bool {
-    let key = |s: &DO_DOWNLOAD_STATUS| (s.State, s.Error, s.ExtendedError);
-    let step = |s: &DO_DOWNLOAD_STATUS| {
-        let share = u128::from(s.BytesTransferred) * 100 / u128::from(s.BytesTotal.max(1));
-        share / u128::from(percent.max(1))
-    };
-    let moved = last.BytesTransferred != now.BytesTransferred;
-    key(last) != key(now) || moved && (period_over || percent > 0 && step(last) != step(now))
 }
 
 impl Target for Watch {
-    /// The answer says that it was heard; the look itself may be somebody else's.
+    /// The answer says that it was heard; the look is the ticker's.
     fn call(&self, job: &Arc<Job>, _event: Event) -> HResult {
         if let Some(watch) = Self::of(job.id()) {
-            watch.run();
+            watch.wish();
         }
         h::S_OK
     }
@@ -329,33 +327,5 @@ impl Target for Watch {
 
     fn face(&self) -> Face {
         Face::Delivery
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn status(state: i32, transferred: u64) -> DO_DOWNLOAD_STATUS {
-        DO_DOWNLOAD_STATUS {
-            BytesTotal: 1000,
-            BytesTransferred: transferred,
-            State: state,
-            Error: 0,
-            ExtendedError: 0,
-        }
-    }
-
-    #[test]
-    fn states_are_told_at_once_and_progress_by_either_of_its_steps() {
-        let (before, same) = (status(1, 100), status(1, 100));
-        assert!(!is_news(&before, &same, true, 10), "nothing moved");
-        assert!(is_news(&before, &status(2, 100), false, 0), "another state");
-        assert!(!is_news(&before, &status(1, 109), false, 0));
-        assert!(is_news(&before, &status(1, 109), true, 0), "by time");
-        assert!(!is_news(&before, &status(1, 109), false, 5), "the same step");
-        assert!(is_news(&before, &status(1, 150), false, 5), "the next step");
-        let failed = DO_DOWNLOAD_STATUS { Error: -1, ..before };
-        assert!(is_news(&before, &failed, false, 0));
     }
 }

@@ -11,6 +11,8 @@ mod delivery_manager;
 mod download;
 mod download_enumerate;
 #[allow(non_upper_case_globals, reason = "enumerators keep their names")]
+mod download_look;
+#[allow(non_upper_case_globals, reason = "enumerators keep their names")]
 mod download_property;
 #[allow(non_upper_case_globals, reason = "enumerators keep their names")]
 mod download_sink;

@@ -16,7 +16,7 @@ const E_FAIL: HRESULT = HRESULT(h::E_FAIL.signed());
 
 /// What a callback saw, and how it answers.
 #[derive(Default)]
-struct Notes {
+pub(super) struct Notes {
     calls: Mutex<Vec<String>>,
     /// So many calls are answered with a failure first.
     failures: Mutex<u32>,
@@ -39,7 +39,7 @@ impl Notes {
         self.calls.lock().unwrap().clone()
     }
 
-    fn count(&self, name: &str) -> usize {
+    pub(super) fn count(&self, name: &str) -> usize {
         self.calls().iter().filter(|call| call.starts_with(name)).count()
     }
 }
@@ -131,11 +131,11 @@ impl IBackgroundCopyCallback3_Impl for Newest_Impl {
     }
 }
 
-fn newest(notes: &Arc<Notes>) -> IUnknown {
+pub(super) fn newest(notes: &Arc<Notes>) -> IUnknown {
     Newest(notes.clone()).into()
 }
 
-fn set(job: &api::IBackgroundCopyJob, target: &IUnknown) -> HResult {
+pub(super) fn set(job: &api::IBackgroundCopyJob, target: &IUnknown) -> HResult {
     // SAFETY: a call as a program makes it.
     code(unsafe { job.SetNotifyInterface(target.as_raw()) })
 }

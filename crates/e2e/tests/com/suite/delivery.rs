@@ -2,7 +2,7 @@
 //! (spec/delivery-optimization-com.md).
 
 use super::*;
-use crate::session::run;
+use crate::session::{run, run_with_cache_host};
 use api::{IDODownloadStatusCallback_Impl, ISequentialStream_Impl, IStream_Impl};
 use openbits_core::delivery::codes;
 use openbits_core::hresult as h;
@@ -202,7 +202,7 @@ impl IDODownloadStatusCallback_Impl for Told_Impl {
 }
 
 impl Seen {
-    fn states(&self) -> Vec<i32> {
+    pub(super) fn states(&self) -> Vec<i32> {
         let mut states: Vec<i32> = self.states.lock().unwrap().iter().map(|(state, _)| *state).collect();
         states.dedup();
         states
@@ -317,6 +317,14 @@ pub(super) fn do_manager_enum_downloads() {
             assert_eq!(first.Abort(), S_OK);
             assert_eq!(second.Abort(), S_OK);
         }
+        assert_eq!(list(None).err(), Some(codes::DO_E_NO_DOWNLOADS));
+        // Row 7 of the checklist: also after Finalize.
+        let last = ready(session, &manager, "f", "f");
+        go(&last).unwrap();
+        wait_for(&last, api::DODownloadState_Transferred);
+        assert_eq!(elements(&list(None).unwrap()).len(), 1);
+        // SAFETY: a call as a program makes it.
+        assert_eq!(unsafe { last.Finalize() }, S_OK);
         assert_eq!(list(None).err(), Some(codes::DO_E_NO_DOWNLOADS));
     });
 }
@@ -747,6 +755,37 @@ fn delivery_optimization_file_get_stats() {
             assert_eq!(after.isBackground, 1);
             drop((take(after.fileId), take(after.sourceURL)));
         }
+    });
+}
+
+/// 5.5: what came from a cache host is told apart (docs/decisions/0029).
+#[test]
+fn delivery_optimization_file_get_stats_of_a_cache_host() {
+    run_with_cache_host(here!(), |session, cache| {
+        cache.put("file", Content::new(6, 10_000));
+        cache.hold("file", 4_000);
+        let manager = old_manager(session);
+        let job = named_job(&manager, 0, "job").unwrap();
+        let (url, path) = (w(&session.origin().url("file")), w(&session.path("file")));
+        // SAFETY: calls as a program makes them.
+        unsafe {
+            assert_eq!(job.AddFile(url.as_ptr(), path.as_ptr()), S_OK);
+            let file: api::IDeliveryOptimizationFile = first_file(&job).cast().unwrap();
+            let stats = || value::<api::DOSwarmStats>(|place| file.GetStats(place));
+            assert_eq!(job.Resume(), S_OK);
+            assert!(cache.wait_held("file", LONG));
+            assert!(wait_until(LONG, || stats().bytesFromDoinc > 0));
+            let now = stats();
+            assert_eq!((now.bytesFromHttp, now.totalBytesDownloaded), (0, now.bytesFromDoinc));
+            assert_eq!((now.doincConnectionCount, now.httpConnectionCount), (1, 0));
+            cache.release("file");
+            wait_state(&job, api::BG_JOB_STATE_TRANSFERRED);
+            let after = stats();
+            assert_eq!((after.bytesFromDoinc, after.bytesFromHttp, after.totalBytesDownloaded), (10_000, 0, 10_000));
+            assert_eq!((after.doincConnectionCount, after.httpConnectionCount), (0, 0));
+            assert_eq!(take(after.sourceURL), Some(session.origin().url("file")), "as given");
+        }
+        assert!(session.origin().log().is_empty());
     });
 }
 

@@ -4,6 +4,7 @@ mod callbacks;
 mod delivery;
 mod delivery_effects;
 mod delivery_properties;
+mod delivery_slow;
 mod files;
 mod groups;
 mod job;
