@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <string>
 #include <thread>
 #include <unistd.h>
@@ -17,7 +18,7 @@
 
 typedef std::chrono::steady_clock Clock;
 
-static std::atomic<int> failures{0}, objects{0}, calls{0}, after_death{0};
+static std::atomic<int> failures{0}, objects{0}, calls{0}, after_death{0}, late{0};
 static void failed(const char *what, HRESULT hr) {
     if (failures++ < 20) {
         std::printf("FAIL %s: 0x%08X\n", what, static_cast<unsigned>(hr));
@@ -58,22 +59,32 @@ public:
     }
 };
 
+// What all callbacks of one download share.
+struct Download {
+    std::atomic<int> inside{0};
+    std::atomic<bool> is_over{false};
+};
+
 // Calls the download from inside, as `draw` wants it.
 class StatusCallback final : public Object<IDODownloadStatusCallback> {
     const unsigned draw;
-    std::atomic<int> inside{0};
+    const std::shared_ptr<Download> shared;
 
 public:
-    explicit StatusCallback(unsigned draw) : draw(draw) {}
+    StatusCallback(unsigned draw, const std::shared_ptr<Download> &shared) : draw(draw), shared(shared) {}
     HRESULT QueryInterface(REFIID riid, void **object) override {
         const bool has = riid == IID_IUnknown || riid == IID_IDODownloadStatusCallback;
         *object = has ? this : nullptr;
         return has ? (AddRef(), S_OK) : E_NOINTERFACE;
     }
     HRESULT OnStatusChange(IDODownload *download, const DO_DOWNLOAD_STATUS *status) override {
+        const bool was_over = shared->is_over;
         enter();
-        if (++inside > 1) {
+        if (++shared->inside > 1) {
             failed("two calls for one download at a time", E_UNEXPECTED);
+        }
+        if (was_over && status->State != DODownloadState_Finalized && status->State != DODownloadState_Aborted) {
+            late++;
         }
         DO_DOWNLOAD_STATUS now;
         must("GetStatus", download->GetStatus(&now));
@@ -86,16 +97,17 @@ public:
         if (draw % 11 == 0) {
             usleep(2000);
         }
-        inside--;
+        shared->inside--;
         return draw % 2 == 0 ? S_OK : E_FAIL;
     }
 };
 
 class Stream final : public Object<IStream> {
     const bool is_good;
+    const useconds_t pause;
 
 public:
-    explicit Stream(bool good) : is_good(good) {}
+    Stream(bool good, useconds_t pause) : is_good(good), pause(pause) {}
     HRESULT QueryInterface(REFIID riid, void **object) override {
         const bool has = riid == IID_IUnknown || riid == IID_ISequentialStream || riid == IID_IStream;
         *object = has ? this : nullptr;
@@ -107,6 +119,7 @@ public:
         for (ULONG i = 0; i < length; i++) { // every byte is there
             sum += static_cast<const unsigned char *>(data)[i];
         }
+        usleep(pause);
         *written = is_good ? length : 0;
         return is_good ? S_OK : sum == 0 ? E_FAIL : STG_E_MEDIUMFULL;
     }
@@ -157,12 +170,13 @@ static void download_one(IDOManager *manager, const WideText &url, const WideTex
     if (download == nullptr) {
         return;
     }
-    StatusCallback *callback = new StatusCallback(draw);
+    const std::shared_ptr<Download> shared = std::make_shared<Download>();
+    StatusCallback *callback = new StatusCallback(draw, shared);
     must("Uri", set(download, DODownloadProperty_Uri, VT_BSTR, nullptr, url.c_str()));
     must("ForegroundPriority", set(download, DODownloadProperty_ForegroundPriority, VT_BOOL, nullptr, nullptr));
     const bool is_stream = draw % 5 == 0;
     if (is_stream) {
-        Stream *stream = new Stream(draw % 10 != 0);
+        Stream *stream = new Stream(draw % 10 != 0, draw % 15 == 0 ? 5000 : 0);
         must("StreamInterface", set(download, DODownloadProperty_StreamInterface, VT_UNKNOWN, stream, nullptr));
         stream->Release();
     } else {
@@ -178,12 +192,15 @@ static void download_one(IDOManager *manager, const WideText &url, const WideTex
         may_be_late("Start again", download->Start(nullptr));
     }
     if (draw % 13 == 0) {
-        StatusCallback *other = new StatusCallback(draw / 13);
+        StatusCallback *other = new StatusCallback(draw / 13, shared);
         may_be_late("another callback", set(download, DODownloadProperty_CallbackInterface, VT_UNKNOWN, other, nullptr));
         other->Release();
     }
     if (draw % 17 == 0) {
         may_be_late("no callback", set(download, DODownloadProperty_CallbackInterface, VT_UNKNOWN, nullptr, nullptr));
+        StatusCallback *other = new StatusCallback(draw / 17, shared); // in a call of the first one, perhaps
+        may_be_late("a callback again", set(download, DODownloadProperty_CallbackInterface, VT_UNKNOWN, other, nullptr));
+        other->Release();
     }
     if (draw % 4 == 1) { // enumerated while others end theirs
         IEnumUnknown *list = nullptr;
@@ -206,6 +223,7 @@ static void download_one(IDOManager *manager, const WideText &url, const WideTex
     }
     may_be_late("Abort", draw % 2 == 0 ? download->Abort() : download->Finalize());
     may_be_late("Abort", download->Abort());
+    shared->is_over = true;
     download->Release();
 }
 
@@ -240,7 +258,7 @@ static int downloads(const char *url, const std::string &folder, int seconds) {
     for (int waited = 0; objects > 0 && waited < 100; waited++) {
         usleep(100 * 1000);
     }
-    std::printf("%d downloads, %d calls, %d objects left\n", made.load(), calls.load(), objects.load());
+    std::printf("%d downloads, %d calls, %d late, %d objects left\n", made.load(), calls.load(), late.load(), objects.load());
     if (after_death > 0 || objects != 0 || calls == 0) {
         failed("objects of the program", after_death);
     }
