@@ -4,42 +4,13 @@
 // stress race URL FOLDER SECONDS     callbacks race Release, SetNotifyInterface(NULL), Cancel and Complete, in four threads; no object stays
 // stress kill SECONDS                calls while somebody kills the service: clear codes, no hang, connected again
 #include "../../examples/cpp/text.h"
+#include "load.h"
 
 #include <openbits/bits.h>
 
-#include <atomic>
-#include <chrono>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <string>
-#include <thread>
-#include <unistd.h>
-#include <vector>
 
-typedef std::chrono::steady_clock Clock;
-
-static std::atomic<int> failures{0};
-static void failed(const char *what, HRESULT hr) {
-    if (failures++ < 20) {
-        std::printf("FAIL %s: 0x%08X\n", what, static_cast<unsigned>(hr));
-    }
-}
-static void must(const char *what, HRESULT hr) {
-    if (hr != S_OK) {
-        failed(what, hr);
-    }
-}
-
-static IBackgroundCopyManager *connect() {
-    IBackgroundCopyManager *manager = nullptr;
-    HRESULT hr = CoCreateInstance(CLSID_BackgroundCopyManager, nullptr, CLSCTX_LOCAL_SERVER, IID_PPV_ARGS(&manager));
-    if (FAILED(hr)) {
-        failed("CoCreateInstance", hr);
-        std::exit(1);
-    }
-    return manager;
-}
+static IBackgroundCopyManager *connect() { return connected<IBackgroundCopyManager>(CLSID_BackgroundCopyManager); }
 
 static int cycles(int number) {
     IBackgroundCopyManager *manager = connect();
@@ -83,17 +54,9 @@ static int cycles(int number) {
     return failures == 0 ? 0 : 1;
 }
 
-static std::atomic<int> objects{0}, calls{0}, after_death{0};
-
-class Callback final : public IBackgroundCopyCallback2 {
-    std::atomic<ULONG> references{1};
-    std::atomic<unsigned> living{0xA11FE};
-
+class Callback final : public Living<IBackgroundCopyCallback2> {
     HRESULT called(IBackgroundCopyJob *job, bool complete) {
-        if (living != 0xA11FE) {
-            after_death++;
-        }
-        calls++;
+        enter();
         BG_JOB_STATE state;
         job->GetState(&state);
         if (complete) {
@@ -103,24 +66,11 @@ class Callback final : public IBackgroundCopyCallback2 {
     }
 
 public:
-    Callback() { objects++; }
-    virtual ~Callback() {
-        living = 0xDEAD;
-        objects--;
-    }
     HRESULT QueryInterface(REFIID riid, void **object) override {
         const bool has =
             riid == IID_IUnknown || riid == IID_IBackgroundCopyCallback || riid == IID_IBackgroundCopyCallback2;
         *object = has ? this : nullptr;
         return has ? (AddRef(), S_OK) : E_NOINTERFACE;
-    }
-    ULONG AddRef() override { return ++references; }
-    ULONG Release() override {
-        const ULONG left = --references;
-        if (left == 0) {
-            delete this;
-        }
-        return left;
     }
     HRESULT JobTransferred(IBackgroundCopyJob *job) override { return called(job, true); }
     HRESULT JobError(IBackgroundCopyJob *job, IBackgroundCopyError *) override { return called(job, false); }
@@ -166,36 +116,12 @@ static void race_one(IBackgroundCopyManager *manager, const WideText &url, const
 }
 
 static int race(const char *url, const std::string &folder, int seconds) {
-    const Clock::time_point end = Clock::now() + std::chrono::seconds(seconds);
     const WideText remote = wide(url);
-    std::atomic<int> jobs{0};
-    {
-        std::vector<std::thread> threads;
-        for (unsigned number = 0; number < 4; number++) {
-            threads.emplace_back([&, number] {
-                IBackgroundCopyManager *manager = connect();
-                unsigned draw = 12345 + number;
-                const WideText local = wide((folder + "race" + std::to_string(number)).c_str());
-                while (Clock::now() < end && failures == 0) {
-                    draw = draw * 1103515245u + 12345u;
-                    race_one(manager, remote, local, draw >> 8);
-                    jobs++;
-                }
-                manager->Release();
-            });
-        }
-        for (std::thread &thread : threads) {
-            thread.join();
-        }
-    }
-    for (int waited = 0; objects > 0 && waited < 100; waited++) {
-        usleep(100 * 1000);
-    }
-    std::printf("%d jobs, %d calls, %d callback objects left\n", jobs.load(), calls.load(), objects.load());
-    if (after_death > 0 || objects != 0 || calls == 0) {
-        failed("callback objects", after_death);
-    }
-    return failures == 0 ? 0 : 1;
+    return race_in_threads<IBackgroundCopyManager>(
+        "jobs", CLSID_BackgroundCopyManager, seconds, 12345,
+        [&](IBackgroundCopyManager *manager, unsigned number, int, unsigned draw) {
+            race_one(manager, remote, wide((folder + "race" + std::to_string(number)).c_str()), draw);
+        });
 }
 
 static int kill_test(int seconds) {

@@ -29,6 +29,17 @@ fn targets() -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// Asks the compiler for every target, since nothing else in the gate builds them. libFuzzer itself is left out. The folder is that of all
+/// other checks, whose libraries are shared: no flag may differ from theirs.
+pub(crate) fn check() -> Result<()> {
+    let what = ["check", "--manifest-path", "fuzz/Cargo.toml", "--bins", "--no-default-features", "--locked"];
+    let mut command = cargo(&what);
+    if std::env::var_os("CARGO_TARGET_DIR").is_none() {
+        command.env("CARGO_TARGET_DIR", root().join("target"));
+    }
+    step(command)
+}
+
 /// Runs one target, or all, for so many seconds each. Inputs that are found on the way stay in `fuzz/target/corpus`; those under
 /// version control are the seeds in `fuzz/corpus`.
 pub(crate) fn run(target: Option<&str>, seconds: &str) -> Result<()> {

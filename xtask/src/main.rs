@@ -26,6 +26,7 @@ cargo xtask <command>
   users                two ordinary users and root against the system's service, with the slow cases (needs root)
   bench NAME [ARGS]    a benchmark: com, queue, rate, transfer, upload (see bench/README.md)
   fuzz [TARGET [SECS]] feed the parsers with anything (default: every target of fuzz/targets, 60 s each); see docs/fuzzing.md
+  fuzz check           every fuzz target compiles; `test` asks for that too
   deny                 licences, bans and sources of all dependencies (installs cargo-deny)
 ";
 
@@ -53,6 +54,7 @@ fn main() -> Result<()> {
         ["users"] => long::users(),
         ["bench", name, rest @ ..] => long::bench(name, rest),
         ["fuzz"] => fuzz::run(None, "60"),
+        ["fuzz", "check"] => fuzz::check(),
         ["fuzz", target] => fuzz::run(Some(target), "60"),
         ["fuzz", target, seconds] => fuzz::run(Some(target), seconds),
         ["deny"] => test::deny(),

@@ -53,6 +53,7 @@ pub(crate) fn run() -> Result<()> {
         "-D",
         "warnings",
     ]))?;
+    crate::fuzz::check()?;
     tests()?;
     step(cargo(&["test", "--workspace", "--doc", "--quiet"]))?;
     crate::long::apifuzz("20")?;

@@ -132,6 +132,9 @@ pub struct JobView {
     /// How the present transfer behaves towards others; null if it is not paced (FOREGROUND, or a peer on this machine).
     #[serde(default)]
     pub pace: Option<PaceView>,
+    /// Cache host that the present transfer asks in place of the origin (Delivery Optimization).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_host: Option<String>,
     /// Files, when asked for with `?files=true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<FileView>>,
@@ -223,6 +226,9 @@ pub struct FileView {
     pub bytes_from_origin: u64,
     /// Bytes that came from peers.
     pub bytes_from_peers: u64,
+    /// Bytes that came from cache hosts.
+    #[serde(default)]
+    pub bytes_from_cache_hosts: u64,
     /// Without a good piece hash file the file fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integrity_check_mandatory: Option<bool>,

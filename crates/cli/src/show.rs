@@ -225,6 +225,10 @@ fn file(job: &JobView, file: &FileView, lines: &mut Vec<String>) {
     if file.downloaded_from_peer {
         lines.push(format!("  peers:     {} of {} bytes", file.bytes_from_peers, file.bytes_transferred));
     }
+    if file.bytes_from_cache_hosts > 0 {
+        let bytes = file.bytes_from_cache_hosts;
+        lines.push(format!("  cache:     {bytes} of {} bytes came from cache hosts", file.bytes_transferred));
+    }
     if let Some(sha256) = &file.sha256 {
         lines.push(format!("  SHA-256:   {}", clean(sha256)));
     }

@@ -61,6 +61,8 @@ pub struct Machine {
     pub cost: u32,
     /// The way out is a cellular network.
     pub cellular: bool,
+    /// The way out goes through a VPN.
+    pub vpn: bool,
     /// It runs on battery.
     pub on_battery: bool,
     /// The power saver is on.
@@ -80,6 +82,7 @@ impl Default for Machine {
             network: true,
             cost: cost::UNRESTRICTED,
             cellular: false,
+            vpn: false,
             on_battery: false,
             saver: false,
             game: false,

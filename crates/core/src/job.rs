@@ -16,8 +16,10 @@ pub mod property;
 pub mod random_access;
 pub mod remote_name;
 pub mod retry;
+pub mod route;
 pub mod validation;
 
+use crate::delivery::cache::Route;
 use crate::enums::{JobState, JobType, Priority, notify};
 use crate::gate::Gate;
 use crate::hresult::HResult;
@@ -235,6 +237,9 @@ pub struct Job {
     /// What a download of IDOManager has beside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub download: Option<Box<Download>>,
+    /// The cache hosts of its last Start, and where it asks (Delivery Optimization).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<Box<Route>>,
     /// Resume was called at least once: some properties are frozen.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub resumed: bool,
@@ -330,6 +335,7 @@ impl Job {
             options: None,
             delivery: None,
             download: None,
+            route: None,
             resumed: false,
             created: now.wall,
             exempt: false,

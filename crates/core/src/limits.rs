@@ -1,5 +1,6 @@
 //! Limits and settings that steer the queue (spec/policy.md A3, C3, C4).
 
+use crate::delivery::cache::CachePolicy;
 use crate::job::retry::RetryRules;
 use crate::job::{DEFAULT_NO_PROGRESS_TIMEOUT_S, DEFAULT_RETRY_DELAY_S};
 use crate::notify;
@@ -40,6 +41,8 @@ pub struct Limits {
     pub retry: RetryRules,
     /// Rules for notification programs.
     pub notify: notify::Rules,
+    /// Cache hosts of jobs of Delivery Optimization.
+    pub cache: CachePolicy,
 }
 
 impl Default for Limits {
@@ -62,6 +65,7 @@ impl Default for Limits {
             cost_masks: Masks::DEFAULT,
             retry: RetryRules::default(),
             notify: notify::Rules::default(),
+            cache: CachePolicy::default(),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod bandwidth;
 pub mod cost;
+pub mod delivery;
 pub mod finding;
 pub mod kind;
 pub mod reference;
@@ -49,6 +50,7 @@ impl Policy {
     pub fn new(layers: &[Layer]) -> Result<Self, Vec<Finding>> {
         let mut policy = Self { resolved: resolve::resolve(layers)?, bandwidth: Bandwidth::default() };
         policy.check_limits();
+        policy.check_cache_hosts();
         policy.bandwidth = policy.resolve_bandwidth();
         Ok(policy)
     }
@@ -157,6 +159,7 @@ impl Policy {
                 gates_pause_clock: self.flag("retry.gate_pauses_clock"),
             },
             notify: self.notify_rules(),
+            cache: self.cache(),
         }
     }
 

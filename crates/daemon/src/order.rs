@@ -3,7 +3,6 @@
 use crate::policy::Settings;
 use crate::secrets::Vault;
 use crate::secrets::outgoing::Lost;
-use openbits_core::delivery::cache::rewrite;
 use openbits_core::delivery::codes::DO_E_HTTP_BLOCKSIZE_MISMATCH;
 use openbits_core::enums::notify;
 use openbits_core::hresult::ERROR_DISK_FULL;
@@ -16,8 +15,8 @@ use openbits_core::{
     Ticket,
 };
 use openbits_transfer::protocol::{
-    CancelUpload, Credential, Failure, FailureClass, FileCheckpoint, FileOrder, Finish, Header, Order, Proxy,
-    Rename, TransferOptions, UploadOrder, Validator, Wanted,
+    CancelUpload, Credential, Failure, FailureClass, FileCheckpoint, FileOrder, Finish, HARMLESS_HEADERS,
+    Header, Order, Proxy, Rename, TransferOptions, UploadOrder, Validator, Wanted,
 };
 
 /// The order for an attempt: every file of which something is wanted, with the secrets that its worker needs.
@@ -27,8 +26,8 @@ use openbits_transfer::protocol::{
 pub fn order(job: &Job, attempt: AttemptId, settings: &Settings, vault: &Vault) -> Result<Order, Lost> {
     let files = (0u32..).zip(&job.files).filter(|(_, file)| job.kind == JobType::Download && job.wants(file));
     let files = files.map(|(index, file)| {
-        let remote = match job.asks_cache_host() {
-            Some(host) => rewrite(&file.remote, host),
+        let remote = match job.cache_url(file) {
+            Some(url) => url,
             None => vault.remote(job, index, file)?,
         };
         Ok(file_order(job, index, file, settings, remote))
@@ -108,6 +107,10 @@ fn options(job: &Job, settings: &Settings, vault: &Vault) -> Result<TransferOpti
     options.credentials = vault.credentials(job)?;
     options.stored_proxy_credentials = job.options().stored_proxy_credentials;
     own_credentials(&mut options.credentials, settings.policy.text("auth.implicit_credentials"));
+    if job.asks_cache_host().is_some() {
+        options.credentials.retain(|credential| credential.target != AuthTarget::Server);
+        options.connect_timeout_ms = options.connect_timeout_ms.min(CACHE_PATIENCE_MS);
+    }
     if let Some(bind) = &job.extras().bind {
         options.bind = Some(bind.clone());
     }
@@ -133,14 +136,14 @@ fn options(job: &Job, settings: &Settings, vault: &Vault) -> Result<TransferOpti
     http_options(job, vault, &mut options)?;
     if job.dialect() == Dialect::DeliveryOptimization {
         options.wrong_size = DO_E_HTTP_BLOCKSIZE_MISMATCH;
+        options.delivery_optimization = true;
     }
     // Its client removed it, and is told so (spec/delivery-optimization-com.md 4.7).
     options.loss_is_fatal = job.download.is_some();
     if job.delivery.is_some() {
         // Spec/delivery-optimization-linux-agent.md 7.1.
         options.user_agent = DELIVERY_AGENT.to_owned();
-        let patience_ms = if job.asks_cache_host().is_some() { 3_000 } else { 15_000 };
-        options.connect_timeout_ms = options.connect_timeout_ms.min(patience_ms);
+        options.connect_timeout_ms = options.connect_timeout_ms.min(15_000);
         options.idle_timeout_ms = options.idle_timeout_ms.min(20_000);
         options.least_bytes_per_s = 4_000;
         // 7.2.
@@ -149,6 +152,9 @@ fn options(job: &Job, settings: &Settings, vault: &Vault) -> Result<TransferOpti
     Ok(options)
 }
 
+/// How long a cache host may take to accept a connection: it is near, or of no use.
+const CACHE_PATIENCE_MS: u64 = 3_000;
+
 /// User-Agent of downloads of Delivery Optimization.
 const DELIVERY_AGENT: &str = "Microsoft-Delivery-Optimization-Lite/10.0.0.1";
 
@@ -156,22 +162,28 @@ const DELIVERY_AGENT: &str = "Microsoft-Delivery-Optimization-Lite/10.0.0.1";
 fn http_options(job: &Job, vault: &Vault, options: &mut TransferOptions) -> Result<(), Lost> {
     let http = job.http();
     options.headers = headers(job, vault, Slot::Headers)?;
-    // They are for the origin; a cache host that stands in for it has not earned them.
-    if job.asks_cache_host().is_none() {
-        options.challenge_headers = headers(job, vault, Slot::ChallengeHeaders)?;
-    }
     options.headers_stay = http.write_only;
+    // What tells who the user is, is for the origin; a cache host that stands in for it has not earned it.
+    let cached = job.asks_cache_host().is_some();
+    match cached {
+        true if http.write_only => options.headers.clear(),
+        true => options.headers.retain(|header| {
+            HARMLESS_HEADERS.iter().any(|harmless| header.name.eq_ignore_ascii_case(harmless))
+        }),
+        false => options.challenge_headers = headers(job, vault, Slot::ChallengeHeaders)?,
+    }
     options.method = http.method.as_deref().map(str::to_owned);
     if let Some(flags) = http.security {
         options.tls.flags = flags & security::CERTIFICATE;
         options.redirects = RedirectPolicy::of(flags);
         options.allow_https_to_http = flags & security::ALLOW_HTTPS_TO_HTTP != 0;
     }
-    options.tls.certificate = http.certificate.as_deref().map(|certificate| CertificateQuery {
-        location: certificate.location,
-        store: certificate.store.clone(),
-        name: CertificateName::Hash(certificate.sha256.clone()),
-    });
+    options.tls.certificate =
+        http.certificate.as_deref().filter(|_| !cached).map(|certificate| CertificateQuery {
+            location: certificate.location,
+            store: certificate.store.clone(),
+            name: CertificateName::Hash(certificate.sha256.clone()),
+        });
     options.tls.validate = http.validates;
     Ok(())
 }

@@ -96,6 +96,7 @@ pub fn job(queue: &Queue, job: &Job, files: bool, clock: Clock) -> JobView {
         next_retry_time_ms: job.retry_at(&queue.limits().retry).map(|at| clock.wall_ms(at)),
         peer: queue.peer(job.id).map(str::to_owned),
         pace: queue.pace(job.id).map(|pace| self::pace(pace, clock)),
+        cache_host: job.asks_cache_host().filter(|_| job.state.is_running()).map(str::to_owned),
         files: files.then(|| self::files(job)),
     }
 }
@@ -164,6 +165,8 @@ pub fn files(job: &Job) -> Vec<FileView> {
 /// One of them.
 pub fn file(job: &Job, index: u32, file: &File) -> FileView {
     let (bytes_from_origin, bytes_from_peers) = file.peer_download_stats();
+    let asks_cache = job.asks_cache_host().is_some() && job.state.is_running();
+    let bytes_from_cache_hosts = file.bytes_from_cache(asks_cache);
     FileView {
         index,
         remote_name: file.remote.to_string(),
@@ -178,8 +181,9 @@ pub fn file(job: &Job, index: u32, file: &File) -> FileView {
         temporary_path: job.temporary_path(index).ok().flatten(),
         valid: file.validated,
         downloaded_from_peer: file.is_downloaded_from_peer(),
-        bytes_from_origin,
+        bytes_from_origin: bytes_from_origin.saturating_sub(bytes_from_cache_hosts),
         bytes_from_peers,
+        bytes_from_cache_hosts,
         integrity_check_mandatory: file.integrity.as_deref().and_then(|check| check.mandatory),
         sha256: file.sha256.as_deref().map(str::to_owned),
         digests: file.expect().digests.iter().map(ToString::to_string).collect(),

@@ -326,6 +326,39 @@ fn a_job_that_stays_away_from_cellular_networks_waits_for_another() {
     assert!(service.until(careful, JobState::Transferring) < Duration::from_secs(1));
 }
 
+/// Delivery Optimization keeps away from cache hosts on a VPN, if it is told to.
+#[test]
+fn cache_hosts_may_be_off_on_a_vpn() {
+    if !cable() {
+        return;
+    }
+    ip("route add default dev c0");
+    // It takes connections, and never answers.
+    let stand_in = TcpListener::bind((ADDRESS, 0)).unwrap();
+    let policy = |on: bool, word: &str| {
+        format!(
+            "[delivery_optimization]\ncache_hosts = [\"{}\"]\ncache_fallback_background = \"never\"\n\
+             cache_on_vpn = {on}\nvpn_keywords = [\"{word}\"]\n",
+            stand_in.local_addr().unwrap()
+        )
+    };
+    let service = Service::start(&policy(false, "other"));
+    let url = format!("{}/slow", origin(ADDRESS));
+    for (on, word, cached) in [(false, "other", true), (true, "C0", true), (false, "C0", false)] {
+        assert!(service.reload(&policy(on, word)));
+        let request = service.request_of(Priority::Normal, &url, word);
+        let dialect = openbits_core::job::Dialect::DeliveryOptimization;
+        let request = openbits_api::CreateJob { dialect, ..request };
+        let id: JobId = service.client.create_job(&request).unwrap().job.id.parse().unwrap();
+        wait("a server is asked", || service.job(id).state.is_running().then_some(()));
+        assert_eq!(service.job(id).cache_host.is_some(), cached, "{on} {word}");
+        if !cached {
+            service.until(id, JobState::Transferring);
+        }
+        service.client.act(id, Action::Cancel).unwrap();
+    }
+}
+
 #[test]
 fn policy_09_the_jobs_own_mask_goes_before_the_policys() {
     let Some((bus, service)) = on_a_bus("[cost]\nnormal = \"unconstrained\"\n") else { return };
@@ -456,6 +489,55 @@ fn a_limit_is_shared_by_all_background_jobs_and_changes_while_they_run() {
     );
     assert!(free > 8e6, "{free}");
     assert!(is_about(rest, 4e6), "{rest}");
+}
+
+/// Two limits hold for jobs of Delivery Optimization: their own, and that of everybody's background.
+#[test]
+fn jobs_of_delivery_optimization_have_a_limit_of_their_own_beside() {
+    use openbits_core::job::Dialect;
+    let policy = |background: &str| {
+        format!(
+            "{}[delivery_optimization]\nmax_background_bandwidth = \"{background}\"\nmax_foreground_bandwidth = \"2MB/s\"\n",
+            limited("4MB/s")
+        )
+    };
+    let service = Service::start(&policy("1MB/s"));
+    let url = format!("{}/fast", origin("127.0.0.1"));
+    let fetch = |priority, name: &str| {
+        let request = service.request_of(priority, &url, name);
+        let request = openbits_api::CreateJob { dialect: Dialect::DeliveryOptimization, ..request };
+        service.client.create_job(&request).unwrap().job.id.parse().unwrap()
+    };
+    let own: Vec<JobId> = vec![fetch(Priority::Normal, "a"), fetch(Priority::Low, "b")];
+    let front: JobId = fetch(Priority::Foreground, "c");
+    let other = service.fetch(Priority::Normal, &url, "d");
+    for job in own.iter().chain([&front, &other]) {
+        service.until(*job, JobState::Transferring);
+    }
+    std::thread::sleep(Duration::from_millis(700));
+    let begun = Instant::now();
+    let all = || {
+        [&own[..], &[front], &[other]]
+            .map(|ids| ids.iter().map(|id| service.job(*id).bytes_transferred).sum::<u64>())
+    };
+    let before = all();
+    std::thread::sleep(Duration::from_secs(4));
+    let after = all();
+    #[allow(clippy::cast_precision_loss, reason = "a measurement")]
+    let speed = |n: usize| (after[n] - before[n]) as f64 / begun.elapsed().as_secs_f64();
+    let (own_speed, front_speed, other_speed) = (speed(0), speed(1), speed(2));
+    // Not more, and on a busy machine not much less.
+    assert!((0.7e6..1.1e6).contains(&own_speed), "{own_speed}");
+    assert!((1.4e6..2.2e6).contains(&front_speed), "{front_speed}");
+    assert!((2.2e6..3.6e6).contains(&other_speed), "the rest of the background: {other_speed}");
+    assert!(own_speed + other_speed < 4.4e6, "{own_speed} {other_speed}");
+    // 0 is no limit; what is left is everybody's.
+    assert!(service.reload(&policy("0")));
+    std::thread::sleep(Duration::from_millis(700));
+    let background = [own.as_slice(), &[other]].concat();
+    let total = service.speed(&background, Duration::from_secs(3));
+    let own_speed = service.speed(&own, Duration::from_secs(2));
+    assert!((3e6..4.4e6).contains(&total) && own_speed > 1.5e6, "{total} {own_speed}");
 }
 
 #[test]

@@ -10,6 +10,7 @@
 )]
 
 mod accounts;
+mod asking;
 mod door;
 mod files;
 mod jobs;
@@ -21,6 +22,7 @@ mod upload_server;
 mod user;
 
 pub use accounts::{Account, accounts, is_root, skip};
+pub use asking::{FOR_CLIENTS, asking, served};
 pub use door::{Callbacks, Door, Events, Reply};
 pub use files::{assert_is, difference, leftovers, names};
 pub use jobs::{Job, NewJob};

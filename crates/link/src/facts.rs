@@ -31,6 +31,8 @@ pub struct Network {
     pub interface: Option<String>,
     /// The kernel knows that interface as a cellular modem's.
     pub wwan: bool,
+    /// The kernel knows that interface as a tunnel's: WireGuard, tun and tap, IPsec.
+    pub tunnel: bool,
     /// Addresses that are reached without a router.
     pub subnets: Subnets,
 }

@@ -86,17 +86,24 @@ fn read_link(message: &LinkMessage) -> Link {
         loopback: flags.contains(LinkFlags::Loopback),
         carries: flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
         bridge: false,
+        tunnel: false,
     };
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name.clone_from(name),
             LinkAttribute::LinkInfo(infos) => {
                 link.bridge = infos.iter().any(|info| matches!(info, LinkInfo::Kind(InfoKind::Bridge)));
+                link.tunnel = infos.iter().any(is_tunnel);
             }
             _ => {}
         }
     }
     link
+}
+
+fn is_tunnel(info: &LinkInfo) -> bool {
+    use InfoKind::{Tun, Vti, Vti6, Wireguard, Xfrm};
+    matches!(info, LinkInfo::Kind(Tun | Wireguard | Xfrm | Vti | Vti6))
 }
 
 fn read_address(message: &AddressMessage) -> Option<Address> {

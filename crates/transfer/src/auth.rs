@@ -11,7 +11,7 @@ mod gss;
 mod held_back;
 mod netrc;
 
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub(crate) use netrc::find as find_in_netrc;
 
 use crate::protocol::{Credential, Note, Pair, TransferOptions};

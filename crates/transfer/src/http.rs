@@ -10,7 +10,7 @@ mod request;
 mod tls;
 mod upload_request;
 
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub(crate) use desktop::{gnome, kde};
 pub(crate) use link::{Link, Opening, Piece, Reply};
 pub(crate) use payload::{Payload, Sent};

@@ -23,6 +23,6 @@ pub mod worker;
 pub use certificates::thumbprint;
 
 /// Ways in for the fuzz targets (docs/fuzzing.md); not there in any other build.
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -13,7 +13,7 @@ pub use openbits_core::integrity::{Algorithm, Digest, DigestSource, PieceFile, S
 use openbits_core::job::FileId;
 use openbits_core::job::http::CertificateQuery;
 use openbits_core::{AttemptId, ErrorContext, HResult, JobId, Priority, RangeSet, Ticket};
-pub use options::{Credential, Header, Pair, Proxy, TlsOptions, TransferOptions};
+pub use options::{Credential, HARMLESS_HEADERS, Header, Pair, Proxy, TlsOptions, TransferOptions};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::path::Path;
@@ -106,6 +106,9 @@ pub struct Rates {
     pub levels: [Option<u64>; 4],
     /// Levels without a limit for servers in the own subnets.
     pub near_free: [bool; 4],
+    /// Bytes a second that jobs of Delivery Optimization have beside, wherever the server is: FOREGROUND ones, and all others.
+    #[serde(default)]
+    pub delivery: [Option<u64>; 2],
     /// The own subnets: an address, and the number of leading bits.
     pub subnets: Vec<(IpAddr, u8)>,
     /// Other workers share the limits: tell twice a second what moved ([`Event::Moved`]).

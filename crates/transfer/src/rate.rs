@@ -42,6 +42,9 @@ struct State {
     near_free: [bool; 4],
     subnets: Subnets,
     moved: [u64; 4],
+    /// Of jobs of Delivery Optimization, beside: FOREGROUND ones, and all others.
+    delivery: [Option<Bucket>; 2],
+    delivered: [u64; 2],
     reported: Option<Instant>,
     report: bool,
 }
@@ -57,7 +60,9 @@ impl Limiter {
     pub(crate) fn set(&self, rates: Rates) {
         let now_us = self.now_us();
         let mut state = self.state.borrow_mut();
-        for (bucket, rate) in state.buckets.iter_mut().zip(rates.levels) {
+        let state = &mut *state;
+        let buckets = state.buckets.iter_mut().chain(&mut state.delivery);
+        for (bucket, rate) in buckets.zip(rates.levels.into_iter().chain(rates.delivery)) {
             match (bucket.as_mut(), rate) {
                 (Some(bucket), Some(rate)) if bucket.rate() == rate => {}
                 (Some(bucket), Some(rate)) => bucket.set_rate(now_us, rate),
@@ -76,12 +81,12 @@ impl Limiter {
     }
 
     /// What moved under limits since the last report, and in how many milliseconds.
-    pub(crate) fn report(&self) -> ([u64; 4], u64) {
+    pub(crate) fn report(&self) -> ([u64; 4], [u64; 2], u64) {
         let mut state = self.state.borrow_mut();
         let now = Instant::now();
         let since = state.reported.replace(now).unwrap_or(self.began);
         let ms = u64::try_from(now.duration_since(since).as_millis()).unwrap_or(u64::MAX);
-        (std::mem::take(&mut state.moved), ms)
+        (std::mem::take(&mut state.moved), std::mem::take(&mut state.delivered), ms)
     }
 
     fn now_us(&self) -> u64 {
@@ -93,24 +98,64 @@ impl Limiter {
     }
 }
 
+/// Whose limits hold: a priority that may change, and whether those of Delivery Optimization hold beside.
+#[derive(Debug)]
+pub(crate) struct Level {
+    priority: Cell<Priority>,
+    delivery: bool,
+}
+
+impl Level {
+    pub(crate) const fn new(priority: Priority, delivery: bool) -> Self {
+        Self { priority: Cell::new(priority), delivery }
+    }
+
+    pub(crate) fn set(&self, priority: Priority) {
+        self.priority.set(priority);
+    }
+
+    fn get(&self) -> Priority {
+        self.priority.get()
+    }
+}
+
 /// Who uses a connection now: the limits, his level, and whether the server is a neighbour.
 #[derive(Clone, Debug)]
 struct User {
     limiter: Rc<Limiter>,
-    level: Rc<Cell<Priority>>,
+    level: Rc<Level>,
     peer: Option<SocketAddr>,
 }
 
 impl User {
-    /// Works with the bucket of the user's level; `None` if he has no limit.
-    fn bucket<T>(&self, work: impl FnOnce(&mut Bucket, &mut u64) -> T) -> Option<T> {
-        let level = self.level.get() as usize;
+    /// Works with the buckets of the user: that of his level, and that of Delivery Optimization. False if he has no limit.
+    fn buckets(&self, mut work: impl FnMut(&mut Bucket, &mut u64)) -> bool {
+        let priority = self.level.get();
+        let level = priority as usize;
         let free = self.limiter.state.borrow().near_free[level];
-        if free && self.peer.is_some_and(|peer| self.limiter.is_near(peer)) {
+        let spared = free && self.peer.is_some_and(|peer| self.limiter.is_near(peer));
+        let state = &mut *self.limiter.state.borrow_mut();
+        let mut limited = false;
+        if let Some(bucket) = state.buckets[level].as_mut().filter(|_| !spared) {
+            work(bucket, &mut state.moved[level]);
+            limited = true;
+        }
+        let class = usize::from(priority != Priority::Foreground);
+        if let Some(bucket) = state.delivery[class].as_mut().filter(|_| self.level.delivery) {
+            work(bucket, &mut state.delivered[class]);
+            limited = true;
+        }
+        limited
+    }
+
+    /// Reserves a slice: bytes, and from when on they may move. What has two limits keeps both.
+    fn reserve(&self, now_us: u64) -> Option<(u64, u64)> {
+        let (mut bytes, mut at_us) = (u64::MAX, 0);
+        if !self.buckets(|bucket, _| bytes = bytes.min(bucket.slice())) {
             return None;
         }
-        let state = &mut *self.limiter.state.borrow_mut();
-        Some(work(state.buckets[level].as_mut()?, &mut state.moved[level]))
+        self.buckets(|bucket, _| at_us = at_us.max(bucket.reserve(now_us, bytes)));
+        Some((bytes, at_us))
     }
 }
 
@@ -125,7 +170,7 @@ pub(crate) struct Tap {
 
 impl Tap {
     /// From now on the connection is used at this level. `peer`: the server itself, if no proxy is in between.
-    pub(crate) fn open(&self, limiter: &Rc<Limiter>, level: &Rc<Cell<Priority>>, peer: Option<SocketAddr>) {
+    pub(crate) fn open(&self, limiter: &Rc<Limiter>, level: &Rc<Level>, peer: Option<SocketAddr>) {
         *self.user.borrow_mut() = Some(User { limiter: limiter.clone(), level: level.clone(), peer });
     }
 
@@ -176,12 +221,8 @@ impl Direction {
             let level = user.level.get();
             let fresh = |held: &Held| held.generation == generation && held.level == level && held.bytes > 0;
             if self.held.filter(fresh).is_none() {
-                let now_us = user.limiter.now_us();
-                let reserved = user.bucket(|bucket, _| {
-                    let bytes = bucket.slice();
-                    Held { bytes, at_us: bucket.reserve(now_us, bytes), generation, level }
-                });
-                self.held = reserved;
+                let reserved = user.reserve(user.limiter.now_us());
+                self.held = reserved.map(|(bytes, at_us)| Held { bytes, at_us, generation, level });
                 self.sleep = None;
             }
             let Some(held) = self.held else { return Poll::Ready(None) };
@@ -203,7 +244,7 @@ impl Direction {
     fn moved(&mut self, user: &User, bytes: usize) {
         if let Some(held) = &mut self.held {
             held.bytes = held.bytes.saturating_sub(bytes as u64);
-            user.bucket(|_, moved| *moved += bytes as u64);
+            user.buckets(|_, moved| *moved += bytes as u64);
         }
     }
 
@@ -215,7 +256,7 @@ impl Direction {
             && held.generation == user.limiter.generation.get()
             && held.level == user.level.get()
         {
-            user.bucket(|bucket, _| bucket.give_back(held.bytes));
+            user.buckets(|bucket, _| bucket.give_back(held.bytes));
         }
     }
 }
@@ -258,7 +299,10 @@ impl<S: AsFd> Shaped<S> {
 
     /// Keeps the receive window as small as the limit needs it.
     fn fit_window(&mut self) {
-        let rate = self.user.as_ref().and_then(|user| user.bucket(|bucket, _| bucket.rate()));
+        let mut rate: Option<u64> = None;
+        if let Some(user) = &self.user {
+            user.buckets(|bucket, _| rate = Some(rate.map_or(bucket.rate(), |rate| rate.min(bucket.rate()))));
+        }
         let window = rate.map(|rate| (rate.saturating_mul(WINDOW_MS) / 1000).max(WINDOW_MIN));
         if window != self.window {
             self.window = window;
@@ -333,7 +377,7 @@ impl<S: AsyncWrite + AsFd + Unpin> AsyncWrite for Shaped<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let limited =
-            this.tap.sending.is_limited() || this.user().is_some_and(|user| user.bucket(|_, _| ()).is_some());
+            this.tap.sending.is_limited() || this.user().is_some_and(|user| user.buckets(|_, _| ()));
         if !limited {
             return Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
         }
@@ -357,7 +401,7 @@ pub(crate) struct Meter {
 
 impl Meter {
     /// `peer`: the server, if it is known by address.
-    pub(crate) fn new(limiter: &Rc<Limiter>, level: &Rc<Cell<Priority>>, peer: Option<SocketAddr>) -> Self {
+    pub(crate) fn new(limiter: &Rc<Limiter>, level: &Rc<Level>, peer: Option<SocketAddr>) -> Self {
         let user = User { limiter: limiter.clone(), level: level.clone(), peer };
         Self { user, direction: Direction::default(), held: Cell::new(false) }
     }

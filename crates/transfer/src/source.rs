@@ -11,12 +11,10 @@ pub(crate) use smb::open as open_smb;
 
 use crate::http::{Link, Piece, Reply};
 use crate::protocol::Pace;
-use crate::rate::{Limiter, Meter};
+use crate::rate::{Level, Limiter, Meter};
 use bytes::Bytes;
 use http::response::Parts;
-use openbits_core::Priority;
 use openbits_core::plan::Framing;
-use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use tokio::sync::mpsc;
@@ -133,7 +131,7 @@ pub(crate) struct Reading {
 
 impl Reading {
     /// The source, under the limits of bandwidth of a level.
-    pub(crate) fn under(self, limiter: &Rc<Limiter>, level: &Rc<Cell<Priority>>) -> Source {
+    pub(crate) fn under(self, limiter: &Rc<Limiter>, level: &Rc<Level>) -> Source {
         let meter = Meter::new(limiter, level, self.address);
         Source::File(Box::new(Metered { reading: self, meter, rest: Bytes::new() }))
     }

@@ -9,6 +9,6 @@ mod source;
 
 pub(crate) use attempt::UploadAttempt;
 pub(crate) use cancel::cancel;
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub(crate) use s3::plan_for_fuzzing;
 pub(crate) use source::content;

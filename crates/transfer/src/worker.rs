@@ -17,7 +17,7 @@ use crate::certificates;
 use crate::file;
 use crate::http::Pool;
 use crate::protocol::{Command, Event, FailureClass, Finish, Purpose};
-use crate::rate::Limiter;
+use crate::rate::{Level, Limiter};
 use crate::upload::{self, UploadAttempt};
 pub(crate) use attempt::{Attempt, Means};
 use base64::Engine as _;
@@ -90,7 +90,7 @@ struct Running {
     verdicts: Rc<Verdicts>,
     /// The service has stored what an upload asked it to keep.
     kept: Rc<Notify>,
-    level: Rc<Cell<Priority>>,
+    level: Rc<Level>,
 }
 
 /// Asks an attempt to end.
@@ -148,8 +148,8 @@ impl Worker {
             tokio::select! {
                 () = report => {
                     report_at = None;
-                    let (bytes, ms) = self.limiter.report();
-                    self.say(Event::Moved { bytes, ms }).await;
+                    let (bytes, delivery, ms) = self.limiter.report();
+                    self.say(Event::Moved { bytes, delivery, ms }).await;
                 }
                 command = commands.recv() => match command {
                     None | Some(Command::Shutdown) => break,
@@ -249,7 +249,7 @@ impl Worker {
 
     /// Tells a server that an upload is not wanted any more, and does the file part of the order.
     fn farewell(&mut self, order: Finish) {
-        let level = Rc::new(Cell::new(Priority::Foreground));
+        let level = Rc::new(Level::new(Priority::Foreground, false));
         let (steer, verdicts) = (Rc::new(Steer::default()), Rc::new(Verdicts::default()));
         let means = Means { pool: self.pool.clone(), limiter: self.limiter.clone(), level, steer, verdicts };
         let events = self.events.clone();
@@ -273,7 +273,7 @@ impl Worker {
         let (job, attempt) = (order.job, order.attempt);
         let (stop, ended, kept) = (Rc::new(Stop::default()), Rc::new(Notify::new()), Rc::new(Notify::new()));
         let steer = Rc::new(Steer::default());
-        let level = Rc::new(Cell::new(order.priority));
+        let level = Rc::new(Level::new(order.priority, order.options.delivery_optimization));
         let verdicts = Rc::new(Verdicts::default());
         let running = Running {
             attempt,

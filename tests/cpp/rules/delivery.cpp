@@ -220,11 +220,6 @@ DODownloadState Watcher::last() {
     return all.empty() ? static_cast<DODownloadState>(-1) : all.back().State;
 }
 
-HRESULT Sink::QueryInterface(REFIID riid, void **object) {
-    const bool has = riid == IID_IUnknown || riid == IID_ISequentialStream || riid == IID_IStream;
-    *object = has ? this : nullptr;
-    return has ? (AddRef(), S_OK) : E_NOINTERFACE;
-}
 HRESULT Sink::Write(const void *data, ULONG length, ULONG *written) {
     if (++inside > 1) {
         at_once = true;

@@ -2,11 +2,11 @@
 #ifndef OPENBITS_TESTS_DELIVERY_H
 #define OPENBITS_TESTS_DELIVERY_H
 
+#include "../objects.h"
 #include "rules.h"
 
 #include <openbits/deliveryoptimization.h>
 
-#include <atomic>
 #include <mutex>
 
 #define D IDODownload
@@ -85,23 +85,6 @@ public:
 // Objects of the program that live.
 extern std::atomic<int> watchers, sinks;
 
-// Counts its references.
-template <class I> class Counted : public I {
-    std::atomic<ULONG> references{1};
-
-public:
-    virtual ~Counted() = default;
-    ULONG AddRef() override { return ++references; }
-    ULONG Release() override {
-        const ULONG left = --references;
-        if (left == 0) {
-            delete this;
-        }
-        return left;
-    }
-    ULONG count() const { return references; }
-};
-
 // Notes every call; may do something in it.
 class Watcher final : public Counted<IDODownloadStatusCallback> {
     std::mutex mutex;
@@ -124,8 +107,8 @@ public:
     DODownloadState last(); // -1 before the first
 };
 
-// A stream of which only Write works.
-class Sink final : public Counted<IStream> {
+// Keeps what it gets.
+class Sink final : public WriteOnly<Counted<IStream>> {
     std::mutex mutex;
     std::string bytes;
     std::atomic<int> inside{0};
@@ -139,21 +122,10 @@ public:
     Sink() { sinks++; }
     ~Sink() override { sinks--; }
     std::string content();
-    HRESULT QueryInterface(REFIID riid, void **object) override;
     HRESULT Write(const void *data, ULONG length, ULONG *written) override;
-    HRESULT Read(void *, ULONG, ULONG *) override { return other(); }
-    HRESULT Seek(LARGE_INTEGER, DWORD, ULARGE_INTEGER *) override { return other(); }
-    HRESULT SetSize(ULARGE_INTEGER) override { return other(); }
-    HRESULT CopyTo(IStream *, ULARGE_INTEGER, ULARGE_INTEGER *, ULARGE_INTEGER *) override { return other(); }
-    HRESULT Commit(DWORD) override { return other(); }
-    HRESULT Revert() override { return other(); }
-    HRESULT LockRegion(ULARGE_INTEGER, ULARGE_INTEGER, DWORD) override { return other(); }
-    HRESULT UnlockRegion(ULARGE_INTEGER, ULARGE_INTEGER, DWORD) override { return other(); }
-    HRESULT Stat(STATSTG *, DWORD) override { return other(); }
-    HRESULT Clone(IStream **) override { return other(); }
 
 private:
-    HRESULT other() {
+    HRESULT other() override {
         others++;
         return E_NOTIMPL;
     }

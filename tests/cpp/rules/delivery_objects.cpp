@@ -16,13 +16,13 @@ static void watch(const Download &download, Watcher *watcher, UINT percent = 0) 
 CASE(callback_states) { // every change, in order, and the final one last
     const int before = watchers;
     {
-        Download download("big", "callback states");
+        Download download("slow", "callback states");
         Held<Watcher> watcher(new Watcher);
         watch(download, watcher.get());
         watcher->act = [](IDODownload *, const DO_DOWNLOAD_STATUS &) { usleep(20 * 1000); };
         usleep(300 * 1000);
         CHECK(watcher->last() == none || watcher->last() == DODownloadState_Created);
-        MUST(D, download, Start, (nullptr));
+        MUST(D, download, Start, (Ranges({{0, 1u << 20}}).get())); // a second: what is over too soon is told once
         CHECK(soon(20000, [&] { return watcher->last() == DODownloadState_Transferred; }));
         CHECK(watcher->has(DODownloadState_Transferring));
         MUST(D, download, Finalize, ());

@@ -1,7 +1,7 @@
 // Callbacks: rows 16, 36, 57 of spec/bits-core.md section 10, its section 6, and spec/bits-extended.md section 8.
+#include "../objects.h"
 #include "rules.h"
 
-#include <atomic>
 #include <cstring>
 #include <mutex>
 #include <unistd.h>
@@ -12,9 +12,7 @@ namespace {
 std::atomic<int> alive{0};
 
 // Notes everything; answers what it is told to.
-class Recorder final : public IBackgroundCopyCallback3 {
-    std::atomic<ULONG> references{1};
-
+class Recorder final : public Counted<IBackgroundCopyCallback3> {
 public:
     std::atomic<int> transferred{0}, errors{0}, modifications{0}, files{0}, ranges{0};
     std::atomic<int> refusals{0};       // so many times JobTransferred is not accepted
@@ -25,7 +23,7 @@ public:
     const ULONG level; // how many interfaces it has
 
     explicit Recorder(ULONG level = 3) : level(level) { alive++; }
-    virtual ~Recorder() { alive--; }
+    ~Recorder() override { alive--; }
     HRESULT QueryInterface(REFIID riid, void **object) override {
         const bool has = riid == IID_IUnknown || riid == IID_IBackgroundCopyCallback ||
                          (level >= 2 && riid == IID_IBackgroundCopyCallback2) ||
@@ -33,16 +31,6 @@ public:
         *object = has ? this : nullptr;
         return has ? (AddRef(), S_OK) : E_NOINTERFACE;
     }
-    ULONG AddRef() override { return ++references; }
-    ULONG Release() override {
-        const ULONG left = --references;
-        if (left == 0) {
-            delete this;
-        }
-        return left;
-    }
-    ULONG count() const { return references; }
-
     HRESULT JobTransferred(IBackgroundCopyJob *job) override {
         BG_JOB_STATE state;
         arguments_good = arguments_good && job != nullptr && job->GetState(&state) == S_OK;

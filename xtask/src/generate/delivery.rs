@@ -40,11 +40,11 @@ pub(crate) fn generate(tests: &[Test]) -> Result<Page> {
 mod tests {
     use super::*;
 
-    /// The specification lists so many rows; each is here once.
+    /// The specification lists so many (two share a line in 14.3); each is here once.
     #[test]
     fn every_row_is_there_once() {
         let count = |section: &str| ROWS.iter().filter(|row| row.0 == section).count();
-        assert_eq!([count("14.1"), count("14.2"), count("14.3"), count("15")], [22, 28, 35, 14]);
+        assert_eq!([count("14.1"), count("14.2"), count("14.3"), count("15")], [22, 28, 36, 14]);
         let mut rows: Vec<_> = ROWS.iter().map(|row| (row.0, row.1)).collect();
         rows.sort_unstable();
         rows.dedup();

@@ -158,6 +158,7 @@ impl State {
             next_retry_time_ms: None,
             peer: None,
             pace: None,
+            cache_host: None,
             files: Some(vec![]),
         };
         self.jobs.insert(id.to_owned(), job);
@@ -335,6 +336,7 @@ fn file_views(files: &[AddFile]) -> Vec<FileView> {
         downloaded_from_peer: false,
         bytes_from_origin: 0,
         bytes_from_peers: 0,
+        bytes_from_cache_hosts: 0,
         integrity_check_mandatory: None,
         sha256: file.sha256.clone(),
         digests: file.digests.iter().map(ToString::to_string).collect(),

@@ -53,23 +53,27 @@ impl IDeliveryOptimizationFileMethods for DeliveryFile {
             _ => SwarmStatus_Downloading,
         };
         let connected = job.peer.is_some() && status == SwarmStatus_Downloading;
+        let at_cache = connected && job.cache_host.is_some();
         let id = OutText::<Wchar>::copy(file.content_id.as_deref().unwrap_or_default())?;
         let url = OutText::<Wchar>::copy(&file.remote_name).inspect_err(|_| give_back(id))?;
         stats.set(DOSwarmStats {
             fileId: id,
             sourceURL: url,
             fileSize: size(file.bytes_total.or(file.expected_size)),
-            totalBytesDownloaded: file.bytes_from_origin.saturating_add(file.bytes_from_peers),
+            totalBytesDownloaded: file
+                .bytes_from_origin
+                .saturating_add(file.bytes_from_cache_hosts)
+                .saturating_add(file.bytes_from_peers),
             bytesFromLanPeers: file.bytes_from_peers,
             bytesFromGroupPeers: 0,
             bytesFromInternetPeers: 0,
             bytesFromHttp: file.bytes_from_origin,
-            bytesFromDoinc: 0,
+            bytesFromDoinc: file.bytes_from_cache_hosts,
             bytesToLanPeers: 0,
             bytesToGroupPeers: 0,
             bytesToInternetPeers: 0,
-            httpConnectionCount: connected.into(),
-            doincConnectionCount: 0,
+            httpConnectionCount: (connected && !at_cache).into(),
+            doincConnectionCount: at_cache.into(),
             lanConnectionCount: 0,
             groupConnectionCount: 0,
             internetConnectionCount: 0,

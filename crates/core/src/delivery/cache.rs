@@ -1,23 +1,59 @@
-//! The cache host (Microsoft Connected Cache) and when to leave it (section 8).
+//! Cache hosts (Microsoft Connected Cache), and when to leave them (spec/delivery-optimization-linux-agent.md 8,
+//! spec/delivery-optimization-com.md 10.2).
 //!
-//! Two tries without a byte on one side lead to the other, once both were tried; a delay holds a download to the cache host until it is
-//! over; -1 holds it there for good.
+//! Several are asked in their order, one at a time; the origin follows when the last one failed. Two tries without a byte on one side lead
+//! to the other, once both were tried; a delay holds a download to the cache hosts until it is over; -1 holds it there for good.
 
+mod host;
+
+pub use host::{HOST_MAX, HOSTS_MAX, gateway_of, host_and_port, host_of, hosts_of_list, rewrite};
+
+use crate::enums::Priority;
 use crate::hresult::{self as h, HResult};
 use crate::time::Mono;
 use serde::{Deserialize, Serialize};
 
 /// What failed is left alone so long, in seconds.
 pub const BAN_S: u64 = 900;
-/// Longest name of a cache host, in bytes.
-pub const HOST_MAX: usize = 255;
+/// The delay that never ends.
+pub const NEVER: i64 = -1;
+
+/// What the policy says for all jobs of Delivery Optimization.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct CachePolicy {
+    /// Names or addresses, with a port where one is given; `None`: not set. An empty list is set: there is none.
+    pub hosts: Option<Vec<String>>,
+    /// Seconds before a foreground job may ask the origin, as in [`CacheHosts`].
+    pub foreground_s: Option<i64>,
+    /// The same of all other jobs.
+    pub background_s: Option<i64>,
+    /// There are none while the way out goes through a VPN.
+    pub off_on_vpn: bool,
+}
+
+impl CachePolicy {
+    /// No cache host may be asked now, whoever names it.
+    pub const fn forbids(&self, vpn: bool) -> bool {
+        self.off_on_vpn && vpn
+    }
+
+    /// What holds for a job of this level; `None`: straight to the origin.
+    pub fn of(&self, priority: Priority) -> Option<CacheHosts> {
+        let hosts = self.hosts.as_ref().filter(|hosts| !hosts.is_empty())?.clone();
+        let delay_s = match priority {
+            Priority::Foreground => self.foreground_s,
+            _ => self.background_s,
+        };
+        Some(CacheHosts { hosts, delay_s })
+    }
+}
 
 /// What the configuration says, read at every Start.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct CacheHost {
-    /// Its name.
-    pub host: String,
-    /// Seconds before the origin may be asked; `None`: by the automatic rule; -1: never.
+pub struct CacheHosts {
+    /// Their names, in the order in which they are asked; at least one.
+    pub hosts: Vec<String>,
+    /// Seconds before the origin may be asked; `None`: by the automatic rule; [`NEVER`]: never.
     pub delay_s: Option<i64>,
 }
 
@@ -25,7 +61,7 @@ pub struct CacheHost {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
-    /// The cache host.
+    /// A cache host.
     #[default]
     Cache,
     /// The URL's own server.
@@ -36,21 +72,27 @@ pub enum Side {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Route {
     /// The configuration at its last Start.
-    pub config: CacheHost,
+    pub config: CacheHosts,
     /// Where the present or next try goes.
     pub side: Side,
-    /// Where the try before went.
+    /// Position of the cache host that is asked there.
+    #[serde(default)]
+    pub at: usize,
+    /// Whom the try before asked: a cache host, or (`None`) the origin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asked: Option<Side>,
-    /// The first Start with a cache host.
+    pub asked: Option<String>,
+    /// The first Start with these cache hosts.
     pub since: Mono,
     /// Tries in a row on this side that brought no byte.
     #[serde(default)]
     pub tries: u32,
+    /// Cache hosts in a row that refused.
+    #[serde(default)]
+    pub refusals: usize,
     /// The origin was asked.
     #[serde(default)]
     pub origin_tried: bool,
-    /// The delay was over when the cache host failed: the rest comes from the origin.
+    /// The delay was over when the last cache host failed: the rest comes from the origin.
     #[serde(default)]
     pub given_up: bool,
 }
@@ -62,7 +104,7 @@ pub enum Next {
     Usual,
     /// Another try after the usual delay, whatever the error.
     Later,
-    /// A try at the other side, at once.
+    /// A try at another server, at once.
     AtOnce,
     /// The error is final.
     Final,
@@ -85,242 +127,154 @@ fn unreachable(code: HResult) -> bool {
 
 impl Route {
     /// A download that was never started with this configuration.
-    pub fn new(config: CacheHost, now: Mono) -> Self {
+    pub fn new(config: CacheHosts, now: Mono) -> Self {
         Self {
             config,
             side: Side::Cache,
+            at: 0,
             asked: None,
             since: now,
             tries: 0,
+            refusals: 0,
             origin_tried: false,
             given_up: false,
         }
     }
 
+    /// The cache host that the present try asks, if it asks one.
+    pub fn host(&self) -> Option<&str> {
+        let host = self.config.hosts.get(self.at).filter(|_| self.side == Side::Cache);
+        host.map(String::as_str)
+    }
+
+    const fn never(&self) -> bool {
+        matches!(self.config.delay_s, Some(NEVER))
+    }
+
     fn is_due(&self, now: Mono) -> bool {
         match self.config.delay_s {
-            None | Some(-1) => false,
+            None | Some(NEVER) => false,
             Some(delay) => now.since_ms(self.since) >= delay.max(0).saturating_mul(1000),
         }
     }
 
-    /// Where the next try goes. `banned`: the cache host is left alone for this origin.
-    pub fn choose(&mut self, banned: bool) -> Side {
-        let never = self.config.delay_s == Some(-1);
-        if self.given_up || (banned && !never) {
-            self.side = Side::Origin;
-        }
-        self.origin_tried |= self.side == Side::Origin;
-        self.side
+    /// The first cache host from this position on that is not left alone.
+    fn free(&self, from: usize, banned: impl Fn(&str) -> bool) -> Option<usize> {
+        let hosts = self.config.hosts.iter().enumerate().skip(from);
+        hosts.filter(|(_, host)| self.never() || !banned(host)).map(|(at, _)| at).next()
     }
 
-    /// A Start: the cache host first, unless it was given up.
-    pub fn start(&mut self, config: CacheHost) {
-        self.config = config;
-        self.tries = 0;
-        self.side = if self.given_up { Side::Origin } else { Side::Cache };
+    /// Where the next try goes. `banned`: this cache host is left alone for the download's origin. True if that is another server than the
+    /// one of the try before (what came before there was a cache host came from the origin).
+    pub fn choose(&mut self, banned: impl Fn(&str) -> bool) -> bool {
+        if self.side == Side::Cache {
+            match self.free(self.at, &banned).or_else(|| self.free(0, &banned)) {
+                Some(at) if !self.given_up => self.at = at,
+                _ => self.turn(Side::Origin),
+            }
+        }
+        self.origin_tried |= self.side == Side::Origin;
+        let asks = self.host().map(str::to_owned);
+        let other = self.asked != asks;
+        self.asked = asks;
+        other
+    }
+
+    /// A Start: the first cache host first, unless the same ones were given up.
+    pub fn start(&mut self, config: CacheHosts, now: Mono) {
+        if self.config.hosts == config.hosts {
+            self.config = config;
+            self.origin_tried = false;
+            self.turn(if self.given_up { Side::Origin } else { Side::Cache });
+        } else {
+            let asked = self.asked.take();
+            *self = Self { asked, ..Self::new(config, now) };
+        }
     }
 
     /// Bytes came.
     pub fn moved(&mut self) {
         self.tries = 0;
+        self.refusals = 0;
     }
 
-    /// A try failed.
-    pub fn failed(&mut self, code: HResult, http_status: Option<u16>, now: Mono) -> (Next, Option<Ban>) {
+    /// A try failed. `banned` as in [`Route::choose`], as it was before this failure.
+    pub fn failed(
+        &mut self,
+        code: HResult,
+        http_status: Option<u16>,
+        banned: impl Fn(&str) -> bool,
+        now: Mono,
+    ) -> (Next, Option<Ban>) {
         self.tries = self.tries.saturating_add(1);
         let refused = http_status.is_some_and(|status| (400..500).contains(&status));
-        match (self.side, self.config.delay_s) {
-            (Side::Cache, Some(-1)) if refused => (Next::Final, None),
-            (Side::Cache, Some(-1)) => (Next::Later, None),
-            (Side::Cache, _) if refused => {
-                self.turn(Side::Origin);
-                (Next::AtOnce, Some(Ban::ThisOrigin))
+        if self.side == Side::Origin {
+            // An origin that refuses has the last word; one that is merely not there may be better known to the cache host.
+            if self.config.delay_s.is_none() && self.tries >= 2 && !refused && !self.given_up {
+                self.turn(Side::Cache);
             }
-            (Side::Cache, Some(_)) if self.is_due(now) => {
+            return (Next::Usual, None);
+        }
+        let ban = match self.config.delay_s {
+            Some(NEVER) => None,
+            _ if refused => Some(Ban::ThisOrigin),
+            None if unreachable(code) => Some(Ban::Everything),
+            // A delay is in force: no ban ends it early.
+            _ => None,
+        };
+        self.refusals = if refused { self.refusals.saturating_add(1) } else { 0 };
+        if let Some(next) = self.free(self.at.saturating_add(1), &banned) {
+            self.at = next;
+            return (Next::AtOnce, ban);
+        }
+        (self.after_the_last(refused, banned, now), ban)
+    }
+
+    /// The last cache host of the list failed.
+    fn after_the_last(&mut self, refused: bool, banned: impl Fn(&str) -> bool, now: Mono) -> Next {
+        let own = self.config.hosts.get(self.at).cloned();
+        // One that has just refused is left alone from now on.
+        let again = self.free(0, |host| banned(host) || refused && own.as_deref() == Some(host));
+        match (self.config.delay_s, again) {
+            (Some(NEVER), _) if self.refusals >= self.config.hosts.len() => Next::Final,
+            (Some(NEVER), _) => {
+                self.at = 0;
+                Next::Later
+            }
+            (Some(_), _) if self.is_due(now) => {
                 self.given_up = true;
                 self.turn(Side::Origin);
-                (Next::AtOnce, None)
+                Next::AtOnce
             }
-            // A delay is in force: no ban ends it early.
-            (Side::Cache, Some(_)) => (Next::Later, None),
-            (Side::Cache, None) => {
-                let ban = unreachable(code).then_some(Ban::Everything);
-                if !self.origin_tried {
-                    self.turn(Side::Origin);
-                    return (Next::AtOnce, ban);
-                }
+            (Some(_), Some(first)) => {
+                self.at = first;
+                Next::Later
+            }
+            (Some(_), None) => {
+                self.turn(Side::Origin);
+                Next::AtOnce
+            }
+            (None, _) if refused || !self.origin_tried => {
+                self.turn(Side::Origin);
+                Next::AtOnce
+            }
+            (None, first) => {
+                self.at = first.unwrap_or(0);
                 if self.tries >= 2 {
                     self.turn(Side::Origin);
                 }
-                (Next::Later, ban)
-            }
-            (Side::Origin, delay) => {
-                // An origin that refuses has the last word; one that is merely not there may be better known to the cache host.
-                if delay.is_none() && self.tries >= 2 && !refused && !self.given_up {
-                    self.turn(Side::Cache);
-                }
-                (Next::Usual, None)
+                Next::Later
             }
         }
     }
 
     fn turn(&mut self, side: Side) {
         self.side = side;
+        self.at = 0;
         self.tries = 0;
+        self.refusals = 0;
     }
-}
-
-/// The host of a checked http or https URL, without user and port.
-pub fn host_of(url: &str) -> &str {
-    let authority = authority(url).1;
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    match host.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
-        _ => host,
-    }
-}
-
-/// Scheme with its slashes, authority, and the rest.
-fn authority(url: &str) -> (&str, &str, &str) {
-    let start = url.find("://").map_or(0, |at| at + 3);
-    let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
-    (&url[..start], &url[start..end], &url[end..])
-}
-
-/// The URL at the cache host: everything is kept but the host (and the user, who is known to the origin only), and the origin is named.
-pub fn rewrite(url: &str, cache: &str) -> String {
-    let (scheme, authority, rest) = authority(url);
-    let origin = host_of(url);
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let port = host.strip_prefix(origin).unwrap_or_default();
-    let rest = rest.split_once('#').map_or(rest, |(rest, _)| rest);
-    let slash = if rest.starts_with('/') { "" } else { "/" };
-    let mark = match rest.split_once('?') {
-        None => "?",
-        Some((_, "")) => "",
-        Some(_) => "&",
-    };
-    format!("{scheme}{cache}{port}{slash}{rest}{mark}cacheHostOrigin={origin}")
-}
-
-/// A usable name of a host from a configuration: a comma list gives its first, a port is taken off.
-pub fn usable_host(text: &str) -> Option<String> {
-    let first = text.split(',').next().unwrap_or_default().trim();
-    let host = match first.rsplit_once(':') {
-        Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => host,
-        _ => first,
-    };
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    (!host.is_empty() && host.len() <= HOST_MAX && host.bytes().all(plain)).then(|| host.to_owned())
-}
-
-/// The value of `GatewayHostName=` of a connection string, up to `;` or its end.
-pub fn gateway_of(connection: &str) -> Option<&str> {
-    connection.split(';').find_map(|part| {
-        let (name, value) = part.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("GatewayHostName").then_some(value)
-    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DOWN: HResult = h::ERROR_WINHTTP_CANNOT_CONNECT;
-
-    fn route(delay_s: Option<i64>) -> Route {
-        Route::new(CacheHost { host: "mcc1".to_owned(), delay_s }, Mono(0))
-    }
-
-    const fn at(seconds: i64) -> Mono {
-        Mono(seconds * 1000)
-    }
-
-    #[test]
-    fn urls_at_the_cache_host() {
-        for (url, there) in [
-            ("http://dl.example/f?a=b", "http://mcc1/f?a=b&cacheHostOrigin=dl.example"),
-            ("https://dl.example:8443/f", "https://mcc1:8443/f?cacheHostOrigin=dl.example"),
-            ("http://u:p@dl.example/f?", "http://mcc1/f?cacheHostOrigin=dl.example"),
-            ("http://dl.example", "http://mcc1/?cacheHostOrigin=dl.example"),
-            ("http://dl.example?x#y", "http://mcc1/?x&cacheHostOrigin=dl.example"),
-            ("http://[::1]:80/f", "http://mcc1:80/f?cacheHostOrigin=[::1]"),
-        ] {
-            assert_eq!(rewrite(url, "mcc1"), there);
-        }
-    }
-
-    #[test]
-    fn names_from_the_configuration() {
-        assert_eq!(usable_host("10.0.0.1:8080,other"), Some("10.0.0.1".to_owned()));
-        assert_eq!(usable_host(" mcc "), Some("mcc".to_owned()));
-        for bad in ["", ",x", "a b", "a/b", "u@h", "a\r\nb", &"h".repeat(HOST_MAX + 1)] {
-            assert_eq!(usable_host(bad), None, "{bad}");
-        }
-        assert_eq!(gateway_of("HostName=h;DeviceId=d;GatewayHostName=10.1.1.1"), Some("10.1.1.1"));
-        assert_eq!(gateway_of("HostName=h;gatewayhostname=g;SharedAccessKey=a=="), Some("g"));
-        assert_eq!(gateway_of("HostName=h"), None);
-    }
-
-    /// Row "delay unset": the origin at once, then from side to side after two tries each.
-    #[test]
-    fn without_a_delay_the_origin_is_asked_at_once() {
-        let mut route = route(None);
-        assert_eq!(route.choose(false), Side::Cache);
-        assert_eq!(route.failed(DOWN, None, at(1)), (Next::AtOnce, Some(Ban::Everything)));
-        assert_eq!(route.choose(true), Side::Origin);
-        assert_eq!(route.failed(DOWN, None, at(2)), (Next::Usual, None));
-        assert_eq!(route.choose(false), Side::Origin, "one try is not two");
-        assert_eq!(route.failed(DOWN, None, at(3)), (Next::Usual, None));
-        assert_eq!(route.choose(false), Side::Cache);
-        assert_eq!(route.failed(DOWN, None, at(4)), (Next::Later, Some(Ban::Everything)));
-        assert_eq!(route.failed(h::ERROR_WINHTTP_CONNECTION_ERROR, None, at(5)), (Next::Later, None));
-        assert_eq!(route.choose(false), Side::Origin);
-    }
-
-    #[test]
-    fn a_refusal_of_the_cache_host_leads_to_the_origin() {
-        for delay in [None, Some(0), Some(3600)] {
-            let mut route = route(delay);
-            let next = route.failed(HResult::from_http_status(404), Some(404), at(1));
-            assert_eq!(next, (Next::AtOnce, Some(Ban::ThisOrigin)), "{delay:?}");
-            assert_eq!(route.choose(false), Side::Origin);
-            assert_eq!(route.failed(HResult::from_http_status(404), Some(404), at(2)), (Next::Usual, None));
-        }
-    }
-
-    #[test]
-    fn minus_one_never_leaves_it() {
-        let mut route = route(Some(-1));
-        for second in [1, 1000, 100_000] {
-            assert_eq!(route.failed(DOWN, None, at(second)), (Next::Later, None));
-            assert_eq!(route.choose(true), Side::Cache, "no ban counts");
-        }
-        assert_eq!(route.failed(HResult::from_http_status(404), Some(404), at(1)), (Next::Final, None));
-    }
-
-    #[test]
-    fn a_delay_holds_until_it_is_over() {
-        let mut route = route(Some(45));
-        assert_eq!(route.failed(DOWN, None, at(44)), (Next::Later, None));
-        assert_eq!(route.choose(false), Side::Cache);
-        assert_eq!(route.failed(DOWN, None, at(45)), (Next::AtOnce, None));
-        assert_eq!(route.choose(false), Side::Origin);
-        route.start(CacheHost { host: "mcc1".to_owned(), delay_s: Some(45) });
-        assert_eq!(route.choose(false), Side::Origin, "it was given up for good");
-        for (delay, due) in [(0, true), (-5, true)] {
-            let mut route = self::route(Some(delay));
-            assert_eq!(route.failed(DOWN, None, at(0)).0 == Next::AtOnce, due, "{delay}");
-        }
-    }
-
-    #[test]
-    fn a_resume_begins_at_the_cache_host() {
-        let mut route = route(None);
-        let _ = route.failed(DOWN, None, at(1));
-        route.start(CacheHost { host: "mcc2".to_owned(), delay_s: None });
-        assert_eq!(route.choose(false), Side::Cache);
-        assert_eq!(route.config.host, "mcc2");
-    }
-}
+mod tests;

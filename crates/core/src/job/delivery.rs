@@ -1,10 +1,10 @@
 //! What a Delivery Optimization download has beside an ordinary job: its source and sink before the first Start, the file that it made,
 //! and clocks of its own (spec/delivery-optimization-linux-agent.md 5 to 7).
 
-use super::{Change, ErrorRecord, File, Job, NewFile, Notice};
-use crate::delivery::cache::{Ban, CacheHost, Next, Route, Side};
+use super::{Change, File, Job, NewFile, Notice};
+use crate::delivery::cache::CacheHosts;
 use crate::delivery::codes;
-use crate::enums::{ErrorContext, JobState};
+use crate::enums::JobState;
 use crate::hresult::{self as h, HResult};
 use crate::id::Uid;
 use crate::secret::Sealed;
@@ -59,12 +59,6 @@ pub struct Delivery {
     /// A worker was asked to make the file, and what came of it was not heard: an empty file of that account may be the download's own.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub making: bool,
-    /// The cache host of its last Start, and where it asks.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub route: Option<Route>,
-    /// The next try follows at once, at the other side.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub at_once: bool,
     /// The no-progress period ended it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_progress: bool,
@@ -84,16 +78,13 @@ pub struct DeliveryChange {
     pub path: Option<String>,
     /// NoProgressTimeoutSeconds
     pub no_progress_s: Option<u32>,
-    /// The cache host of the Start that follows; `Some(None)`: none.
-    pub cache: Option<Option<CacheHost>>,
+    /// The cache hosts of the Start that follows; `Some(None)`: none.
+    pub cache: Option<Option<CacheHosts>>,
 }
 
 impl Delivery {
     /// Seconds before the next try: 2, 4, 8, 16, 30, 30 …
     pub fn retry_delay_s(&self) -> u64 {
-        if self.at_once {
-            return 0;
-        }
         (1_u64 << self.failures.clamp(1, 5)).min(DELAY_MAX_S)
     }
 
@@ -110,8 +101,6 @@ impl Delivery {
     pub fn begin_afresh(&mut self) {
         self.failures = 0;
         self.no_progress = false;
-        self.at_once = false;
-        self.route.iter_mut().for_each(Route::moved);
     }
 }
 
@@ -153,15 +142,6 @@ impl Job {
         if let Some(path) = change.path {
             delivery.path = path;
         }
-        if let Some(cache) = change.cache {
-            delivery.route = cache.map(|config| match delivery.route.take() {
-                Some(mut route) => {
-                    route.start(config);
-                    route
-                }
-                None => Route::new(config, now.mono),
-            });
-        }
         if let Some((uri, remote, login)) = change.uri {
             let other = delivery.uri != uri || delivery.login != login;
             delivery.uri = uri;
@@ -172,28 +152,11 @@ impl Job {
                 self.rename(0, remote.into(), login);
             }
         }
+        if let Some(config) = change.cache {
+            self.set_cache_hosts(config, now);
+        }
         self.touch(now);
         Ok(Change::ok(Notice::Modification))
-    }
-
-    /// Where the next try goes. `banned`: the cache host is left alone. True if that is another server than before.
-    pub fn choose_side(&mut self, banned: bool) -> bool {
-        let Some(route) = self.delivery.as_deref_mut().and_then(|delivery| delivery.route.as_mut()) else {
-            return false;
-        };
-        let side = route.choose(banned);
-        // What came before there was a cache host came from the origin.
-        let other = route.asked.replace(side).unwrap_or(Side::Origin) != side;
-        if let Some(file) = self.files.first_mut().filter(|file| other && !file.done.is_empty()) {
-            file.moved = true;
-        }
-        other
-    }
-
-    /// The cache host that the present try asks, if it asks one.
-    pub fn asks_cache_host(&self) -> Option<&str> {
-        let route = self.delivery.as_deref()?.route.as_ref()?;
-        (route.side == Side::Cache).then_some(route.config.host.as_str())
     }
 
     /// The first Start: the file was made, exclusively, at its final path; the transfer begins.
@@ -216,37 +179,6 @@ impl Job {
         let file = File::new(NewFile { remote, local, login, ..NewFile::default() });
         self.files.push(File { begun: true, ..file });
         self.resume(now)
-    }
-
-    /// Whether an error ends a download at once (`None`); `retry` is what the transfer thought of it (spec 7.3 and 8.4). Also, whom to leave
-    /// alone for a while.
-    pub fn delivery_failed(
-        &mut self,
-        error: &ErrorRecord,
-        retry: Option<u64>,
-        now: Now,
-    ) -> (Option<u64>, Option<Ban>) {
-        let Some(delivery) = self.delivery.as_deref_mut() else { return (retry, None) };
-        delivery.at_once = false;
-        let refused = error.http_status.filter(|status| !(200..300).contains(status));
-        let local = error.context == ErrorContext::LocalFile;
-        let usual = match refused {
-            Some(400..=499) => None,
-            Some(_) => Some(retry.unwrap_or(0)),
-            None if local || codes::is_fatal(error.code) => None,
-            None => Some(retry.unwrap_or(0)),
-        };
-        let Some(route) = delivery.route.as_mut().filter(|_| !local) else { return (usual, None) };
-        let (next, ban) = route.failed(error.code, refused, now.mono);
-        match next {
-            Next::Usual => (usual, ban),
-            Next::Later => (Some(retry.unwrap_or(0)), ban),
-            Next::AtOnce => {
-                delivery.at_once = true;
-                (Some(0), ban)
-            }
-            Next::Final => (None, ban),
-        }
     }
 }
 

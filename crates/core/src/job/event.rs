@@ -30,6 +30,8 @@ pub enum Event {
         /// What the server asked for.
         retry_after_ms: u64,
     },
+    /// An error that another server may not have: its turn is next, at once.
+    Elsewhere(ErrorRecord),
     /// An error that needs somebody's help.
     Fatal(ErrorRecord),
     /// A helper is to be used and is not there (any more).
@@ -82,6 +84,7 @@ impl Job {
             (Event::BytesMoved, S::Transferring) => {
                 self.no_progress_since = None;
                 self.delivery.iter_mut().for_each(|delivery| delivery.begin_afresh());
+                self.route.iter_mut().for_each(|route| route.moved());
                 self.touch(now);
                 Some(Change::ok(Notice::Modification))
             }
@@ -112,6 +115,14 @@ impl Job {
                     delivery.failures = delivery.failures.saturating_add(1);
                 }
                 self.fail(error, Wait::Retry { since: now.mono, retry_after_ms }, now)
+            }
+            (Event::Elsewhere(error), S::Connecting | S::Transferring) => {
+                self.error_count = self.error_count.saturating_add(1);
+                self.error = Some(Box::new(error));
+                if self.no_progress_since.is_none() {
+                    self.begin_no_progress(now.mono);
+                }
+                self.moved(S::Queued, now)
             }
             (Event::Fatal(error), S::Queued | S::Connecting | S::Transferring) => {
                 self.error_count = self.error_count.saturating_add(1);

@@ -124,6 +124,9 @@ pub struct File {
     /// Bytes that came from peers.
     #[serde(default, skip_serializing_if = "is_zero_u64")]
     pub peer_bytes: u64,
+    /// Bytes of `done` that came from cache hosts (Delivery Optimization).
+    #[serde(default, skip_serializing_if = "is_zero_u64")]
+    pub cache_bytes: u64,
     /// Status line and headers of the last HTTP answer, each line with CR LF.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headers: Option<Box<str>>,
@@ -259,6 +262,15 @@ impl File {
         self.moved = false;
         self.validated = false;
         self.peer_bytes = 0;
+        self.cache_bytes = 0;
+    }
+
+    /// Bytes that came from cache hosts, of what is there now. `asks`: the present attempt asks one, so that what is not durable yet came
+    /// from there.
+    pub fn bytes_from_cache(&self, asks: bool) -> u64 {
+        let there = self.bytes_transferred();
+        let under_way = if asks { there.saturating_sub(self.done.len()) } else { 0 };
+        self.cache_bytes.saturating_add(under_way).min(there)
     }
 
     /// IBackgroundCopyFile4::GetPeerDownloadStats: bytes from the origin and from peers, of what is there now.

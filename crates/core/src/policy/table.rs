@@ -65,6 +65,8 @@ pub enum Applies {
     NextAttempt,
     /// With the next start of a program.
     NextLaunch,
+    /// With the next Start or Resume of a job.
+    NextStart,
     /// For jobs now forbidden (they become SUSPENDED) and new ones (they are refused).
     Forbids,
 }
@@ -79,6 +81,7 @@ impl Applies {
             Self::NewJobs => "new jobs",
             Self::NextAttempt => "next attempt of a job",
             Self::NextLaunch => "next launch",
+            Self::NextStart => "next Start or Resume of a job",
             Self::Forbids => "new jobs are refused, forbidden ones SUSPENDED",
         }
     }
@@ -133,6 +136,12 @@ impl Key {
         self.name.split('.').next().unwrap_or(self.name)
     }
 
+    fn is_of_cache_hosts(&self) -> bool {
+        ["delivery_optimization.cache_", "delivery_optimization.vpn_"]
+            .iter()
+            .any(|start| self.name.starts_with(start))
+    }
+
     /// When a change has its effect.
     pub fn applies(&self) -> Applies {
         match self.group() {
@@ -142,6 +151,7 @@ impl Key {
             "notify" => Applies::NextLaunch,
             "security" => Applies::Forbids,
             "integrity" => Applies::NextCall,
+            "delivery_optimization" if self.is_of_cache_hosts() => Applies::NextStart,
             "retry" if self.name.starts_with("retry.default_") => Applies::NewJobs,
             _ => Applies::AtOnce,
         }
@@ -179,6 +189,7 @@ const FALSE: Literal = Literal::Bool(false);
 const NO_LIST: Literal = Literal::List(&[]);
 const UNLIMITED: Literal = Literal::Text("unlimited");
 const COUNT: Kind = Kind::Int { min: 0, max: 4_294_967_200 };
+const FALLBACK: Kind = Kind::DurationOr { min_s: 0, max_s: 30 * DAY_S, word: "never" };
 const ANY_DURATION: Kind = Kind::Duration { min_s: 1, max_s: LONG_S };
 
 const fn text(text: &'static str) -> Literal {
@@ -723,6 +734,64 @@ pub const KEYS: &[Key] = &[
         text("lan"),
         "where downloads of Delivery Optimization may come from; until machines share with each other, `lan`, `group` and `internet` do what \
          `simple` does, and their statistics say so",
+    )
+    .machine(),
+    key(
+        "delivery_optimization.cache_hosts",
+        Kind::List,
+        NONE,
+        "DOCacheHost",
+        "cache hosts of downloads of Delivery Optimization, each a name or an address with or without a port, at most 16, asked in this \
+         order before the origin; an empty list is set, too: none; not in the mode `bypass`",
+    )
+    .machine(),
+    key(
+        "delivery_optimization.cache_fallback_foreground",
+        FALLBACK,
+        NONE,
+        "DODelayCacheServerFallbackForeground",
+        "time before a foreground job may leave its cache hosts for the origin; not set: as soon as they fail",
+    )
+    .machine(),
+    key(
+        "delivery_optimization.cache_fallback_background",
+        FALLBACK,
+        NONE,
+        "DODelayCacheServerFallbackBackground",
+        "the same for all other jobs",
+    )
+    .machine(),
+    key(
+        "delivery_optimization.max_foreground_bandwidth",
+        Kind::Rate,
+        UNLIMITED,
+        "DOMaxForegroundDownloadBandwidth",
+        "limit of all foreground jobs of Delivery Optimization together, beside that of `bandwidth.*`; 0 limits nothing; a bare number is \
+         kilobits, the original's is kilobytes (`2500KB/s`)",
+    )
+    .machine(),
+    key(
+        "delivery_optimization.max_background_bandwidth",
+        Kind::Rate,
+        UNLIMITED,
+        "DOMaxBackgroundDownloadBandwidth",
+        "the same for all its other jobs together",
+    )
+    .machine(),
+    key(
+        "delivery_optimization.cache_on_vpn",
+        Kind::Bool,
+        TRUE,
+        "DODisallowCacheServerDownloadsOnVPN",
+        "cache hosts are asked, too, while the default route goes through a VPN",
+    )
+    .machine(),
+    key(
+        "delivery_optimization.vpn_keywords",
+        Kind::List,
+        Literal::List(&["VPN", "Secure", "Virtual Private Network"]),
+        "DOVpnKeywords",
+        "a connection or interface whose name has one of these in it, in capitals or not, is a VPN; WireGuard, tun and IPsec always are",
     )
     .machine(),
 ];

@@ -2,6 +2,7 @@
 
 mod bandwidth;
 mod conformance;
+mod delivery;
 mod keys;
 mod layers;
 mod security;

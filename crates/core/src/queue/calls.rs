@@ -249,6 +249,7 @@ impl Queue {
         let _ = job.add_files(new.files, self.files_max(caller), now)?;
         if new.resume {
             let _ = job.resume(now)?;
+            job.follow_cache_policy(&self.limits.cache, self.machine.vpn, now);
         }
         let id = job.id;
         self.forget_finished(id);
@@ -434,7 +435,13 @@ impl Queue {
                 return Ok(Called::Done(Ok(self.wants_changed(id, file))));
             }
             Call::Set(properties) => job.set(properties, now)?,
-            Call::Resume => job.resume(now)?,
+            Call::Resume => {
+                let change = job.resume(now)?;
+                if change.notice != crate::job::Notice::None {
+                    job.follow_cache_policy(&self.limits.cache, self.machine.vpn, now);
+                }
+                change
+            }
             Call::IssueHelperTicket(ticket) => {
                 self.issue_ticket(caller, id, ticket, now);
                 return Ok(Called::Done(Ok(h::S_OK)));

@@ -1,14 +1,15 @@
-//! Downloads of Delivery Optimization: the agent's and their cache hosts (spec/delivery-optimization-linux-agent.md 8.4), and those of
-//! IDOManager (spec/delivery-optimization-com.md 3, 4).
+//! Delivery Optimization: cache hosts of its jobs (spec/delivery-optimization-linux-agent.md 8.4), and downloads of IDOManager
+//! (spec/delivery-optimization-com.md 3, 4).
 
 use super::{Called, Effect, Failure, NoticeKind, Queue};
 use crate::caller::Caller;
-use crate::delivery::cache::{BAN_S, Ban, host_of};
+use crate::delivery::cache::{BAN_S, Ban};
 use crate::delivery::codes;
 use crate::delivery::download::{State, status};
 use crate::hresult as h;
 use crate::id::JobId;
-use crate::job::{Download, DownloadCall, ErrorRecord, FileId, Job};
+use crate::job::route::Verdict;
+use crate::job::{Download, DownloadCall, ErrorRecord, FileId, Job, Notice};
 use crate::secret::split_login;
 use crate::time::{Mono, Now};
 use std::collections::HashMap;
@@ -43,35 +44,35 @@ fn steps(path: &str) -> impl Iterator<Item = &str> {
 }
 
 impl Queue {
-    /// Before an attempt: the cache host or the origin.
-    pub(super) fn choose_side(&mut self, id: JobId, now: Now) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        let route = job.delivery.as_deref().and_then(|delivery| delivery.route.as_ref());
-        let Some((route, file)) = route.zip(job.files.first()) else { return };
-        let banned = self.bans.holds(&route.config.host, host_of(&file.remote), now.mono);
-        if job.choose_side(banned) {
-            self.effects.push(Effect::SaveFile(id, 0));
-        }
+    /// Before an attempt: a cache host or the origin. True if it is a cache host.
+    pub(super) fn choose_side(&mut self, id: JobId, now: Now) -> bool {
+        let Some(job) = self.jobs.get_mut(&id).filter(|job| job.route.is_some()) else { return false };
+        let bans = &self.bans;
+        let other = job.choose_side(|host, origin| bans.holds(host, origin, now.mono));
+        let (cached, marked) = (job.asks_cache_host().is_some(), if other { job.files.len() } else { 0 });
+        let moved = (0u32..).zip(&job.files).take(marked).filter(|(_, file)| file.moved);
+        self.effects.extend(moved.map(|(index, _)| Effect::SaveFile(id, index)));
         self.save(id);
+        cached
     }
 
-    /// What an attempt's error means for a download; `retry` unchanged for every other job.
-    pub(super) fn delivery_failed(
+    /// What an attempt's error means for a job of Delivery Optimization; as `retry` says for every other job.
+    pub(super) fn verdict(
         &mut self,
         id: JobId,
         error: &ErrorRecord,
         retry: Option<u64>,
         now: Now,
-    ) -> Option<u64> {
-        let job = self.jobs.get_mut(&id)?;
-        let host = job.asks_cache_host().map(str::to_owned);
-        let origin = job.files.first().map(|file| host_of(&file.remote).to_owned());
-        let (retry, ban) = job.delivery_failed(error, retry, now);
-        if let (Some(host), Some(ban)) = (host, ban) {
-            let origin = origin.filter(|_| ban == Ban::ThisOrigin);
-            self.bans.ban(&host, origin.as_deref(), now.mono);
+    ) -> Verdict {
+        let Some(job) = self.jobs.get_mut(&id) else { return Verdict::Final };
+        let bans = &self.bans;
+        let banned = |host: &str, origin: &str| bans.holds(host, origin, now.mono);
+        let (verdict, ban) = job.attempt_failed(error, retry, banned, now);
+        if let Some((ban, host, origin)) = ban {
+            let origin = Some(origin.as_str()).filter(|_| ban == Ban::ThisOrigin);
+            self.bans.ban(&host, origin, now.mono);
         }
-        retry
+        verdict
     }
 }
 
@@ -207,6 +208,9 @@ impl Queue {
             }
             DownloadCall::Start(file, ranges) => {
                 let change = job.start_download(file.map(|file| *file), ranges, ranges_max, now)?;
+                if change.notice != Notice::None {
+                    job.follow_cache_policy(&self.limits.cache, self.machine.vpn, now);
+                }
                 self.save_files(id, 0..1);
                 if files_before == 0 {
                     self.replace_paused(id, now);

@@ -8,6 +8,7 @@ use crate::job::REPLY_INDEX;
 use crate::job::api::FinishResult;
 use crate::job::event::Event;
 use crate::job::http::RedirectPolicy;
+use crate::job::route::Verdict;
 use crate::job::{ErrorRecord, Finishing};
 use crate::job::{File, Job};
 use crate::names;
@@ -139,6 +140,7 @@ impl Queue {
             self.on_reply_checkpoint(id, report, now);
             return;
         }
+        let cached = self.runs.get(&id).is_some_and(|run| run.cached);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let mut moved = false;
         let mut finished = Vec::new();
@@ -151,8 +153,12 @@ impl Queue {
             }
             if report.done.len() > file.done.len() {
                 self.census.receive(job.owner, report.done.len() - file.done.len());
+                if cached && report.mirror.is_none() {
+                    file.cache_bytes += report.done.len() - file.done.len();
+                }
             }
             moved |= report.done.len() > file.done.len() || report.finished;
+            file.cache_bytes = file.cache_bytes.min(report.done.len());
             file.ahead = report.done.len();
             if report.done.is_empty() && !report.finished {
                 // Nothing of it is kept: its size may be another next time.
@@ -312,7 +318,9 @@ impl Queue {
         let wanted = policy.is_some_and(|policy| policy != RedirectPolicy::Silent);
         // A server may send a job to another server, never to a share or to a file of this machine.
         let web = names::check_remote_name(remote).is_ok_and(names::RemoteScheme::has_ranges);
-        if !self.is_current(id, attempt) || !wanted || !web {
+        // A cache host that sends the transfer on says nothing of where the file is.
+        let cached = self.runs.get(&id).is_some_and(|run| run.cached);
+        if !self.is_current(id, attempt) || cached || !wanted || !web {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -374,7 +382,7 @@ impl Queue {
         }
         self.record_failed(id, attempt, &error);
         self.runs.remove(&id);
-        let retry = self.delivery_failed(id, &error, retry, now);
+        let verdict = self.verdict(id, &error, retry, now);
         // The headers of the answer that said so.
         let files = self.jobs.get(&id).map_or(0, |job| job.files.len());
         if let Some(file) = error.file.filter(|file| (*file as usize) < files) {
@@ -382,9 +390,10 @@ impl Queue {
         }
         self.tell_ranges(id, now);
         self.forget_impossible(id, &error);
-        let event = match retry {
-            Some(retry_after_ms) => Event::Recoverable { error, retry_after_ms },
-            None => Event::Fatal(error),
+        let event = match verdict {
+            Verdict::Again(retry_after_ms) => Event::Recoverable { error, retry_after_ms },
+            Verdict::Elsewhere => Event::Elsewhere(error),
+            Verdict::Final => Event::Fatal(error),
         };
         self.apply(id, event, now);
         self.reschedule(now);

@@ -32,6 +32,8 @@ pub(super) struct Run {
     pub(super) peer: Option<String>,
     /// What it stored is of no use any more.
     pub(super) void: bool,
+    /// It asks a cache host.
+    pub(super) cached: bool,
     pub(super) pace: Option<Pace>,
     /// What is wanted of a file changed after the order was written.
     pub(super) wants_changed: bool,
@@ -248,7 +250,7 @@ impl Queue {
 
     /// A new attempt with the files that are unfinished now.
     pub(super) fn start_attempt(&mut self, id: JobId, now: Now) {
-        self.choose_side(id, now);
+        let cached = self.choose_side(id, now);
         let attempt = self.attempt();
         let Some(owner) = self.jobs.get(&id).map(|job| self.file_worker(job)) else { return };
         let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -274,6 +276,7 @@ impl Queue {
             then: None,
             peer: None,
             void: false,
+            cached,
             pace: None,
             wants_changed: false,
         };

@@ -1,6 +1,7 @@
 //! Tests of the queue through its own doors only; [`world`] is the machine around it.
 
 mod agent;
+mod cache;
 mod clocks;
 mod crash;
 mod downloads;

@@ -170,12 +170,13 @@ impl Calls {
 
     /// The configuration is looked at with every Start that begins something.
     async fn route(&self, caller: Caller, id: JobId) -> Result<(), HResult> {
-        let cache = self.config.cache_host();
-        let had = self.app.brain.read(move |view| {
-            let job = view.queue.job(caller, id).ok()?;
-            Some(job.delivery.as_deref()?.route.is_some())
+        let found = self.app.brain.read(move |view| {
+            let has = view.queue.job(caller, id).is_ok_and(|job| job.route.is_some());
+            (has, view.queue.limits().cache.clone(), view.queue.machine().vpn)
         });
-        if cache.is_some() || had.await.map_err(|failure| code(&failure))?.unwrap_or(false) {
+        let (has, policy, vpn) = found.await.map_err(|failure| code(&failure))?;
+        let cache = self.config.cache_hosts(&policy).filter(|_| !policy.forbids(vpn));
+        if cache.is_some() || has {
             let change = DeliveryChange { cache: Some(cache), ..DeliveryChange::default() };
             self.call(caller, id, Call::SetDelivery(change)).await?;
         }

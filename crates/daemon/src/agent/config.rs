@@ -2,7 +2,7 @@
 
 use super::place::{Group, Place};
 use openbits_core::Uid;
-use openbits_core::delivery::cache::{CacheHost, gateway_of, usable_host};
+use openbits_core::delivery::cache::{CacheHosts, CachePolicy, gateway_of, hosts_of_list};
 use rustix::fs::{Mode, OFlags};
 use serde_json::{Map, Value};
 use std::io::{Read, Write};
@@ -121,14 +121,15 @@ impl Config {
         })
     }
 
-    /// The cache host in force.
-    pub fn cache_host(&self) -> Option<CacheHost> {
+    /// The cache hosts in force: those of the administrator's file, else of the machine's policy, else of the SDK's file.
+    pub fn cache_hosts(&self, policy: &CachePolicy) -> Option<CacheHosts> {
         self.with(|admin, sdk| {
             let text = |map: &Map<String, Value>, key: &str| map.get(key)?.as_str().map(str::to_owned);
             // A key that is present wins, also when it is empty.
-            let host = match admin.contains_key("DOCacheHost") {
-                true => text(admin, "DOCacheHost")?,
-                false => gateway_of(&text(sdk, "ADUC_IoTConnectionString")?)?.to_owned(),
+            let hosts = match (admin.contains_key("DOCacheHost"), &policy.hosts) {
+                (true, _) => hosts_of_list(&text(admin, "DOCacheHost")?),
+                (false, Some(hosts)) => hosts.clone(),
+                (false, None) => hosts_of_list(gateway_of(&text(sdk, "ADUC_IoTConnectionString")?)?),
             };
             let number = |key: &str| match admin.get(key)? {
                 Value::Number(number) => number.as_i64(),
@@ -136,8 +137,9 @@ impl Config {
                 _ => None,
             };
             let delay_s = number("DODelayCacheServerFallbackBackground")
-                .or_else(|| number("DODelayCacheServerFallbackForeground"));
-            Some(CacheHost { host: usable_host(&host)?, delay_s })
+                .or_else(|| number("DODelayCacheServerFallbackForeground"))
+                .or(policy.background_s);
+            (!hosts.is_empty()).then_some(CacheHosts { hosts, delay_s })
         })
     }
 }
@@ -162,7 +164,8 @@ mod tests {
     }
 
     fn host(admin: Option<&str>, sdk: Option<&str>) -> Option<(String, Option<i64>)> {
-        config(admin, sdk).1.cache_host().map(|cache| (cache.host, cache.delay_s))
+        let cache = config(admin, sdk).1.cache_hosts(&CachePolicy::default());
+        cache.map(|cache| (cache.hosts.join(" "), cache.delay_s))
     }
 
     #[test]
@@ -189,17 +192,20 @@ mod tests {
         }
     }
 
-    /// Keys are read back, natively and as texts; a key that is missing is not set; a comma list of `host:port` gives its first host.
+    /// Keys are read back, natively and as texts; a key that is missing is not set; a comma list of `host:port` gives its hosts.
     #[test]
     fn json_parser_read_configs() {
         let admin = r#"{"DOCacheHost":"10.130.48.179:8080,10.130.48.180:8080","DODelayCacheServerFallbackForeground":"12",
                         "RestControllerValidateRemoteAddr":false}"#;
         let (_folder, config) = config(Some(admin), None);
         assert!(!config.validates_peers());
-        let cache = config.cache_host().unwrap();
-        assert_eq!((cache.host.as_str(), cache.delay_s), ("10.130.48.179", Some(12)));
+        let cache = config.cache_hosts(&CachePolicy::default()).unwrap();
+        assert_eq!(
+            (cache.hosts.join(" ").as_str(), cache.delay_s),
+            ("10.130.48.179 10.130.48.180", Some(12))
+        );
         let (_folder, config) = self::config(Some(r#"{"DODelayCacheServerFallbackBackground":3}"#), None);
-        assert!(config.validates_peers() && config.cache_host().is_none());
+        assert!(config.validates_peers() && config.cache_hosts(&CachePolicy::default()).is_none());
     }
 
     /// Old values hold until their time is over, also of a file that is changed, made later, or removed.
@@ -212,7 +218,7 @@ mod tests {
             }
         };
         let path = folder.path().join(ADMIN);
-        let now = || config.cache_host().map(|cache| cache.host);
+        let now = || config.cache_hosts(&CachePolicy::default()).map(|cache| cache.hosts.join(" "));
         assert_eq!(now(), None);
         std::fs::write(&path, r#"{"DOCacheHost":"one"}"#).unwrap();
         assert_eq!(now(), None, "not yet");
@@ -244,10 +250,41 @@ mod tests {
         assert_eq!(host(Some(r#"{"DOCacheHost":""}"#), Some(CONNECTION)), None);
     }
 
+    /// Ambiguity 9: several are asked in turn.
+    #[test]
+    fn mcc_manager_admin_config_list() {
+        let admin = r#"{"DOCacheHost":"mcc1:80, u@h, mcc2"}"#;
+        assert_eq!(host(Some(admin), Some(CONNECTION)), Some(("mcc1 mcc2".to_owned(), None)));
+        assert_eq!(host(Some(r#"{"DOCacheHost":"u@h,"}"#), Some(CONNECTION)), None, "it is set");
+    }
+
+    #[test]
+    fn the_machines_policy_comes_between_the_two_files() {
+        let hosts = |hosts: &[&str]| Some(hosts.iter().map(|host| (*host).to_owned()).collect());
+        let policy = CachePolicy {
+            hosts: hosts(&["mcc3:8080"]),
+            foreground_s: Some(1),
+            background_s: Some(9),
+            off_on_vpn: false,
+        };
+        let of = |admin: Option<&str>, policy: &CachePolicy| {
+            config(admin, Some(CONNECTION))
+                .1
+                .cache_hosts(policy)
+                .map(|cache| (cache.hosts.join(" "), cache.delay_s))
+        };
+        assert_eq!(of(None, &policy), Some(("mcc3:8080".to_owned(), Some(9))));
+        let admin = r#"{"DOCacheHost":"mcc","DODelayCacheServerFallbackForeground":0}"#;
+        assert_eq!(of(Some(admin), &policy), Some(("mcc".to_owned(), Some(0))));
+        assert_eq!(of(Some(r#"{"DOCacheHost":""}"#), &policy), None);
+        assert_eq!(of(None, &CachePolicy { hosts: hosts(&[]), ..policy.clone() }), None, "switched off");
+        assert_eq!(of(None, &CachePolicy { hosts: None, ..policy }), Some(("10.0.0.9".to_owned(), Some(9))));
+    }
+
     #[test]
     fn json_parser_read_non_existent_config_file() {
         let (_folder, config) = config(None, None);
-        assert!(config.validates_peers() && config.cache_host().is_none());
+        assert!(config.validates_peers() && config.cache_hosts(&CachePolicy::default()).is_none());
     }
 
     #[test]
@@ -263,7 +300,11 @@ mod tests {
         std::fs::write(folder.path().join("sdk-config.json"), CONNECTION).unwrap();
         config.reload();
         assert!(config.validates_peers(), "a file that cannot be read changes nothing");
-        assert_eq!(config.cache_host(), None, "the SDK's file is read when its time has come");
+        assert_eq!(
+            config.cache_hosts(&CachePolicy::default()),
+            None,
+            "the SDK's file is read when its time has come"
+        );
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
         config.reload();
@@ -277,7 +318,7 @@ mod tests {
         let text = || std::fs::read_to_string(&path).unwrap();
         begin(folder.path(), None);
         assert_eq!(text(), "{}\n");
-        assert!(Config::of(folder.path()).cache_host().is_none());
+        assert!(Config::of(folder.path()).cache_hosts(&CachePolicy::default()).is_none());
         std::fs::write(&path, "mine").unwrap();
         begin(folder.path(), None);
         assert_eq!(text(), "mine");

@@ -123,6 +123,8 @@ impl Place {
         if self.owner == rustix::process::geteuid().as_raw() {
             return Ok(());
         }
+        // The system call itself, which is about this thread alone.
+        rustix::thread::set_thread_groups(&[])?;
         let (uid, gid) = (nix::unistd::Uid::from_raw(self.owner), nix::unistd::Gid::from_raw(self.group));
         nix::unistd::setfsgid(gid);
         nix::unistd::setfsuid(uid);

@@ -31,6 +31,8 @@ pub(super) fn machine(settings: &Settings, facts: &Facts) -> Machine {
         cellular: connection
             .and_then(|connection| connection.mobile)
             .unwrap_or_else(|| network.is_some_and(|network| network.wwan)),
+        // A tunnel that only some routes go through is not seen.
+        vpn: network.is_some_and(|network| network.tunnel) || names.iter().any(|name| policy.names_vpn(name)),
         on_battery: facts.on_battery == Some(true),
         saver: facts.saver == Some(true),
         game: facts.game == Some(true),
@@ -117,6 +119,16 @@ mod tests {
             machine(&settings(&[("owner.presence", text("logged-on"))]), &Facts::default()).present,
             None
         );
+    }
+
+    #[test]
+    fn a_vpn_is_known_from_the_kernel_or_by_its_name() {
+        let vpn = |facts: &Facts| machine(&settings(&[]), facts).vpn;
+        assert!(!vpn(&connected("phone", None)) && vpn(&connected("My VPN", None)));
+        let network = Network { tunnel: true, ..Network::default() };
+        assert!(vpn(&Facts { network: Some(network), ..Facts::default() }));
+        let named = [("delivery_optimization.vpn_keywords", Raw::List(vec![text("wwan")]))];
+        assert!(machine(&settings(&named), &connected("phone", None)).vpn, "by the interface's");
     }
 
     #[test]

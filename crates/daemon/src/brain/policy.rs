@@ -93,7 +93,8 @@ impl Brain {
                     blocks = blocks.spare_near(priority);
                 }
             }
-            self.sharing.set(priority, &far, &near);
+            let (delivery, _) = self.settings.policy.delivery_rate(priority);
+            self.sharing.set(priority, &far, &near, delivery);
             let near_until = near.until.map(|at| clock.mono(at));
             review = [review, until, near_until].into_iter().flatten().min();
         }

@@ -158,7 +158,7 @@ impl Brain {
                 let result = FinishResult { renamed, lost, error: code, left_behind, upload_left };
                 self.queue.on_finish_done(job, ticket, &result, error, now);
             }
-            Event::Moved { bytes, ms } => self.sharing.moved(owner, bytes, ms),
+            Event::Moved { bytes, delivery, ms } => self.sharing.moved(owner, bytes, delivery, ms),
             Event::Pong { .. } => {}
         }
     }

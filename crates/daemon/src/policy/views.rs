@@ -6,6 +6,7 @@ use openbits_api::{
     BandwidthView, PolicyExplanation, PolicyFileView, PolicyFinding, PolicyKeyView, PolicyOutcome,
     PolicyRule, PolicyView, SCHEMA, Why,
 };
+use openbits_core::job::Dialect;
 use openbits_core::policy::{Finding, KEYS, Rate};
 use openbits_core::queue::Reason;
 use openbits_core::{Job, JobState, Mono, Now, Priority};
@@ -138,6 +139,14 @@ pub fn explain(view: &View<'_>, job: &Job) -> PolicyExplanation {
                 out.rule(rule, false, text, until_ms);
             }
         }
+    }
+    if job.dialect() == Dialect::DeliveryOptimization
+        && let (rate, key) = settings.policy.delivery_rate(job.priority)
+        && rate != Rate::Unlimited
+    {
+        let which = if job.priority == Priority::Foreground { "foreground" } else { "background" };
+        let text = format!("{which} jobs of Delivery Optimization have {rate} together");
+        out.rule(key, false, text, None);
     }
     let cost_key = match job.priority {
         Priority::Foreground => "cost.foreground",

@@ -154,3 +154,28 @@ fn fallback_with_delay_download() {
     assert!(begun.elapsed() >= seconds(6), "{:?}", begun.elapsed());
     assert_eq!(service.origin.log().pop().unwrap().target, "/small", "from the origin itself");
 }
+
+/// The machine's policy counts where the administrator's file says nothing; several are asked in turn, at the ports that they have.
+#[test]
+fn mcc_hosts_of_the_machines_policy() {
+    use openbits_testkit::{Content, Origin};
+    let cache = Origin::start();
+    cache.put("small", Content::new(1, SMALL));
+    let policy = format!("[delivery_optimization]\ncache_hosts = [\"127.0.0.1:1\", \"{}\"]\n", cache.addr());
+    let service = Service::start_with(&["--user", "--do-agent"], &policy);
+    service.ready();
+    let begun = Instant::now();
+    begin(&service, &service.url("small")).reaches("Transferred", seconds(20));
+    assert!(begun.elapsed() < seconds(10), "at once");
+    assert_eq!(cache.log().pop().unwrap().target, "/small?cacheHostOrigin=127.0.0.1");
+    assert!(service.origin.log().is_empty());
+    // Off, by the file that goes before it.
+    std::fs::write(service.folder.path().join("etc/admin-config.json"), r#"{"DOCacheHost":""}"#).unwrap();
+    let pid = nix::unistd::Pid::from_raw(service.child.id().cast_signed());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).unwrap();
+    std::thread::sleep(seconds(1));
+    let second = service.sdk().make(&service.url("small"), &service.path("g")).unwrap();
+    second.start().unwrap();
+    second.reaches("Transferred", seconds(20));
+    assert_eq!(service.origin.log().len(), 1);
+}

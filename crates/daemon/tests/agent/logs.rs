@@ -42,7 +42,12 @@ fn requests_are_logged_in_order_without_secrets() {
     stream.write_all(b"GET http://u:passwd@h/?q=word HTTP/1.1\r\n\r\nnonsense\r\n\r\n").unwrap();
     let _ = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
     service.signal(Signal::SIGHUP);
-    std::thread::sleep(Duration::from_millis(300));
+    let logs = service.logs();
+    let again = || logged(&logs).1.contains("SIGHUP");
+    assert!(
+        openbits_testkit::wait_until(Duration::from_secs(10), again),
+        "a line is there as soon as it is said"
+    );
     let (names, text) = ended(&mut service);
     assert!(names.len() == 1 && names[0].starts_with("do-agent."), "{names:?}");
     for secret in ["hunter2", "sesame", "geheim", "secret", "passwd", "word", "user:"] {

@@ -66,6 +66,27 @@ fn the_policy_opens_and_closes_the_door() {
     assert!(service.is_whole("g", "other"), "what was asked for before goes on");
 }
 
+/// Limits of Delivery Optimization hold for the agent's downloads, too.
+#[test]
+fn the_policy_limits_the_bandwidth_of_downloads() {
+    let limited = |rate: &str| format!("{ON}max_background_bandwidth = \"{rate}\"\n");
+    let service = Service::start_with(USER, &limited("500KB/s"));
+    service.ready();
+    let download = service.sdk().make(&service.url("other"), &service.path("f")).unwrap();
+    download.start().unwrap();
+    let begun = openbits_testkit::wait_until(Duration::from_secs(20), || download.status().transferred > 0);
+    assert!(begun);
+    let before = download.status().transferred;
+    std::thread::sleep(Duration::from_secs(4));
+    let bytes = download.status().transferred - before;
+    assert!((1_400_000..2_600_000).contains(&bytes), "{bytes} bytes in 4 s");
+    // Another limit counts at once.
+    assert!(service.policy(&limited("unlimited")).usable);
+    download.reaches("Transferred", Duration::from_secs(60));
+    download.finalize().unwrap();
+    assert!(service.is_whole("f", "other"));
+}
+
 #[test]
 fn the_door_of_a_policy_is_open_from_the_start_and_its_file_goes_at_the_end() {
     let mut service = Service::start_with(USER, ON);

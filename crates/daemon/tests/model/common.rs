@@ -50,6 +50,11 @@ impl Service {
         self.folder.path().join("out").join(name)
     }
 
+    /// Where its policy is read.
+    pub(crate) fn policy_file(&self) -> PathBuf {
+        self.folder.path().join("policy.toml")
+    }
+
     pub(crate) fn file(&self, url: &str, name: &str) -> AddFile {
         let local_name = self.path(name).display().to_string();
         AddFile { remote_name: url.to_owned(), local_name, ..AddFile::default() }

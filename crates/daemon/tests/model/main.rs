@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+mod cache_host;
 mod common;
 mod delivery;
 mod download;

@@ -1,16 +1,18 @@
 //! A service, and a process that has the library loaded.
 
-use openbits_e2e::{Door, User, program};
+use openbits_e2e::{Door, User, program, skip};
 use openbits_testkit::process::Spec;
-use openbits_testkit::{Content, Origin, wait_until};
+use openbits_testkit::{Content, Origin, OriginOptions, bottleneck, wait_until};
 use std::ffi::c_void;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use windows_core::{GUID, HRESULT};
 
 /// Says to a process that it is to run the body of a test.
 const BODY: &str = "OPENBITS_COM_BODY";
+/// Says to it where its cache host has to be.
+const CACHE: &str = "OPENBITS_COM_CACHE";
 /// Longest time for a body: a wait in it that lasts its 60 s says so itself, also when others before it were slow. Short of what the
 /// profile of nextest allows.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -49,6 +51,28 @@ fn library() -> PathBuf {
 
 /// Runs the body in a process of its own, beside a service of its own.
 pub(crate) fn run(here: &str, body: impl FnOnce(&Session)) {
+    run_with(here, "", None, body);
+}
+
+/// As [`run`], beside a service with more policy.
+pub(crate) fn run_with_policy(here: &str, policy: &str, body: impl FnOnce(&Session)) {
+    run_with(here, policy, None, body);
+}
+
+/// The same, where the machine's policy names a cache host.
+pub(crate) fn run_with_cache_host(here: &str, body: impl FnOnce(&Session, &Origin)) {
+    // Another loopback address for each test: nobody else takes the port before the body does.
+    let [_, a, b, c] = std::process::id().to_be_bytes();
+    let own = || std::net::SocketAddr::from(([127, 100 + a % 100, b, c.max(1)], 8080));
+    let address = std::env::var(CACHE).map_or_else(|_| own(), |text| text.parse().unwrap());
+    run_with(here, "", Some(&address.to_string()), |session| {
+        let cache =
+            Origin::start_with(OriginOptions { listen: address, ..OriginOptions::default() }).unwrap();
+        body(session, &cache);
+    });
+}
+
+fn run_with(here: &str, policy: &str, cache: Option<&str>, body: impl FnOnce(&Session)) {
     if std::env::var_os(BODY).is_some() {
         let session = Session::open();
         body(&session);
@@ -56,13 +80,19 @@ pub(crate) fn run(here: &str, body: impl FnOnce(&Session)) {
     }
     let user = User::new(program(env!("CARGO_BIN_EXE_bits-under-test")));
     // The tests may run as root, whose jobs run no program otherwise.
-    user.policy("[notify]\nallow_for_system_accounts = true\n");
-    let _service = start(&user);
+    user.policy(&format!("[notify]\nallow_for_system_accounts = true\n{policy}"));
+    let machine = cache.map(|cache| {
+        let path = user.sandbox().path().join("machine.toml");
+        std::fs::write(&path, format!("[delivery_optimization]\ncache_hosts = [\"{cache}\"]\n")).unwrap();
+        path
+    });
+    let _service = start(&user, machine.as_deref());
     // `com::wide16::suite::job::job_add_file::here`
     let name = here.split_once("::").unwrap().1.rsplit_once("::").unwrap().0;
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args([name, "--exact", "--nocapture", "--test-threads=1"]).env_clear();
     command.envs(user.sandbox().envs()).env(BODY, user.program()).env("OPENBITS_SOCKET", user.door().socket);
+    command.envs(cache.map(|cache| (CACHE, cache)));
     for kept in ["OPENBITS_LIBRARY", "LD_LIBRARY_PATH", "RUST_BACKTRACE"] {
         command.envs(std::env::var_os(kept).map(|value| (kept, value)));
     }
@@ -81,13 +111,24 @@ pub(crate) fn run(here: &str, body: impl FnOnce(&Session)) {
     assert!(status.success(), "{name}: {status} after {:?}", begin.elapsed());
 }
 
-fn start(user: &User) -> openbits_testkit::process::Process {
-    let process = Spec::new(user.program(), user.sandbox().path().join("service.log"))
+/// As [`run`], in a network of its own behind a link of 20 Mbit/s with a queue of 200 ms: see [`bottleneck`]. The session's own origin is
+/// not there.
+pub(crate) fn run_behind_a_link(here: &str, body: impl FnOnce(&Session)) {
+    if std::env::var_os(BODY).is_none() && !bottleneck::enter(20, 200) {
+        return skip(here, "this needs root, network namespaces, ip and tc");
+    }
+    run(here, body);
+}
+
+fn start(user: &User, policy: Option<&Path>) -> openbits_testkit::process::Process {
+    let mut spec = Spec::new(user.program(), user.sandbox().path().join("service.log"))
         .within(user.sandbox())
         .arg("service")
-        .arg("--user")
-        .start()
-        .unwrap();
+        .arg("--user");
+    if let Some(policy) = policy {
+        spec = spec.arg("--policy").arg(policy);
+    }
+    let process = spec.start().unwrap();
     assert!(wait_until(SERVICE, || answers(&user.door())), "{}", process.log());
     process
 }
@@ -134,6 +175,11 @@ impl Session {
             origin.put("g", Content::new(2, 3_000_000));
             origin
         })
+    }
+
+    /// The folder with the user's policy and certificates.
+    pub(crate) fn configuration(&self) -> PathBuf {
+        self.home.join(".config/openbits")
     }
 
     /// Kills the service.

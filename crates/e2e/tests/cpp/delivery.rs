@@ -2,8 +2,9 @@
 
 use crate::rules::{NotDriven, Recommended, allowed_codes, judge_codes, run_rules, table};
 use crate::{build_examples, no_compiler, said, user};
-use openbits_e2e::Prefix;
-use openbits_testkit::{Content, Origin};
+use openbits_e2e::{Prefix, User, served};
+use openbits_testkit::authority::{Authority, Leaf};
+use openbits_testkit::{Content, Exchange, Origin, Servers};
 
 const SOURCES: &[&str] = &[
     "rules/main.cpp",
@@ -12,6 +13,7 @@ const SOURCES: &[&str] = &[
     "rules/delivery_downloads.cpp",
     "rules/delivery_objects.cpp",
     "rules/delivery_jobs.cpp",
+    "rules/delivery_lasting.cpp",
 ];
 
 /// Answers that the page recommends (spec/delivery-optimization-com.md, sections named) where the reference lists S_OK alone, and what these
@@ -36,6 +38,7 @@ const RECOMMENDED: Recommended = &[
     ("IDODownload::SetProperty", 0x80D0_2019),  // 8: a second sink
     ("IDODownload::SetProperty", 0x8000_4001),  // DecryptionInfo: docs/decisions/0028
     ("IDODownload::SetProperty", 0x8009_2003),  // 4.4: no certificate
+    ("IDODownload::SetProperty", 0x8009_2004),  // none of this user's
     ("IDeliveryOptimizationJob2::AddFile", 0x8000_4002), // 5.3: another riid
     ("IDeliveryOptimizationJob2::AddFile", 0x80D0_5012), // 5.3
     ("IDeliveryOptimizationJob2::GetProperty", 0x8007_0490), // 5.3: there is no error
@@ -60,16 +63,53 @@ const NOT_DRIVEN: NotDriven = &[
     ("IBackgroundCopyFile5::SetProperty", &[0], "the only property is read-only"),
 ];
 
+/// A server that asks for a client's certificate, for the case delivery_certificate: where it is, and two certificates, of which the first is in
+/// the user's store with its key. None without nginx.
+fn asking(user: &User) -> Option<Servers> {
+    let (known, clients) = (Authority::root("known"), Authority::root("clients"));
+    let server = openbits_e2e::asking(&known, &clients)?;
+    let (roots, store) = (
+        user.sandbox().home().join("roots.pem"),
+        user.sandbox().home().join(".config/openbits/certificates/my"),
+    );
+    std::fs::write(&roots, known.pem()).unwrap();
+    user.policy(&format!("[tls]\nextra_ca = {:?}\n", roots.to_str().unwrap()));
+    let [alice, bob] = ["alice", "bob"].map(|name| clients.issue(&Leaf::client("example", "build", name)));
+    std::fs::create_dir_all(&store).unwrap();
+    std::fs::write(store.join("alice.pem"), format!("{}{}", alice.chain_pem, alice.key_pem)).unwrap();
+    std::fs::write(user.path("known.der"), &alice.chain[0]).unwrap();
+    std::fs::write(user.path("unknown.der"), &bob.chain[0]).unwrap();
+    std::fs::write(user.path("asks.url"), format!("https://127.0.0.1:{}/f", server.port(0))).unwrap();
+    Some(server)
+}
+
 fn rules(name: &str, flags: &[&str]) {
     if no_compiler() {
         return;
     }
-    let (text, origin) = run_rules(name, SOURCES, flags);
+    let user = user();
+    let server = asking(&user);
+    let (text, origin) = run_rules(name, SOURCES, flags, &user);
     let table = table("deliveryoptimization.json");
     judge_codes(&text, &allowed_codes(&table, "documented_returns"), RECOMMENDED, NOT_DRIVEN);
     // HttpCustomHeaders, as the origin saw them.
     let request = origin.requests("headers").pop().expect("the case delivery_headers fetches it");
     assert_eq!((request.header("x-first"), request.header("x-second")), (Some("one"), Some("two")));
+    // HttpCustomAuthHeaders: to whom asked, and after that. The third request is of a download without them.
+    let sent = |name| -> Vec<(Option<u16>, [Option<String>; 2])> {
+        let headers = |request: &Exchange| {
+            ["authorization", "x-key"].map(|name| request.header(name).map(str::to_owned))
+        };
+        origin.requests(name).iter().map(|request| (request.status, headers(request))).collect()
+    };
+    let none = || [None, None];
+    let both = ["Bearer 7", "8"].map(|text| Some(text.to_owned()));
+    assert_eq!(sent("challenge"), [(Some(401), none()), (Some(206), both), (Some(401), none())]);
+    assert_eq!(sent("open"), [(Some(206), none())]);
+    // SecurityContext, as the server saw it.
+    if let Some(server) = server {
+        assert_eq!(served(&server), ["CN=alice,OU=build,O=example"; 2]);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Every row "call gives code" of `bits.h`, and the machinery that the rows of other headers share.
 
 use crate::{no_compiler, said, upload_server, user};
-use openbits_e2e::{Backend, Prefix, repository};
+use openbits_e2e::{Backend, Prefix, User, repository};
 use openbits_testkit::{Behaviour, Content, Origin, OriginFile};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -116,12 +116,12 @@ pub(crate) fn judge_codes(
     assert!(missing.is_empty(), "codes of the table that nothing drives:\n{}", missing.join("\n"));
 }
 
-/// Runs a rules program; what it printed, and the origin that served it.
-pub(crate) fn run_rules(name: &str, sources: &[&str], flags: &[&str]) -> (String, Origin) {
+/// Runs a rules program for this user, who has no service yet; what it printed, and the origin that served it.
+pub(crate) fn run_rules(name: &str, sources: &[&str], flags: &[&str], user: &User) -> (String, Origin) {
     let prefix = Prefix::install();
     let program = prefix.compile(name, sources, flags);
-    let (origin, user) = (Origin::start(), user());
-    for file in ["small", "first", "second", "third", "other", "headers"] {
+    let origin = Origin::start();
+    for file in ["small", "first", "second", "third", "other", "headers", "open"] {
         origin.put(file, Content::new(1, 10_000));
     }
     origin.put("big", Content::new(2, 1 << 20));
@@ -129,12 +129,13 @@ pub(crate) fn run_rules(name: &str, sources: &[&str], flags: &[&str]) -> (String
     assert!(origin.throttle("slow", Some(1 << 20)));
     origin.put("broken", OriginFile::new(Content::new(4, 10)).behaviour(Behaviour::Status(500)));
     origin.put("forbidden", OriginFile::new(Content::new(5, 10)).behaviour(Behaviour::Status(403)));
+    origin.put("challenge", OriginFile::new(Content::new(8, 10_000)).behaviour(Behaviour::WantsBasic));
     origin.put("moved", OriginFile::new(Content::new(6, 1000)).behaviour(Behaviour::RedirectRelative));
     origin.put("rangeless", OriginFile::new(Content::new(7, 1000)).behaviour(Behaviour::NoRanges));
     let backend = Backend::start(b"well received");
     let server = upload_server(&backend);
     let folder = format!("{}/", user.folder().display());
-    let output = prefix.run(&program, &user, &[&origin.url(""), &folder, &server.url("/in/")]);
+    let output = prefix.run(&program, user, &[&origin.url(""), &folder, &server.url("/in/")]);
     let text = said(&output);
     let failures: Vec<_> = text.lines().filter(|line| line.starts_with("FAIL")).collect();
     let end: Vec<_> = text.lines().rev().take(5).collect();
@@ -147,7 +148,7 @@ fn rules(name: &str, flags: &[&str]) {
     if no_compiler() {
         return;
     }
-    let (text, _) = run_rules(name, SOURCES, flags);
+    let (text, _) = run_rules(name, SOURCES, flags, &user());
     judge_codes(&text, &allowed_codes(&table("bits-extended.json"), "hresults"), RECOMMENDED, NOT_DRIVEN);
 }
 

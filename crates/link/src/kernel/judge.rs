@@ -14,6 +14,8 @@ pub(crate) struct Link {
     pub(crate) carries: bool,
     /// A bridge goes nowhere by itself: those of containers and virtual machines are up without any network.
     pub(crate) bridge: bool,
+    /// Its packets leave the machine inside of others, by a program or the kernel: WireGuard, tun and tap, IPsec.
+    pub(crate) tunnel: bool,
 }
 
 /// An address of the machine.
@@ -41,6 +43,7 @@ pub(crate) fn judge(links: &[Link], addresses: &[Address], ways: &[u32]) -> Netw
         up: way.is_some() || own,
         interface: way.map(|link| link.name.clone()),
         wwan: false,
+        tunnel: way.is_some_and(|link| link.tunnel),
         subnets: Subnets::new(neighbours.map(|address| (address.address, address.bits))),
     }
 }
@@ -50,7 +53,8 @@ mod tests {
     use super::*;
 
     fn link(index: u32, name: &str, carries: bool) -> Link {
-        Link { index, name: name.to_owned(), loopback: name == "lo", carries, bridge: name.starts_with("br") }
+        let (bridge, tunnel) = (name.starts_with("br"), name.starts_with("wg"));
+        Link { index, name: name.to_owned(), loopback: name == "lo", carries, bridge, tunnel }
     }
 
     fn address(link: u32, text: &str, wide: bool) -> Address {
@@ -60,6 +64,14 @@ mod tests {
             address: address.parse().expect("an address"),
             bits: bits.parse().expect("bits"),
             wide,
+        }
+    }
+
+    #[test]
+    fn a_tunnel_counts_where_the_way_out_goes_through_it() {
+        let links = [link(2, "eth0", true), link(3, "wg0", true)];
+        for (ways, tunnel) in [(&[2][..], false), (&[3], true), (&[2, 3], false), (&[], false)] {
+            assert_eq!(judge(&links, &[], ways).tunnel, tunnel, "{ways:?}");
         }
     }
 

@@ -16,7 +16,7 @@ use super::tls::{self, TlsCache};
 use crate::failure::{Outcome, transport, with};
 use crate::pace::{Paced, Pacers, Watch};
 use crate::protocol::Pace;
-use crate::rate::{Limiter, Tap};
+use crate::rate::{Level, Limiter, Tap};
 use crate::sys;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -28,7 +28,6 @@ use openbits_core::hresult::*;
 use openbits_core::plan::{Fail, Framing};
 use openbits_core::{ErrorContext, Priority};
 use rustls::pki_types::CertificateDer;
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
@@ -164,7 +163,7 @@ impl Link {
     }
 
     /// From now on bytes move under these limits, at this level.
-    pub(crate) fn shape(&self, limiter: &Rc<Limiter>, level: &Rc<Cell<Priority>>) {
+    pub(crate) fn shape(&self, limiter: &Rc<Limiter>, level: &Rc<Level>) {
         let peer = self.peer.parse().ok().filter(|_| self.direct);
         self.tap.open(limiter, level, peer);
     }

@@ -4,7 +4,7 @@ use super::payload::Payload;
 use super::pool::Route;
 use super::proxy::Via;
 use crate::failure::{Outcome, with};
-use crate::protocol::TransferOptions;
+use crate::protocol::{HARMLESS_HEADERS, TransferOptions};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use openbits_core::ErrorContext;
@@ -13,9 +13,6 @@ use openbits_core::hresult::E_INVALIDARG;
 use openbits_core::job::http::CONTROLLED_HEADERS;
 use openbits_core::plan;
 use url::Url;
-
-/// The caller's headers that go to other origins too. Any other may carry a key (`X-Api-Key`, `Private-Token`, …).
-const HARMLESS: &[&str] = &["accept", "accept-language", "cache-control", "pragma", "user-agent"];
 
 fn bad(what: &str) -> Box<plan::Fail> {
     with(ErrorContext::RemoteFile, E_INVALIDARG, Class::Fatal, what)
@@ -100,7 +97,7 @@ pub(super) fn custom(
         let mut value = HeaderValue::from_bytes(header.value.reveal().as_bytes()).map_err(|_| bad(()))?;
         value.set_sensitive(true);
         let guarded = options.strip_on_redirect || downgraded;
-        let stays = !at_home && guarded && !HARMLESS.contains(&name.as_str());
+        let stays = !at_home && guarded && !HARMLESS_HEADERS.contains(&name.as_str());
         if CONTROLLED_HEADERS.contains(&name.as_str()) || stays {
             continue;
         }

@@ -200,6 +200,8 @@ pub enum Event {
     Moved {
         /// Bytes for each priority, in numeric order.
         bytes: [u64; 4],
+        /// Bytes under each limit of Delivery Optimization ([`super::Rates::delivery`]).
+        delivery: [u64; 2],
         /// Milliseconds of the report.
         ms: u64,
     },

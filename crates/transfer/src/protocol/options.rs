@@ -6,6 +6,9 @@ use openbits_core::{AuthScheme, AuthTarget, HResult, Secret};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
+/// The caller's headers that go to other origins too, in lower case. Any other may carry a key (`X-Api-Key`, `Private-Token`, …).
+pub const HARMLESS_HEADERS: &[&str] = &["accept", "accept-language", "cache-control", "pragma", "user-agent"];
+
 /// How to transfer; every limit has a default in [`TransferOptions::default`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -57,6 +60,8 @@ pub struct TransferOptions {
     pub min_free_bytes: u64,
     /// PEM file with extra certificate authorities.
     pub extra_ca: Option<String>,
+    /// The limits of Delivery Optimization hold, too ([`super::Rates::delivery`]; default false).
+    pub delivery_optimization: bool,
     /// How servers are checked, and who we are to them.
     pub tls: TlsOptions,
     /// Offer HTTP/2 in the TLS handshake (default true).
@@ -95,6 +100,7 @@ impl Default for TransferOptions {
             challenge_headers: Vec::new(),
             headers_stay: false,
             strip_on_redirect: true,
+            delivery_optimization: false,
             method: None,
             any_success: false,
             redirects: RedirectPolicy::Silent,

@@ -4,6 +4,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// A connection to a sender that never stops, read for so long at a limit; bytes read.
 async fn read_for(limiter: &Rc<Limiter>, priority: Priority, ms: u64, change: impl AsyncFn(u64)) -> u64 {
+    read_at(limiter, Level::new(priority, false), ms, change).await
+}
+
+async fn read_at(limiter: &Rc<Limiter>, level: Level, ms: u64, change: impl AsyncFn(u64)) -> u64 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
     let address = listener.local_addr().expect("an address");
     let send = async {
@@ -13,7 +17,7 @@ async fn read_for(limiter: &Rc<Limiter>, priority: Priority, ms: u64, change: im
     };
     let read = async {
         let (mut stream, tap) = Shaped::new(TcpStream::connect(address).await.expect("connects"));
-        tap.open(limiter, &Rc::new(Cell::new(priority)), Some(address));
+        tap.open(limiter, &Rc::new(level), Some(address));
         let end = Instant::now() + Duration::from_millis(ms);
         let (mut buffer, mut total) = (vec![0; 1 << 20], 0);
         while let Ok(got) = tokio::time::timeout_at(end.into(), stream.read(&mut buffer)).await {
@@ -45,8 +49,8 @@ async fn a_limit_is_kept() {
         let expected = rate * 3 / 2;
         let slack = expected / 20 + Bucket::new(rate).slice();
         assert!(total.abs_diff(expected) <= slack, "{total} at {rate}");
-        let (moved, ms) = limiter.report();
-        assert_eq!(moved, [0, 0, total, 0]);
+        let (moved, delivered, ms) = limiter.report();
+        assert_eq!((moved, delivered), ([0, 0, total, 0], [0; 2]));
         assert!((1_500..3_000).contains(&ms));
     }
 }
@@ -88,7 +92,7 @@ async fn connections_share_a_limit_evenly_and_writes_count_too() {
     }
     let (client, mut server) = tokio::net::UnixStream::pair().expect("a pair");
     let (mut stream, tap) = Shaped::new(client);
-    tap.open(&limiter, &Rc::new(Cell::new(Priority::Low)), None);
+    tap.open(&limiter, &Rc::new(Level::new(Priority::Low, false)), None);
     let reader = async {
         let mut buffer = vec![0; 1 << 20];
         while server.read(&mut buffer).await.expect("reads") > 0 {}
@@ -109,7 +113,7 @@ async fn a_closed_tap_gives_back_what_was_reserved() {
     let (client, mut server) = tokio::net::UnixStream::pair().expect("a pair");
     server.write_all(&[1; 2_000]).await.expect("writes");
     let (mut stream, tap) = Shaped::new(client);
-    tap.open(&limiter, &Rc::new(Cell::new(Priority::Low)), None);
+    tap.open(&limiter, &Rc::new(Level::new(Priority::Low, false)), None);
     let mut buffer = [0; 600];
     assert_eq!(stream.read(&mut buffer).await.expect("reads"), 512);
     let next = tokio::time::timeout(Duration::from_millis(20), stream.read(&mut buffer)).await;
@@ -118,4 +122,73 @@ async fn a_closed_tap_gives_back_what_was_reserved() {
     assert!(!tap.is_held());
     let rest = tokio::time::timeout(Duration::from_millis(20), stream.read(&mut buffer)).await;
     assert_eq!(rest.expect("no limit any more").expect("reads"), 600);
+}
+
+/// Both limits hold; neighbours have none of the ordinary kind. Others do not feel it.
+#[tokio::test]
+async fn delivery_optimization_has_a_limit_beside() {
+    let rates = Rates {
+        levels: [None, None, Some(1_000_000), None],
+        near_free: [false; 4],
+        delivery: [Some(2_000_000), Some(300_000)],
+        ..Rates::default()
+    };
+    let limiter = limiter(rates.clone());
+    let own = |priority| read_at(&limiter, Level::new(priority, true), 1_000, nothing);
+    let (first, second, low, other, front) = tokio::join!(
+        own(Priority::Normal),
+        own(Priority::Normal),
+        own(Priority::Low),
+        read_for(&limiter, Priority::Normal, 1_000, nothing),
+        own(Priority::Foreground),
+    );
+    let about = |bytes: u64, expected: u64| bytes.abs_diff(expected) < expected / 5;
+    assert!(about(first + second + low, 300_000), "{first} {second} {low}");
+    assert!(about(first + second + other, 1_000_000), "{first} {second} {other}");
+    assert!(about(front, 2_000_000), "{front}");
+    let (moved, delivered, _) = limiter.report();
+    assert_eq!(moved, [0, 0, first + second + other, 0], "levels with a limit only");
+    assert_eq!(delivered, [front, first + second + low]);
+    // The lower one wins, whichever it is; in the own subnet there is this one alone.
+    limiter.set(Rates { delivery: [None, Some(5_000_000)], ..rates.clone() });
+    let total = own(Priority::Normal).await;
+    assert!(about(total, 1_000_000), "{total}");
+    limiter.set(Rates { delivery: [None, Some(5_000_000)], near_free: [true; 4], ..rates });
+    let total = own(Priority::Normal).await;
+    assert!(about(total, 5_000_000), "{total}");
+}
+
+/// A job that goes to the front takes the limit of the front.
+#[tokio::test]
+async fn a_level_that_changes_changes_the_limit() {
+    let rates = Rates { delivery: [Some(4_000_000), Some(100_000)], ..Rates::default() };
+    let (limiter, level) = (limiter(rates), Rc::new(Level::new(Priority::Normal, true)));
+    let (mine, yours) = (level.clone(), Rc::new(Cell::new(0)));
+    let seen = yours.clone();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
+    let address = listener.local_addr().expect("an address");
+    let send = async {
+        let (mut peer, _) = listener.accept().await.expect("connects");
+        while peer.write_all(&[7; 4096]).await.is_ok() {}
+    };
+    let read = async {
+        let (mut stream, tap) = Shaped::new(TcpStream::connect(address).await.expect("connects"));
+        tap.open(&limiter, &mine, None);
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            seen.set(seen.get() + stream.read(&mut buffer).await.expect("reads") as u64);
+        }
+    };
+    let watch = async {
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        let slow = yours.replace(0);
+        level.set(Priority::Foreground);
+        tokio::time::sleep(Duration::from_millis(1_000)).await;
+        (slow, yours.get())
+    };
+    tokio::select! {
+        () = send => unreachable!("the reader ends last"),
+        () = async { read.await } => unreachable!("it reads for ever"),
+        (slow, fast) = watch => assert!(slow < 90_000 && fast > 2_000_000, "{slow} {fast}"),
+    }
 }

@@ -2,14 +2,14 @@
 
 use super::*;
 use crate::protocol::Rates;
-use openbits_core::RangeSet;
 use openbits_core::plan::{FilePlan, Limits, Next, Validator};
+use openbits_core::{Priority, RangeSet};
 use std::io::Write as _;
 use std::time::Duration;
 
 const SIZE: usize = 3 << 20;
 
-async fn open(folder: &tempfile::TempDir, limiter: &Rc<Limiter>, level: &Rc<Cell<Priority>>) -> Source {
+async fn open(folder: &tempfile::TempDir, limiter: &Rc<Limiter>, level: &Rc<Level>) -> Source {
     let path = folder.path().join("f");
     let bytes: Vec<u8> = (0..SIZE).map(|n| (n % 251) as u8).collect();
     std::fs::File::create(&path).unwrap().write_all(&bytes).unwrap();
@@ -42,14 +42,14 @@ fn is_right(got: &[u8]) -> bool {
 async fn a_file_is_held_by_the_limit_of_its_level_and_goes_on_without() {
     let folder = tempfile::tempdir().unwrap();
     let limiter: Rc<Limiter> = Rc::default();
-    let level = Rc::new(Cell::new(Priority::Normal));
+    let level = Rc::new(Level::new(Priority::Normal, false));
     limiter.set(Rates { levels: [None, None, Some(1_000), None], report: true, ..Rates::default() });
     let mut source = open(&folder, &limiter, &level).await;
     assert!(!source.is_held());
     let (mut all, ended) = take(&mut source, Duration::from_millis(600)).await;
     assert!(!ended && all.len() < 100_000, "{} bytes at 1,000 a second", all.len());
     assert!(source.is_held(), "it is the limit that holds it, not the file");
-    let (moved, _) = limiter.report();
+    let (moved, _, _) = limiter.report();
     assert_eq!(moved, [0, 0, all.len() as u64, 0]);
     // Another level has no limit; nothing of what waited is lost.
     level.set(Priority::High);
@@ -64,7 +64,7 @@ async fn two_files_share_a_limit() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let limiter: Rc<Limiter> = Rc::default();
     limiter.set(Rates { levels: [Some(2_000_000); 4], ..Rates::default() });
-    let level = Rc::new(Cell::new(Priority::Low));
+    let level = Rc::new(Level::new(Priority::Low, false));
     let (mut a, mut b) = (open(&one, &limiter, &level).await, open(&two, &limiter, &level).await);
     let begun = std::time::Instant::now();
     let long = Duration::from_secs(30);

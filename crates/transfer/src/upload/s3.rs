@@ -368,7 +368,7 @@ impl Plan for S3 {
 }
 
 /// A plan for an account of nobody's, whatever keys the user of the fuzzer has.
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub(crate) fn plan_for_fuzzing(target: Target, state: UploadState) -> Outcome<Box<dyn Plan>> {
     let place = Place::with(target.url(), Credentials::new("key", "secret"), "us-east-1".into())?;
     Ok(Box::new(S3::at_place(place, target, state)))

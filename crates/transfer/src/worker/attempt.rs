@@ -22,14 +22,13 @@ use crate::failure::{Outcome, with};
 use crate::file::{self, Folder, Group, Hashed, Part, Place, Reopened};
 use crate::http::{Pool, Route};
 use crate::protocol::{Digest, Event, FileOrder, Order, Pair, headers_max};
-use crate::rate::Limiter;
+use crate::rate::{Level, Limiter};
 use crate::source::Source;
+use openbits_core::ErrorContext;
 use openbits_core::classify::Class;
 use openbits_core::hresult::{E_UNEXPECTED, ERROR_FILE_NOT_FOUND, ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED};
 use openbits_core::plan::{Accept, BodyEnd, Decision, Ended, Fail, FilePlan, Limits, Next, Request};
 use openbits_core::secret::split_login;
-use openbits_core::{ErrorContext, Priority};
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -48,7 +47,7 @@ pub(crate) struct Attempt {
     pub(super) reporter: Reporter,
     pool: Pool,
     limiter: Rc<Limiter>,
-    level: Rc<Cell<Priority>>,
+    level: Rc<Level>,
     auth: Auth,
     folders: HashMap<PathBuf, Arc<Folder>>,
     group: Group,
@@ -76,7 +75,7 @@ pub(crate) struct Means {
     pub(crate) pool: Pool,
     pub(crate) limiter: Rc<Limiter>,
     /// The job's priority now.
-    pub(crate) level: Rc<Cell<Priority>>,
+    pub(crate) level: Rc<Level>,
     /// What the service asks for meanwhile.
     pub(super) steer: Rc<Steer>,
     pub(crate) verdicts: Rc<Verdicts>,

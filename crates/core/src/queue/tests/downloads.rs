@@ -32,7 +32,11 @@ fn properties() -> DownloadChange {
 }
 
 impl World {
-    fn dialect_job(&mut self, caller: Caller, change: impl FnOnce(&mut NewJob)) -> Result<JobId, HResult> {
+    pub(super) fn dialect_job(
+        &mut self,
+        caller: Caller,
+        change: impl FnOnce(&mut NewJob),
+    ) -> Result<JobId, HResult> {
         let mut new = self.plan(&Plan { files: 0, resume: false, ..Plan::default() });
         new.extras.dialect = Dialect::DeliveryOptimization;
         change(&mut new);
@@ -41,7 +45,7 @@ impl World {
         result
     }
 
-    fn download_of(&mut self, caller: Caller) -> JobId {
+    pub(super) fn download_of(&mut self, caller: Caller) -> JobId {
         let bare = |new: &mut NewJob| {
             (new.display_name, new.properties) = (NAME.to_owned(), Vec::new());
             new.download = Some(Box::default());
@@ -50,7 +54,7 @@ impl World {
     }
 
     /// One of Alice's, with what Start needs.
-    fn download(&mut self) -> JobId {
+    pub(super) fn download(&mut self) -> JobId {
         let id = self.download_of(ALICE);
         self.set_download(ALICE, id, properties()).expect("set");
         id
@@ -60,7 +64,7 @@ impl World {
         self.call(caller, id, Call::Download(call)).map_err(codes::of_bits)
     }
 
-    fn set_download(
+    pub(super) fn set_download(
         &mut self,
         caller: Caller,
         id: JobId,
@@ -70,7 +74,11 @@ impl World {
     }
 
     /// Start, with the file that the door has looked at.
-    fn begin_download(&mut self, id: JobId, ranges: Option<&[(u64, u64)]>) -> Result<HResult, HResult> {
+    pub(super) fn begin_download(
+        &mut self,
+        id: JobId,
+        ranges: Option<&[(u64, u64)]>,
+    ) -> Result<HResult, HResult> {
         let first = self.job(id).files.is_empty();
         let file = self.job(id).download.as_deref().filter(|_| first).map(Download::new_file);
         let file = file.and_then(Result::ok).map(Box::new);
@@ -83,11 +91,11 @@ impl World {
         self.call(ALICE, id, Call::Suspend).map_err(codes::of_bits)
     }
 
-    fn told(&self, id: JobId) -> Status {
+    pub(super) fn told(&self, id: JobId) -> Status {
         status(self.job(id)).expect("a download")
     }
 
-    fn told_state(&self, id: JobId) -> (State, HResult, HResult) {
+    pub(super) fn told_state(&self, id: JobId) -> (State, HResult, HResult) {
         let Status { state, error, extended, .. } = self.told(id);
         (state, error, extended)
     }

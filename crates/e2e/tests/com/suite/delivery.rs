@@ -2,7 +2,7 @@
 //! (spec/delivery-optimization-com.md).
 
 use super::*;
-use crate::session::run;
+use crate::session::{run, run_with_cache_host};
 use api::{IDODownloadStatusCallback_Impl, ISequentialStream_Impl, IStream_Impl};
 use openbits_core::delivery::codes;
 use openbits_core::hresult as h;
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use windows_core::{IUnknown, implement};
 
-const LONG: Duration = Duration::from_secs(60);
+pub(super) const LONG: Duration = Duration::from_secs(60);
 pub(super) const S_OK: HRESULT = HRESULT(0);
 
 pub(super) fn do_manager(session: &Session) -> api::IDOManager {
@@ -131,10 +131,28 @@ pub(super) fn go(download: &api::IDODownload) -> Result<(), HResult> {
     }
 }
 
+/// Sets a property of the type VT_ARRAY | VT_UI1.
+pub(super) fn set_bytes(download: &api::IDODownload, id: i32, bytes: &[u8]) -> Result<(), HResult> {
+    let mut array = api::SAFEARRAY {
+        cDims: 1,
+        fFeatures: 0,
+        cbElements: 1,
+        cLocks: 0,
+        pvData: bytes.as_ptr().cast_mut().cast(),
+        rgsabound: [api::SAFEARRAYBOUND { cElements: u32::try_from(bytes.len()).unwrap(), lLbound: 0 }],
+    };
+    set(download, id, &variant(0x2011, (&raw mut array) as u64))
+}
+
 /// A download of a file of the origin into a file.
 pub(super) fn ready(session: &Session, manager: &api::IDOManager, name: &str, to: &str) -> api::IDODownload {
+    ready_from(session, manager, &session.origin().url(name), to)
+}
+
+/// A download of a URL into a file.
+pub(super) fn ready_from(session: &Session, manager: &api::IDOManager, url: &str, to: &str) -> api::IDODownload {
     let download = new_download(manager);
-    set(&download, api::DODownloadProperty_Uri, &bstr(&session.origin().url(name))).unwrap();
+    set(&download, api::DODownloadProperty_Uri, &bstr(url)).unwrap();
     set(&download, api::DODownloadProperty_LocalPath, &bstr(&session.path(to))).unwrap();
     download
 }
@@ -737,6 +755,37 @@ fn delivery_optimization_file_get_stats() {
             assert_eq!(after.isBackground, 1);
             drop((take(after.fileId), take(after.sourceURL)));
         }
+    });
+}
+
+/// 5.5: what came from a cache host is told apart (docs/decisions/0029).
+#[test]
+fn delivery_optimization_file_get_stats_of_a_cache_host() {
+    run_with_cache_host(here!(), |session, cache| {
+        cache.put("file", Content::new(6, 10_000));
+        cache.hold("file", 4_000);
+        let manager = old_manager(session);
+        let job = named_job(&manager, 0, "job").unwrap();
+        let (url, path) = (w(&session.origin().url("file")), w(&session.path("file")));
+        // SAFETY: calls as a program makes them.
+        unsafe {
+            assert_eq!(job.AddFile(url.as_ptr(), path.as_ptr()), S_OK);
+            let file: api::IDeliveryOptimizationFile = first_file(&job).cast().unwrap();
+            let stats = || value::<api::DOSwarmStats>(|place| file.GetStats(place));
+            assert_eq!(job.Resume(), S_OK);
+            assert!(cache.wait_held("file", LONG));
+            assert!(wait_until(LONG, || stats().bytesFromDoinc > 0));
+            let now = stats();
+            assert_eq!((now.bytesFromHttp, now.totalBytesDownloaded), (0, now.bytesFromDoinc));
+            assert_eq!((now.doincConnectionCount, now.httpConnectionCount), (1, 0));
+            cache.release("file");
+            wait_state(&job, api::BG_JOB_STATE_TRANSFERRED);
+            let after = stats();
+            assert_eq!((after.bytesFromDoinc, after.bytesFromHttp, after.totalBytesDownloaded), (10_000, 0, 10_000));
+            assert_eq!((after.doincConnectionCount, after.httpConnectionCount), (0, 0));
+            assert_eq!(take(after.sourceURL), Some(session.origin().url("file")), "as given");
+        }
+        assert!(session.origin().log().is_empty());
     });
 }
 

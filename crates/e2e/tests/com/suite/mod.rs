@@ -2,6 +2,7 @@
 
 mod callbacks;
 mod delivery;
+mod delivery_effects;
 mod delivery_properties;
 mod delivery_slow;
 mod files;
