@@ -7,24 +7,40 @@
 
 #include <openbits/deliveryoptimization.h>
 
+#include <memory>
 #include <string>
+
+// Calls that told a state before the end after the end was told by Abort.
+static std::atomic<int> late{0};
+// So many may be, of threads that were just entering them (docs/decisions/0028).
+static const int LATE_MAX = 5;
+
+// What all callbacks of one download share.
+struct Download {
+    std::atomic<int> inside{0};
+    std::atomic<bool> is_over{false};
+};
 
 // Calls the download from inside, as `draw` wants it.
 class StatusCallback final : public Living<IDODownloadStatusCallback> {
     const unsigned draw;
-    std::atomic<int> inside{0};
+    const std::shared_ptr<Download> shared;
 
 public:
-    explicit StatusCallback(unsigned draw) : draw(draw) {}
+    StatusCallback(unsigned draw, const std::shared_ptr<Download> &shared) : draw(draw), shared(shared) {}
     HRESULT QueryInterface(REFIID riid, void **object) override {
         const bool has = riid == IID_IUnknown || riid == IID_IDODownloadStatusCallback;
         *object = has ? this : nullptr;
         return has ? (AddRef(), S_OK) : E_NOINTERFACE;
     }
     HRESULT OnStatusChange(IDODownload *download, const DO_DOWNLOAD_STATUS *status) override {
+        const bool was_over = shared->is_over;
         enter();
-        if (++inside > 1) {
+        if (++shared->inside > 1) {
             failed("two calls for one download at a time", E_UNEXPECTED);
+        }
+        if (was_over && status->State != DODownloadState_Finalized && status->State != DODownloadState_Aborted) {
+            late++;
         }
         DO_DOWNLOAD_STATUS now;
         must("GetStatus", download->GetStatus(&now));
@@ -37,22 +53,24 @@ public:
         if (draw % 11 == 0) {
             usleep(2000);
         }
-        inside--;
+        shared->inside--;
         return draw % 2 == 0 ? S_OK : E_FAIL;
     }
 };
 
 class Stream final : public WriteOnly<Living<IStream>> {
     const bool is_good;
+    const useconds_t pause;
 
 public:
-    explicit Stream(bool good) : is_good(good) {}
+    Stream(bool good, useconds_t pause) : is_good(good), pause(pause) {}
     HRESULT Write(const void *data, ULONG length, ULONG *written) override {
         enter();
         unsigned sum = 0;
         for (ULONG i = 0; i < length; i++) { // every byte is there
             sum += static_cast<const unsigned char *>(data)[i];
         }
+        usleep(pause);
         *written = is_good ? length : 0;
         return is_good ? S_OK : sum == 0 ? E_FAIL : STG_E_MEDIUMFULL;
     }
@@ -93,12 +111,13 @@ static void download_one(IDOManager *manager, const WideText &url, const WideTex
     if (download == nullptr) {
         return;
     }
-    StatusCallback *callback = new StatusCallback(draw);
+    const std::shared_ptr<Download> shared = std::make_shared<Download>();
+    StatusCallback *callback = new StatusCallback(draw, shared);
     must("Uri", set(download, DODownloadProperty_Uri, VT_BSTR, nullptr, url.c_str()));
     must("ForegroundPriority", set(download, DODownloadProperty_ForegroundPriority, VT_BOOL, nullptr, nullptr));
     const bool is_stream = draw % 5 == 0;
     if (is_stream) {
-        Stream *stream = new Stream(draw % 10 != 0);
+        Stream *stream = new Stream(draw % 10 != 0, draw % 15 == 0 ? 5000 : 0);
         must("StreamInterface", set(download, DODownloadProperty_StreamInterface, VT_UNKNOWN, stream, nullptr));
         stream->Release();
     } else {
@@ -114,12 +133,15 @@ static void download_one(IDOManager *manager, const WideText &url, const WideTex
         may_be_late("Start again", download->Start(nullptr));
     }
     if (draw % 13 == 0) {
-        StatusCallback *other = new StatusCallback(draw / 13);
+        StatusCallback *other = new StatusCallback(draw / 13, shared);
         may_be_late("another callback", set(download, DODownloadProperty_CallbackInterface, VT_UNKNOWN, other, nullptr));
         other->Release();
     }
     if (draw % 17 == 0) {
         may_be_late("no callback", set(download, DODownloadProperty_CallbackInterface, VT_UNKNOWN, nullptr, nullptr));
+        StatusCallback *other = new StatusCallback(draw / 17, shared); // in a call of the first one, perhaps
+        may_be_late("a callback again", set(download, DODownloadProperty_CallbackInterface, VT_UNKNOWN, other, nullptr));
+        other->Release();
     }
     if (draw % 4 == 1) { // enumerated while others end theirs
         IEnumUnknown *list = nullptr;
@@ -142,6 +164,7 @@ static void download_one(IDOManager *manager, const WideText &url, const WideTex
     }
     may_be_late("Abort", draw % 2 == 0 ? download->Abort() : download->Finalize());
     may_be_late("Abort", download->Abort());
+    shared->is_over = true;
     download->Release();
 }
 
@@ -161,5 +184,7 @@ int main(int argc, char **argv) {
         std::fprintf(stderr, "usage: stress_downloads URL FOLDER SECONDS\n");
         return 2;
     }
-    return downloads(argv[1], std::string(argv[2]) + "/", std::atoi(argv[3]));
+    const int outcome = downloads(argv[1], std::string(argv[2]) + "/", std::atoi(argv[3]));
+    std::printf("%d late\n", late.load());
+    return late > LATE_MAX ? 1 : outcome;
 }

@@ -8,7 +8,6 @@ pub mod authority;
 mod background;
 pub mod balancer;
 mod behaviour;
-pub mod bottleneck;
 #[cfg(feature = "bus")]
 pub mod bus;
 pub mod ceph;

@@ -109,9 +109,8 @@ pub(super) const ROWS: &[Row] = &[
     (
         "14.2",
         "Windows only: ForegroundBackgroundRace",
-        "do_property_foreground_priority_is_ahead_of_the_same_file_in_the_background \
-         do_property_foreground_priority_is_ahead_on_a_link_that_both_share",
-        "Windows only; judged by bytes. Times are in bench/results/politeness",
+        "do_property_foreground_priority_is_ahead_of_the_same_file_in_the_background",
+        "Windows only; judged by bytes, with a limit for the background. Without one: bench/results/politeness",
     ),
     ("14.2", "Windows only: BasicStreamTest", "do_download_start_to_a_stream", "Windows only"),
     ("14.2", "Windows only: BasicRangesTest", "the_example_makes_the_calls_of_the_open_sdk", "Windows only"),

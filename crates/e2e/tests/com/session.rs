@@ -1,8 +1,8 @@
 //! A service, and a process that has the library loaded.
 
-use openbits_e2e::{Door, User, program, skip};
+use openbits_e2e::{Door, User, program};
 use openbits_testkit::process::Spec;
-use openbits_testkit::{Content, Origin, OriginOptions, bottleneck, wait_until};
+use openbits_testkit::{Content, Origin, OriginOptions, wait_until};
 use std::ffi::c_void;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -109,15 +109,6 @@ fn run_with(here: &str, policy: &str, cache: Option<&str>, body: impl FnOnce(&Se
         }
     };
     assert!(status.success(), "{name}: {status} after {:?}", begin.elapsed());
-}
-
-/// As [`run`], in a network of its own behind a link of 20 Mbit/s with a queue of 200 ms: see [`bottleneck`]. The session's own origin is
-/// not there.
-pub(crate) fn run_behind_a_link(here: &str, body: impl FnOnce(&Session)) {
-    if std::env::var_os(BODY).is_none() && !bottleneck::enter(20, 200) {
-        return skip(here, "this needs root, network namespaces, ip and tc");
-    }
-    run(here, body);
 }
 
 fn start(user: &User, policy: Option<&Path>) -> openbits_testkit::process::Process {
