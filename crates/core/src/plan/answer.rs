@@ -113,10 +113,10 @@ impl<'a> Head<'a> {
         Ok(())
     }
 
-    /// Length of the body by its framing. 204 and 205 have none, and so need not tell (RFC 9110 15.3.5 and 15.3.6).
+    /// Length of the body by its framing. 204 has none, and so need not tell (RFC 9110 15.3.5).
     pub(super) fn declared_length(&self) -> Option<u64> {
         match self.framing {
-            Framing::Stream(None) if matches!(self.status, 204 | 205) => Some(0),
+            Framing::Stream(None) if self.status == 204 => Some(0),
             Framing::Length(length) => Some(length),
             Framing::Stream(length) => length,
             Framing::Chunked | Framing::UntilClose => None,
@@ -125,7 +125,7 @@ impl<'a> Head<'a> {
 
     /// What has no body by its status has none by its framing either.
     pub(super) fn is_consistent(&self) -> bool {
-        !matches!(self.status, 204 | 205) || self.declared_length() == Some(0)
+        self.status != 204 || self.declared_length() == Some(0)
     }
 
     /// Length of the file by a 200 answer. A `Content-Range` in it must say "all of it", or the answer is really a part.

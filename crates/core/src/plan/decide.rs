@@ -32,7 +32,7 @@ impl FilePlan {
     pub fn head(&mut self, head: &Head<'_>, now_s: i64) -> Decision {
         let decision = match head.status {
             200 => self.whole(head),
-            201..=205 if self.any_success && head.is_consistent() => self.whole(head),
+            201..=204 if self.any_success && head.is_consistent() => self.whole(head),
             206 => self.part(head),
             416 => self.unsatisfiable(head),
             300..=303 | 307 | 308 if self.redirects == RedirectPolicy::Disallow => Err(self.refused(head)),
