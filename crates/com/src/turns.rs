@@ -97,7 +97,8 @@ impl Turns {
             state = back;
             state.idle -= 1;
             if waited.timed_out() && state.waiting.is_empty() {
-                state.threads -= 1;
+                // In a child of fork, made by the program's own code on such a thread, this one was never counted.
+                state.threads = state.threads.saturating_sub(1);
                 return None;
             }
         }

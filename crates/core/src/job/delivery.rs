@@ -94,6 +94,7 @@ impl Delivery {
         self.login = None;
         if unmade {
             self.path.clear();
+            self.making = false;
         }
     }
 
@@ -140,6 +141,8 @@ impl Job {
             self.no_progress_timeout_s = seconds.saturating_add(5) / 10 * 10;
         }
         if let Some(path) = change.path {
+            // What a worker may have made lies at the old path.
+            delivery.making &= delivery.path == path;
             delivery.path = path;
         }
         if let Some((uri, remote, login)) = change.uri {
@@ -152,7 +155,8 @@ impl Job {
                 self.rename(0, remote.into(), login);
             }
         }
-        if let Some(config) = change.cache {
+        // A Start that came twice does not turn round an attempt that is on its way.
+        if let Some(config) = change.cache.filter(|_| created || paused) {
             self.set_cache_hosts(config, now);
         }
         self.touch(now);

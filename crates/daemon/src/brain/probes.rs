@@ -1,9 +1,9 @@
 //! Calls that wait until a worker has looked at something for them: the service itself never opens a user's path.
 
-use super::Brain;
 use super::ask::{CallResult, ReplyResult};
 use super::calls::short;
 use super::downloads::Step;
+use super::{Action, Brain};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use openbits_core::delivery::codes;
@@ -146,7 +146,11 @@ impl Brain {
         }
         self.probes.calls.insert(key, probe);
         for command in commands {
-            self.command(owner, command);
+            match purpose {
+                // That it is asked for has to be on disk first.
+                Purpose::Make { .. } => self.round.push(Action::Worker(owner, command)),
+                _ => self.command(owner, command),
+            }
         }
     }
 
