@@ -179,7 +179,7 @@ pub struct FilePlan {
     /// Method of the job's own, and what became of it on the way of redirects.
     method: Option<String>,
     method_now: Option<String>,
-    /// 201 to 205 mean the file, too.
+    /// 201 to 204 mean the file, too.
     any_success: bool,
     /// The target of a redirect that is not followed.
     refused_target: Option<Url>,
@@ -281,7 +281,7 @@ impl FilePlan {
         self.redirects = policy;
     }
 
-    /// Answers 201 to 203 mean what 200 means, and 204 and 205 without a body an empty file
+    /// Answers 201 to 203 mean what 200 means, and 204 without a body an empty file
     /// (spec/delivery-optimization-linux-agent.md 7.2).
     pub fn accept_any_success(&mut self) {
         self.any_success = true;

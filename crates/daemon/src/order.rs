@@ -109,6 +109,7 @@ fn options(job: &Job, settings: &Settings, vault: &Vault) -> Result<TransferOpti
     own_credentials(&mut options.credentials, settings.policy.text("auth.implicit_credentials"));
     if job.asks_cache_host().is_some() {
         options.credentials.retain(|credential| credential.target != AuthTarget::Server);
+        options.anonymous = true;
         options.connect_timeout_ms = options.connect_timeout_ms.min(CACHE_PATIENCE_MS);
     }
     if let Some(bind) = &job.extras().bind {

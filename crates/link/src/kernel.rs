@@ -103,7 +103,12 @@ fn read_link(message: &LinkMessage) -> Link {
 
 fn is_tunnel(info: &LinkInfo) -> bool {
     use InfoKind::{Tun, Vti, Vti6, Wireguard, Xfrm};
-    matches!(info, LinkInfo::Kind(Tun | Wireguard | Xfrm | Vti | Vti6))
+    match info {
+        LinkInfo::Kind(Tun | Wireguard | Xfrm | Vti | Vti6) => true,
+        // OpenVPN's data channel in the kernel, as module and as part of it.
+        LinkInfo::Kind(InfoKind::Other(kind)) => kind.starts_with("ovpn"),
+        _ => false,
+    }
 }
 
 fn read_address(message: &AddressMessage) -> Option<Address> {

@@ -108,6 +108,8 @@ pub(crate) struct Auth {
     credentials: Vec<Credential>,
     plaintext_basic: bool,
     stored: bool,
+    /// The server gets no login at all, also not the owner's own.
+    anonymous: bool,
     held_back: HeldBack,
     sessions: Vec<Session>,
     notes: Vec<Note>,
@@ -119,6 +121,7 @@ impl Auth {
             credentials: options.credentials.clone(),
             plaintext_basic: options.plaintext_basic,
             stored: options.stored_proxy_credentials,
+            anonymous: options.anonymous,
             held_back: HeldBack::new(&options.challenge_headers),
             ..Self::default()
         }
@@ -352,7 +355,7 @@ impl Auth {
                 _ => (scheme == AuthScheme::Negotiate).then_some(None),
             },
             // Implicit proxy credentials are offered to the server too, unless it has explicit ones.
-            AuthTarget::Server if implicit => {
+            AuthTarget::Server if implicit && !self.anonymous => {
                 let own = self.credentials.iter().any(|c| c.target == AuthTarget::Server && c.pair.is_some());
                 let proxys =
                     |c: &Credential| (c.target, c.scheme) == (AuthTarget::Proxy, scheme) && c.pair.is_none();

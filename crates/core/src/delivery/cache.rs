@@ -6,7 +6,7 @@
 
 mod host;
 
-pub use host::{HOST_MAX, HOSTS_MAX, gateway_of, host_and_port, host_of, hosts_of_list, rewrite};
+pub use host::{HOST_MAX, HOSTS_MAX, gateway_of, has_port, host_and_port, host_of, hosts_of_list, rewrite};
 
 use crate::enums::Priority;
 use crate::hresult::{self as h, HResult};
@@ -29,12 +29,14 @@ pub struct CachePolicy {
     pub background_s: Option<i64>,
     /// There are none while the way out goes through a VPN.
     pub off_on_vpn: bool,
+    /// There are none at all, whoever names them: the mode bypass.
+    pub off: bool,
 }
 
 impl CachePolicy {
     /// No cache host may be asked now, whoever names it.
     pub const fn forbids(&self, vpn: bool) -> bool {
-        self.off_on_vpn && vpn
+        self.off || self.off_on_vpn && vpn
     }
 
     /// What holds for a job of this level; `None`: straight to the origin.
@@ -195,19 +197,20 @@ impl Route {
     /// Bytes came.
     pub fn moved(&mut self) {
         self.tries = 0;
-        self.refusals = 0;
     }
 
-    /// A try failed. `banned` as in [`Route::choose`], as it was before this failure.
+    /// A try failed. `status` of the answer; `is_final`: the same server will not do better (content that is not what was asked for).
+    /// `banned` as in [`Route::choose`], as it was before this failure.
     pub fn failed(
         &mut self,
         code: HResult,
-        http_status: Option<u16>,
+        status: Option<u16>,
+        is_final: bool,
         banned: impl Fn(&str) -> bool,
         now: Mono,
     ) -> (Next, Option<Ban>) {
         self.tries = self.tries.saturating_add(1);
-        let refused = http_status.is_some_and(|status| (400..500).contains(&status));
+        let refused = status.is_some_and(|status| (400..500).contains(&status));
         if self.side == Side::Origin {
             // An origin that refuses has the last word; one that is merely not there may be better known to the cache host.
             if self.config.delay_s.is_none() && self.tries >= 2 && !refused && !self.given_up {
@@ -218,10 +221,12 @@ impl Route {
         let ban = match self.config.delay_s {
             Some(NEVER) => None,
             _ if refused => Some(Ban::ThisOrigin),
+            _ if is_final => None,
             None if unreachable(code) => Some(Ban::Everything),
             // A delay is in force: no ban ends it early.
             _ => None,
         };
+        let refused = refused || is_final;
         self.refusals = if refused { self.refusals.saturating_add(1) } else { 0 };
         if let Some(next) = self.free(self.at.saturating_add(1), &banned) {
             self.at = next;
@@ -246,11 +251,11 @@ impl Route {
                 self.turn(Side::Origin);
                 Next::AtOnce
             }
-            (Some(_), Some(first)) => {
+            (Some(_), Some(first)) if self.refusals < self.config.hosts.len() => {
                 self.at = first;
                 Next::Later
             }
-            (Some(_), None) => {
+            (Some(_), _) => {
                 self.turn(Side::Origin);
                 Next::AtOnce
             }

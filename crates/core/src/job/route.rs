@@ -2,7 +2,7 @@
 //! docs/decisions/0029). The whole job is on one side at a time.
 
 use super::{Dialect, ErrorRecord, File, Job};
-use crate::delivery::cache::{Ban, CacheHosts, CachePolicy, Next, Route, host_of, rewrite};
+use crate::delivery::cache::{Ban, CacheHosts, CachePolicy, Next, Route, has_port, host_of, rewrite};
 use crate::delivery::codes;
 use crate::enums::{ErrorContext, JobType};
 use crate::names::{self, RemoteScheme};
@@ -87,7 +87,9 @@ impl Job {
 
     /// The URL of a file at the cache host, if the present try asks one for it.
     pub fn cache_url(&self, file: &File) -> Option<String> {
-        let host = self.asks_cache_host().filter(|_| file.is_of_the_web())?;
+        // A Metalink that is its own file's address names the places itself.
+        let stands_for = || file.expect().sources.iter().any(|source| *source.location == *file.remote);
+        let host = self.asks_cache_host().filter(|_| file.is_of_the_web() && !stands_for())?;
         Some(rewrite(&file.remote, host))
     }
 
@@ -113,12 +115,19 @@ impl Job {
         let own = local || error.context == ErrorContext::GeneralQueueManager;
         let file = error.file.and_then(|file| self.files.get(file as usize));
         let file = file.or_else(|| self.files.iter().find(|file| !file.transferred));
+        let own = own || file.is_some_and(|file| !file.is_of_the_web());
+        // A list of digests may be what failed, at another server; and where a cache host has no port of its own, the URL's may lead to
+        // nothing there. Neither says anything about the cache host to others.
+        let lists = file.is_some_and(|file| file.expect().locations().next().is_some());
+        let port = file.is_some_and(|file| has_port(&file.remote));
         let origin = file.map_or_else(String::new, |file| host_of(&file.remote).to_owned());
         let Some(route) = self.route.as_deref_mut().filter(|_| !own) else {
             return (Verdict::of(usual), None);
         };
         let host = route.host().map(str::to_owned);
-        let (next, ban) = route.failed(error.code, refused, |host| banned(host, &origin), now.mono);
+        let (next, ban) =
+            route.failed(error.code, refused, retry.is_none(), |host| banned(host, &origin), now.mono);
+        let ban = ban.filter(|_| !lists).map(|ban| if port { Ban::ThisOrigin } else { ban });
         let verdict = match next {
             Next::Usual => Verdict::of(usual),
             Next::Later => Verdict::Again(retry.unwrap_or(0)),

@@ -18,7 +18,7 @@ impl Policy {
         let off_on_vpn = !self.flag("delivery_optimization.cache_on_vpn");
         let mode = self.text("delivery_optimization.download_mode").unwrap_or_default();
         if mode::in_force(mode) == BYPASS {
-            return CachePolicy { off_on_vpn, ..CachePolicy::default() };
+            return CachePolicy { off_on_vpn, off: true, ..CachePolicy::default() };
         }
         let hosts = match self.value(HOSTS) {
             Value::List(list) => {
@@ -31,6 +31,7 @@ impl Policy {
             foreground_s: self.fallback("delivery_optimization.cache_fallback_foreground"),
             background_s: self.fallback("delivery_optimization.cache_fallback_background"),
             off_on_vpn,
+            off: false,
         }
     }
 

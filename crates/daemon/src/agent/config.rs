@@ -266,6 +266,7 @@ mod tests {
             foreground_s: Some(1),
             background_s: Some(9),
             off_on_vpn: false,
+            off: false,
         };
         let of = |admin: Option<&str>, policy: &CachePolicy| {
             config(admin, Some(CONNECTION))

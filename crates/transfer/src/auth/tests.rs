@@ -225,6 +225,9 @@ fn who_may_use_the_owners_own_credentials() {
     assert_eq!(implicit.find(&proxy, Ntlm), Some(None));
     assert_eq!(implicit.find(&server, Ntlm), Some(None), "the proxy's are offered to the server too");
     assert_eq!(implicit.find(&server, Basic), None);
+    let stranger = Auth { anonymous: true, ..auth(&[(Proxy, Ntlm, None)]) };
+    assert_eq!(stranger.find(&server, Ntlm), None, "a cache host hears nobody's name");
+    assert_eq!(stranger.find(&proxy, Ntlm), Some(None));
     let both = auth(&[(Proxy, Ntlm, None), (Server, Basic, Some("b"))]);
     assert_eq!(both.find(&server, Ntlm), None, "explicit ones come instead");
     let stored = Auth { stored: true, ..Auth::default() };

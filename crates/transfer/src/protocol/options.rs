@@ -21,6 +21,9 @@ pub struct TransferOptions {
     pub credentials: Vec<Credential>,
     /// The owner's stored credentials (`.netrc`, ticket cache) may be sent to proxies that ask (USE_STORED_CREDENTIALS; default false).
     pub stored_proxy_credentials: bool,
+    /// The server gets no login of any kind: a cache host, which stands in for another.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anonymous: bool,
     /// Basic may go to a server over plain http (default false).
     pub plaintext_basic: bool,
     /// Local address or interface that connections are bound to: an IP address, or an interface name (`eth0`).
@@ -50,7 +53,7 @@ pub struct TransferOptions {
     pub strip_on_redirect: bool,
     /// Method of the job's own.
     pub method: Option<String>,
-    /// Statuses 201 to 203 are as good as 200, and 204 and 205 without a body are an empty file (default false).
+    /// Statuses 201 to 203 are as good as 200, and 204 without a body is an empty file (default false).
     pub any_success: bool,
     /// What redirects mean (default: followed silently).
     pub redirects: RedirectPolicy,
@@ -87,6 +90,7 @@ impl Default for TransferOptions {
             desktop_proxy: false,
             credentials: Vec::new(),
             stored_proxy_credentials: false,
+            anonymous: false,
             plaintext_basic: false,
             bind: None,
             checkpoint_bytes: 4 << 20,

@@ -72,6 +72,13 @@ pub fn host_of(url: &str) -> &str {
     }
 }
 
+/// The URL names a port.
+pub fn has_port(url: &str) -> bool {
+    let authority = authority(url).1;
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    host.len() > host_of(url).len()
+}
+
 /// Scheme with its slashes, authority, and the rest.
 fn authority(url: &str) -> (&str, &str, &str) {
     let start = url.find("://").map_or(0, |at| at + 3);

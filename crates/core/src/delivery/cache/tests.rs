@@ -32,11 +32,11 @@ impl Route {
     }
 
     fn fails(&mut self, code: HResult, second: i64) -> (Next, Option<Ban>) {
-        self.failed(code, None, free, at(second))
+        self.failed(code, None, false, free, at(second))
     }
 
     fn refuses(&mut self, second: i64) -> (Next, Option<Ban>) {
-        self.failed(HResult::from_http_status(404), Some(404), free, at(second))
+        self.failed(HResult::from_http_status(404), Some(404), true, free, at(second))
     }
 }
 
@@ -136,7 +136,7 @@ fn hosts_of_a_list_are_asked_in_their_order() {
     assert_eq!(route.asks(|host| host != "c"), "c");
     assert_eq!(list(&["a", "b"], None).asks(banned), "origin");
     let mut route = list(&["a", "b", "c"], None);
-    let next = route.failed(DOWN, None, |host| host == "b", at(1));
+    let next = route.failed(DOWN, None, false, |host| host == "b", at(1));
     assert_eq!((next.0, route.asks(free)), (Next::AtOnce, "c".to_owned()));
 }
 
@@ -151,11 +151,11 @@ fn a_delay_holds_to_the_list() {
     // One refuses: the other one alone.
     let refuses = |host: &str| host == "a";
     assert_eq!(
-        (route.asks(refuses), route.failed(DOWN, None, refuses, at(2)).0),
+        (route.asks(refuses), route.failed(DOWN, None, false, refuses, at(2)).0),
         ("b".to_owned(), Next::Later)
     );
     assert_eq!(route.asks(refuses), "b");
-    assert_eq!(route.failed(HResult::from_http_status(403), Some(403), refuses, at(3)).0, Next::AtOnce);
+    assert_eq!(route.failed(HResult::from_http_status(403), Some(403), true, refuses, at(3)).0, Next::AtOnce);
     assert_eq!(route.asks(refuses), "origin", "both refused");
     // When it is over, the list is asked to its end.
     let mut route = list(&["a", "b"], Some(45));
@@ -173,26 +173,47 @@ fn minus_one_ends_when_every_host_refused() {
     assert_eq!((route.asks(free), route.refuses(4)), ("b".to_owned(), (Next::Final, None)));
 }
 
+/// Content that is not what was asked for is fetched once from each of them, however much of it came: then the origin has the last word, or
+/// nobody.
+#[test]
+fn wrong_content_is_not_fetched_for_ever() {
+    for (delay, end) in [(None, Next::Usual), (Some(3_600), Next::Usual), (Some(NEVER), Next::Final)] {
+        let mut route = list(&["a", "b"], delay);
+        for step in 0.. {
+            assert!(step < 3, "{delay:?}");
+            let asked = route.asks(free);
+            route.moved();
+            let (next, ban) = route.failed(h::BG_E_VALIDATION_FAILED, None, true, free, at(step));
+            assert_eq!(ban, None, "what one job expects says nothing to others");
+            if next != Next::AtOnce {
+                assert_eq!(next, end, "{delay:?}: {asked}");
+                break;
+            }
+        }
+    }
+}
+
 /// However it fails, between two tries of the same server there is a pause.
 #[test]
 fn no_server_is_asked_twice_without_a_pause() {
     for delay in [None, Some(NEVER), Some(0), Some(10)] {
         for hosts in [&["a"][..], &["a", "b", "c"]] {
-            for kind in 0..81_u32 {
+            for kind in 0..256_u32 {
                 let mut route = list(hosts, delay);
                 let mut seen: Vec<String> = Vec::new();
                 for step in 0..12 {
                     let host = route.asks(|host| kind % 5 == 0 && host == "b");
                     assert!(!seen.contains(&host), "{delay:?} {hosts:?} {kind}: {host} again");
                     seen.push(host);
-                    let how = kind / 3_u32.pow(step % 4) % 3;
-                    let (code, status) = match how {
-                        0 => (DOWN, None),
-                        1 => (BUSY, Some(503)),
-                        _ => (HResult::from_http_status(404), Some(404)),
+                    let how = kind / 4_u32.pow(step % 4) % 4;
+                    let (code, status, last) = match how {
+                        0 => (DOWN, None, false),
+                        1 => (BUSY, Some(503), false),
+                        2 => (HResult::from_http_status(404), Some(404), true),
+                        _ => (h::BG_E_VALIDATION_FAILED, None, true),
                     };
                     let banned = |host: &str| kind % 5 == 0 && host == "b";
-                    let (next, _) = route.failed(code, status, banned, at(i64::from(step)));
+                    let (next, _) = route.failed(code, status, last, banned, at(i64::from(step)));
                     match next {
                         Next::AtOnce => {}
                         Next::Final => break,
@@ -207,7 +228,13 @@ fn no_server_is_asked_twice_without_a_pause() {
 #[test]
 fn levels_have_delays_of_their_own() {
     let hosts = Some(vec!["mcc1".to_owned()]);
-    let policy = CachePolicy { hosts, foreground_s: Some(5), background_s: Some(NEVER), off_on_vpn: false };
+    let policy = CachePolicy {
+        hosts,
+        foreground_s: Some(5),
+        background_s: Some(NEVER),
+        off_on_vpn: false,
+        off: false,
+    };
     assert_eq!(policy.of(Priority::Foreground).unwrap().delay_s, Some(5));
     for priority in [Priority::High, Priority::Normal, Priority::Low] {
         assert_eq!(policy.of(priority).unwrap().delay_s, Some(NEVER));

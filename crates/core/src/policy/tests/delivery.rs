@@ -26,6 +26,7 @@ fn cache_hosts_and_their_delays() {
         foreground_s: Some(0),
         background_s: Some(NEVER),
         off_on_vpn: false,
+        off: false,
     };
     assert_eq!((set.cache(), set.limits().cache), (expected.clone(), expected));
     assert_eq!(policy(&[(HOSTS, list(&[]))]).cache().hosts, hosts(&[]), "switched off, not unset");
@@ -52,6 +53,7 @@ fn the_mode_that_bypasses_has_no_cache_hosts() {
     for mode in ["http-only", "lan", "group", "internet", "simple", "bypass"] {
         let set = policy(&[("delivery_optimization.download_mode", text(mode)), (HOSTS, list(&["mcc1"]))]);
         assert_eq!(set.cache().hosts.is_some(), mode != "bypass", "{mode}");
+        assert_eq!(set.cache().forbids(false), mode == "bypass", "{mode}: nor those of anybody else");
     }
 }
 

@@ -19,7 +19,7 @@ const GONE: HResult = h::BG_E_HTTP_ERROR_404;
 
 fn limits(hosts: &[&str], foreground_s: Option<i64>, background_s: Option<i64>) -> Limits {
     let hosts = Some(hosts.iter().map(|host| (*host).to_owned()).collect());
-    let cache = CachePolicy { hosts, foreground_s, background_s, off_on_vpn: false };
+    let cache = CachePolicy { hosts, foreground_s, background_s, off_on_vpn: false, off: false };
     Limits { cache, ..Limits::default() }
 }
 
