@@ -532,10 +532,10 @@ fn jobs_of_delivery_optimization_have_a_limit_of_their_own_beside() {
     #[allow(clippy::cast_precision_loss, reason = "a measurement")]
     let speed = |n: usize| (after[n] - before[n]) as f64 / begun.elapsed().as_secs_f64();
     let (own_speed, front_speed, other_speed) = (speed(0), speed(1), speed(2));
-    // Not more, and on a busy machine not much less.
-    assert!((0.7e6..1.1e6).contains(&own_speed), "{own_speed}");
-    assert!((1.4e6..2.2e6).contains(&front_speed), "{front_speed}");
-    assert!((2.2e6..3.6e6).contains(&other_speed), "the rest of the background: {other_speed}");
+    // Not more; on a busy machine less.
+    assert!((0.4e6..1.1e6).contains(&own_speed), "{own_speed}");
+    assert!((0.9e6..2.2e6).contains(&front_speed), "{front_speed}");
+    assert!((1.3e6..3.6e6).contains(&other_speed), "the rest of the background: {other_speed}");
     assert!(own_speed + other_speed < 4.4e6, "{own_speed} {other_speed}");
     // 0 is no limit; what is left is everybody's.
     assert!(service.reload(&policy("0")));
@@ -543,7 +543,7 @@ fn jobs_of_delivery_optimization_have_a_limit_of_their_own_beside() {
     let background = [own.as_slice(), &[other]].concat();
     let total = service.speed(&background, Duration::from_secs(3));
     let own_speed = service.speed(&own, Duration::from_secs(2));
-    assert!((3e6..4.4e6).contains(&total) && own_speed > 1.5e6, "{total} {own_speed}");
+    assert!((2e6..4.4e6).contains(&total) && own_speed > 1.25e6, "{total} {own_speed}");
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(super) const ROWS: &[Row] = &[
         "14.1",
         "Download1PausedDownload2SameFileDownload1Resume",
         "download1_paused_download2_same_file_download1_resume",
-        "with the file of 25 MB, paused after 1 s",
+        "with the file of 25 MB, paused in its middle",
     ),
     (
         "14.1",

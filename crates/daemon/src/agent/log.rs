@@ -25,7 +25,7 @@ const FILE_MODE: u32 = 0o640;
 /// How far names may run ahead of the clock, in seconds.
 const AHEAD_S: i64 = 60;
 /// How long the end of the service waits for the last lines.
-const LAST_LINES: Duration = Duration::from_millis(300);
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// What the door and the thread share.
 #[derive(Debug, Default)]
@@ -112,7 +112,7 @@ impl Log {
 }
 
 impl Drop for Log {
-    /// A disk that hangs costs the last lines, and no more than a moment.
+    /// A disk that hangs costs the last lines, and no more than two seconds.
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.closed = true;

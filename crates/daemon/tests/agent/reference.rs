@@ -35,7 +35,7 @@ fn small_file_download() {
     assert_eq!(download.get("Uri").unwrap(), service.url("small"));
     assert_eq!(download.get("DownloadFilePath").unwrap(), service.path("f").to_str().unwrap());
     download.start().unwrap();
-    let done = download.reaches("Transferred", seconds(5));
+    let done = download.reaches("Transferred", seconds(20));
     assert_eq!((done.total, done.transferred, done.error, done.extended), (SMALL, SMALL, 0, 0));
     download.pause().unwrap();
     assert_eq!(download.status(), done);
@@ -73,7 +73,7 @@ fn https_file_download() {
     let service = Service::start_with(&["--user", "--do-agent"], &policy).ready_now();
     let download = service.sdk().make(&origin.https_url("small").unwrap(), &service.path("f")).unwrap();
     download.start().unwrap();
-    assert_eq!(download.reaches("Transferred", seconds(5)).transferred, SMALL);
+    assert_eq!(download.reaches("Transferred", seconds(20)).transferred, SMALL);
     download.finalize().unwrap();
     assert!(service.is_whole("f", "small"));
 }
@@ -110,7 +110,7 @@ fn sighup_applies_the_admin_config() {
     std::fs::write(&admin, r#"{"DOCacheHost":"127.0.0.1"}"#).unwrap();
     assert_eq!(asked_for("b"), "/small", "not before its time");
     service.signal(Signal::SIGHUP);
-    let end = Instant::now() + seconds(5);
+    let end = Instant::now() + seconds(20);
     for n in 0.. {
         let target = asked_for(&format!("c{n}"));
         if target == "/small?cacheHostOrigin=localhost" {
