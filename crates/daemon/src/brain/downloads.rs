@@ -134,12 +134,12 @@ impl Brain {
             Err(failure) => drop(sender.send(Err(failure))),
             // It is on its way already, or finished.
             Ok(None) => self.call_done(id, sender),
-            Ok(Some((step, folder))) => self.ask_step(step, folder, caller, id, sender),
+            Ok(Some(step)) => self.ask_step(step, None, caller, id, sender),
         }
     }
 
     /// The checks in their order, and what has to be asked of a worker; nothing for a download that is on its way.
-    fn first_step(&self, caller: Caller, id: JobId) -> Result<Option<(Step, Option<FileId>)>, Failure> {
+    fn first_step(&self, caller: Caller, id: JobId) -> Result<Option<Step>, Failure> {
         let job = self.queue.job(caller, id)?;
         let (Some(delivery), Some(status)) = (job.delivery.as_deref(), status::of(job)) else {
             return Err(codes::E_NOT_SET.into());
@@ -147,7 +147,7 @@ impl Brain {
         match status.state {
             status::State::Transferring | status::State::Transferred => return Ok(None),
             status::State::Paused => {
-                return self.check_resume(caller, id).map(|()| Some((Step::Still, None)));
+                return self.check_resume(caller, id).map(|()| Some(Step::Still));
             }
             status::State::Created => {}
             status::State::Finalized | status::State::Aborted => return Err(codes::E_NOT_SET.into()),
@@ -163,7 +163,7 @@ impl Brain {
         self.check_security(&delivery.uri, &route::absolute(&delivery.path))?;
         // Root may write everywhere; what the agent's account may not, it is refused all the same.
         let other = delivery.runs_as.is_some_and(|agent| agent != caller.uid) && !caller.is_administrator();
-        Ok(Some((if other { Step::Entry } else { Step::Make }, None)))
+        Ok(Some(if other { Step::Entry } else { Step::Make }))
     }
 
     fn ask_step(
