@@ -339,6 +339,9 @@ impl Auth {
 
     /// Credentials for a scheme: a name and password, or (Some(None)) the owner's own.
     fn find(&self, peer: &Peer, scheme: AuthScheme) -> Option<Option<Pair>> {
+        if self.anonymous && peer.target == AuthTarget::Server {
+            return None;
+        }
         let explicit = self.credentials.iter().find(|c| (c.target, c.scheme) == (peer.target, scheme));
         if let Some(credential) = explicit {
             return Some(credential.pair.clone());
@@ -355,7 +358,7 @@ impl Auth {
                 _ => (scheme == AuthScheme::Negotiate).then_some(None),
             },
             // Implicit proxy credentials are offered to the server too, unless it has explicit ones.
-            AuthTarget::Server if implicit && !self.anonymous => {
+            AuthTarget::Server if implicit => {
                 let own = self.credentials.iter().any(|c| c.target == AuthTarget::Server && c.pair.is_some());
                 let proxys =
                     |c: &Credential| (c.target, c.scheme) == (AuthTarget::Proxy, scheme) && c.pair.is_none();

@@ -228,6 +228,8 @@ fn who_may_use_the_owners_own_credentials() {
     let stranger = Auth { anonymous: true, ..auth(&[(Proxy, Ntlm, None)]) };
     assert_eq!(stranger.find(&server, Ntlm), None, "a cache host hears nobody's name");
     assert_eq!(stranger.find(&proxy, Ntlm), Some(None));
+    let stranger = Auth { anonymous: true, ..auth(&[(Server, Basic, Some("b"))]) };
+    assert_eq!(stranger.find(&server, Basic), None, "nor one that came by mistake");
     let both = auth(&[(Proxy, Ntlm, None), (Server, Basic, Some("b"))]);
     assert_eq!(both.find(&server, Ntlm), None, "explicit ones come instead");
     let stored = Auth { stored: true, ..Auth::default() };
