@@ -24,6 +24,20 @@ pub(crate) struct Page {
     pub(crate) missing: Vec<String>,
 }
 
+impl Page {
+    /// The tests of these names (a space between two); one that does not exist is missing.
+    pub(crate) fn named<'a>(&mut self, what: &str, names: &'a str, tests: &'a [Test]) -> Vec<&'a Test> {
+        let mut found = Vec::new();
+        for name in names.split(' ').filter(|name| !name.is_empty()) {
+            match tests.iter().find(|test| test.name == *name) {
+                Some(test) => found.push(test),
+                None => self.missing.push(format!("{what}: the test {name}")),
+            }
+        }
+        found
+    }
+}
+
 /// Builds the page from the constants and from the sources of the tests.
 pub(crate) fn generate(tests: &[Test]) -> Result<Page> {
     let mut page = Page {

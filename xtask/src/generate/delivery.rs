@@ -19,14 +19,9 @@ pub(crate) fn generate(tests: &[Test]) -> Result<Page> {
         missing: Vec::new(),
     };
     for (section, row, names, remark) in ROWS {
-        let mut cells = Vec::new();
-        for name in names.split(' ').filter(|name| !name.is_empty()) {
-            let Some(test) = tests.iter().find(|test| test.name == *name) else {
-                page.missing.push(format!("delivery optimization {section} {row}: the test {name}"));
-                continue;
-            };
-            cells.push(format!("`{name}` ({})", test.path));
-        }
+        let found = page.named(&format!("delivery optimization {section} {row}"), names, tests);
+        let cells: Vec<_> =
+            found.into_iter().map(|test| format!("`{}` ({})", test.name, test.path)).collect();
         if names.is_empty() && remark.is_empty() {
             page.missing.push(format!("delivery optimization {section} {row}: neither a test nor a reason"));
         }

@@ -27,12 +27,7 @@ impl Page {
         if names.starts_with('(') {
             return names.to_owned();
         }
-        let names: Vec<&str> = names.split(' ').collect();
-        for name in &names {
-            if !tests.iter().any(|test| test.name == *name) {
-                self.missing.push(format!("uploads: the test {name}"));
-            }
-        }
-        names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join("<br>")
+        let found = self.named("uploads", names, tests);
+        found.into_iter().map(|test| format!("`{}`", test.name)).collect::<Vec<_>>().join("<br>")
     }
 }
