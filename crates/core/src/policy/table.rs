@@ -791,7 +791,7 @@ pub const KEYS: &[Key] = &[
         Kind::List,
         Literal::List(&["VPN", "Secure", "Virtual Private Network"]),
         "DOVpnKeywords",
-        "a connection or interface whose name has one of these in it, in capitals or not, is a VPN; WireGuard, tun and IPsec always are",
+        "a connection or interface whose name has one of these in it, in capitals or not, is a VPN; WireGuard, OpenVPN, tun and IPsec always are",
     )
     .machine(),
 ];
