@@ -112,13 +112,11 @@ CASE(notify_error) {
 }
 
 // An object whose IUnknown is another pointer than its callback: the service has to ask for the interface.
-class Outside final : public IUnknown {
+class Outside final : public Counted<IUnknown> {
     Recorder *const inside;
-    std::atomic<ULONG> references{1};
 
 public:
     explicit Outside(Recorder *recorder) : inside(recorder) {}
-    virtual ~Outside() = default;
     HRESULT QueryInterface(REFIID riid, void **object) override {
         if (riid == IID_IUnknown) {
             *object = this;
@@ -126,14 +124,6 @@ public:
             return S_OK;
         }
         return inside->QueryInterface(riid, object);
-    }
-    ULONG AddRef() override { return ++references; }
-    ULONG Release() override {
-        const ULONG left = --references;
-        if (left == 0) {
-            delete this;
-        }
-        return left;
     }
 };
 
